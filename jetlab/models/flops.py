@@ -1,0 +1,117 @@
+"""N and FLOPs by every convention, as named groups that sum to the total.
+
+A multiplication and an addition count as two FLOPs. A training step costs three times
+the forward pass: backward takes two products where forward takes one.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jetlab.models.tagger import Tagger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """The parameters of a tagger by what they do."""
+
+    embedding: int  # of the particles, and the class token
+    attention: int
+    feed_forward: int
+    norms: int
+    head: int
+
+    @property
+    def total(self) -> int:
+        """N as in arXiv:2602.15781: everything."""
+        return self.nonembedding + self.embedding + self.head
+
+    @property
+    def nonembedding(self) -> int:
+        """N as in arXiv:2001.08361: what stands between embedding and head."""
+        return self.attention + self.feed_forward + self.norms
+
+
+def parameters(config: Tagger) -> Parameters:
+    """Counted by formula; 48 d^2 + 87 d + 10 for 21 features and 10 classes."""
+    d, layers = config.width, config.layers
+    return Parameters(
+        embedding=(config.features + 1) * d + d,
+        attention=layers * 4 * (d * d + d),
+        feed_forward=layers * (8 * d * d + 5 * d),
+        norms=(2 * layers + 1) * 2 * d,
+        head=(d + 1) * config.classes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Products:
+    """FLOPs of the matrix products of a forward pass on one jet."""
+
+    embedding: float
+    projections: float  # queries, keys, values and the output of attention
+    scores: float  # q k^T and the weighted sum of values
+    feed_forward: float
+    head: float
+
+    @property
+    def forward(self) -> float:
+        return (
+            self.embedding
+            + self.projections
+            + self.scores
+            + self.feed_forward
+            + self.head
+        )
+
+    @property
+    def training(self) -> float:
+        """Forward and backward; the embedding's input needs no gradient."""
+        return 3 * self.forward - self.embedding
+
+
+def products(config: Tagger, particles: float, particles_squared: float) -> Products:
+    """Matrix products for jets with these means of n and of n^2.
+
+    Attention pairs all T = n + 1 tokens, so its cost follows the mean of T^2, which
+    exceeds the square of the mean. The last layer updates the class token alone.
+    """
+    d, full = config.width, config.layers - 1
+    tokens = particles + 1
+    pairs = particles_squared + 2 * particles + 1
+    return Products(
+        embedding=2 * config.features * d * particles,
+        projections=full * 8 * d * d * tokens + 4 * d * d * tokens + 4 * d * d,
+        scores=full * 4 * d * pairs + 4 * d * tokens,
+        feed_forward=16 * d * d * (full * tokens + 1),
+        head=2 * config.classes * d,
+    )
+
+
+def estimate(config: Tagger, particles: float) -> float:
+    """6 N n_p, the paper's FLOPs of training on one jet (arXiv:2602.15781, Sec. 2)."""
+    return 6 * parameters(config).total * particles
+
+
+def measured(config: Tagger, particles: int, batch: int = 128) -> float:
+    """FLOPs a jet of one training step by XLA's cost analysis, padded to `particles`.
+
+    It counts elementwise work too, so it lies above the matrix products.
+    """
+    model = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    graphdef, params = nnx.split(model, nnx.Param)
+
+    def loss(
+        params: nnx.State, x: Float[Array, "b p f"], mask: Array
+    ) -> Float[Array, ""]:
+        logits = nnx.merge(graphdef, params)(x, mask)
+        return -jnp.mean(jax.nn.log_softmax(logits)[:, 0])
+
+    x = jax.ShapeDtypeStruct((batch, particles, config.features), jnp.float32)
+    mask = jax.ShapeDtypeStruct((batch, particles), jnp.bool_)
+    compiled = jax.jit(jax.grad(loss)).lower(params, x, mask).compile()
+    cost = compiled.cost_analysis()
+    return float(cost["flops"]) / batch

@@ -1,0 +1,86 @@
+"""A study: the runs that answer a question, and what is made of their records."""
+
+import importlib.util
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jetlab.records import Record
+from jetlab.studies.ledger import write_whole
+from jetlab.training.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a study found: sentences, tables (Markdown by title), figures by file name,
+    and JSON texts by file name."""
+
+    words: Sequence[str]
+    tables: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    results: dict[str, str] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write everything into a folder; the files written."""
+        written = []
+        for name, figure in self.figures.items():
+            for suffix in ("png", "pdf"):
+                path = folder / f"{name}.{suffix}"
+                figure.savefig(path)
+                written.append(path)
+        for name, text in self.results.items():
+            write_whole(folder / name, text)
+            written.append(folder / name)
+        text = "\n\n".join(f"## {title}\n\n{table}" for title, table in self._tables())
+        write_whole(folder / "tables.md", text + "\n")
+        return [*written, folder / "tables.md"]
+
+    def _tables(self) -> Iterable[tuple[str, str]]:
+        return self.tables.items()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """`runs`, and `analyse`, which turns their records into findings."""
+
+    name: str
+    runs: tuple[Run, ...]
+    analyse: Callable[[Sequence[Record]], Findings]
+
+
+def grid(make: Callable[..., Run], **axes: Sequence[Any]) -> tuple[Run, ...]:
+    """A run for every combination of the axes, the last axis fastest."""
+    points = itertools.product(*axes.values())
+    return tuple(make(**dict(zip(axes, point, strict=True))) for point in points)
+
+
+def log_spaced(low: float, high: float, count: int, *, multiple: int) -> list[int]:
+    """`count` sizes at equal ratios from low to high, rounded to whole batches."""
+    sizes = np.geomspace(low, high, count)
+    return [multiple * max(1, round(size / multiple)) for size in sizes]
+
+
+def load_experiment(path: Path | str) -> ModuleType:
+    """The module of an experiment's file.
+
+    Raises:
+      ValueError: where there is no such file, or it lacks `study` or `SIZES`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no experiment at {path}: give the path of its Python file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("study", "SIZES"):
+        if not hasattr(module, name):
+            raise ValueError(f"{path} is no experiment: it defines no {name}")
+    return module
