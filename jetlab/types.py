@@ -3,7 +3,7 @@
 Named axes in every annotation: b batch, p particle, f feature, d width, k class.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -36,9 +36,9 @@ class Jets(NamedTuple):
     """Jets as a model reads them: padded features, a mask that is True where a
     particle is real, and labels."""
 
-    x: Float[Array, "*b p f"]
-    mask: Bool[Array, "*b p"]
-    y: Int[Array, "*b"]
+    x: Float[Array | np.ndarray, "*b p f"]
+    mask: Bool[Array | np.ndarray, "*b p"]
+    y: Int[Array | np.ndarray, "*b"]
 
 
 class Ragged(NamedTuple):
@@ -49,7 +49,7 @@ class Ragged(NamedTuple):
     multiplied by sign(jet eta).
     """
 
-    label: Int[np.ndarray, "b"]  # int8, index into CLASSES
+    label: Int[np.ndarray, "b"]  # int16, index into the source's classes
     counts: Int[np.ndarray, "b"]  # int32, particles in each jet, at least 1
     jet: Float[np.ndarray, "b 4"]  # float32, columns JET
     measured: Float[np.ndarray, "total 8"]  # float16, columns MEASURED
@@ -57,6 +57,7 @@ class Ragged(NamedTuple):
     species: Int[np.ndarray, "total"]  # int8, index into SPECIES
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where jets come from: a simulator or a store.
 
@@ -72,6 +73,11 @@ class Source(Protocol):
     @property
     def size(self) -> int | None:
         """Training jets there are; None where they never run out."""
+        ...
+
+    @property
+    def held_out(self) -> int | None:
+        """The most jets that `valid` can give; None where they never run out."""
         ...
 
     def train(self, start: int, stop: int) -> Ragged:

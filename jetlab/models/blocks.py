@@ -21,7 +21,7 @@ class Attention(nnx.Module):
         tokens: Float[Array, "b t d"],
         mask: Bool[Array, "b t"],
     ) -> Float[Array, "b q d"]:
-        """softmax(q k^T / sqrt(d/h)) v; every row needs one token that is not masked."""
+        """softmax(q k^T / sqrt(d/h)) v; each jet needs a token that is not masked."""
 
         def by_head(x: Float[Array, "b s d"]) -> Float[Array, "b s h e"]:
             return x.reshape(*x.shape[:2], self.heads, -1)

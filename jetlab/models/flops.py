@@ -5,6 +5,7 @@ the forward pass: backward takes two products where forward takes one.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -104,9 +105,7 @@ def measured(config: Tagger, particles: int, batch: int = 128) -> float:
     model = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     graphdef, params = nnx.split(model, nnx.Param)
 
-    def loss(
-        params: nnx.State, x: Float[Array, "b p f"], mask: Array
-    ) -> Float[Array, ""]:
+    def loss(params: Any, x: Float[Array, "b p f"], mask: Array) -> Float[Array, ""]:
         logits = nnx.merge(graphdef, params)(x, mask)
         return -jnp.mean(jax.nn.log_softmax(logits)[:, 0])
 
@@ -114,4 +113,6 @@ def measured(config: Tagger, particles: int, batch: int = 128) -> float:
     mask = jax.ShapeDtypeStruct((batch, particles), jnp.bool_)
     compiled = jax.jit(jax.grad(loss)).lower(params, x, mask).compile()
     cost = compiled.cost_analysis()
+    if cost is None:
+        raise RuntimeError(f"{jax.default_backend()} gives no cost analysis: use a CPU")
     return float(cost["flops"]) / batch

@@ -35,8 +35,8 @@ class Ledger:
         found = {}
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                record = Record(**json.loads(line))
-            except (ValueError, TypeError) as error:
+                record = _record(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(
                     f"{self.path}, line {number}: not a record ({error}); "
                     "move the line elsewhere to go on without it"
@@ -113,6 +113,11 @@ class Ledger:
         if self.path.exists():
             content = self.path.read_bytes()
             os.truncate(self.path, content.rfind(b"\n") + 1)
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    fields["curve"] = [(step, loss) for step, loss in fields["curve"]]
+    return Record(**fields)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -2,47 +2,52 @@
 
 import importlib.util
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from jetlab.records import Record
+from jetlab.studies.figures import Figure
 from jetlab.studies.ledger import write_whole
+from jetlab.studies.tables import Grid
 from jetlab.training.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a study found: sentences, tables (Markdown by title), figures by file name,
-    and JSON texts by file name."""
+    """What a study found: sentences, tables by title, figures and JSON texts by the
+    name of their file."""
 
     words: Sequence[str]
-    tables: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, Grid] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> list[Path]:
         """Write everything into a folder; the files written."""
-        written = []
-        for name, figure in self.figures.items():
-            for suffix in ("png", "pdf"):
-                path = folder / f"{name}.{suffix}"
-                figure.savefig(path)
-                written.append(path)
-        for name, text in self.results.items():
+        texts = {f"{name}.json": text for name, text in self.results.items()}
+        texts["tables.md"] = _under_titles("## {}\n\n{}\n", self.tables, Grid.markdown)
+        texts["tables.tex"] = _under_titles("% {}\n{}\n", self.tables, Grid.latex)
+        for name, text in texts.items():
             write_whole(folder / name, text)
-            written.append(folder / name)
-        text = "\n\n".join(f"## {title}\n\n{table}" for title, table in self._tables())
-        write_whole(folder / "tables.md", text + "\n")
-        return [*written, folder / "tables.md"]
+        drawn = [
+            (figure, folder / f"{name}.{suffix}")
+            for name, figure in self.figures.items()
+            for suffix in ("png", "pdf")
+        ]
+        for figure, path in drawn:
+            figure.savefig(path)
+        return [path for _, path in drawn] + [folder / name for name in texts]
 
-    def _tables(self) -> Iterable[tuple[str, str]]:
-        return self.tables.items()
+
+def _under_titles(
+    layout: str, tables: dict[str, Grid], render: Callable[[Grid], str]
+) -> str:
+    return "\n".join(layout.format(title, render(g)) for title, g in tables.items())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,9 @@ from jaxtyping import Array, Int
 
 from jetlab.data.features import INPUTS, Inputs, featurize
 from jetlab.data.pipeline import batches, order
-from jetlab.data.ragged import concatenate
 from jetlab.data.store import Store
 from jetlab.training.chunk import STEPS
-from jetlab.types import Jets, Ragged, Source
+from jetlab.types import Jets, Source
 
 READ = 65_536  # jets featurised at a time
 

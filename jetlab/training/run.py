@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -105,10 +105,13 @@ def execute(
 
     for run in runs:
         begin = time.perf_counter()
-        trained = train(run)
-        scores = summarise(evaluate(trained.state.params, feed.valid), labels)
-        seconds = time.perf_counter() - begin
-        yield _record(run, feed, study, trained, scores, seconds)
+        try:
+            trained = train(run)
+            scores = summarise(evaluate(trained.state.params, feed.valid), labels)
+        except jax.errors.JaxRuntimeError as error:  # out of memory, a lost device
+            yield _record(run, feed, study, begin, status="failed", message=str(error))
+        else:
+            yield _record(run, feed, study, begin, **_outcome(trained, scores))
 
 
 def cost(run: Run, n_p: float) -> float:
@@ -132,14 +135,24 @@ def _mean_loss(info: Info, taken: int) -> float:
     return float(np.mean(np.asarray(info.loss)[:taken], dtype=np.float64))
 
 
-def _record(
-    run: Run, feed: Feed, study: str, trained: Trained, scores: Scores, seconds: float
-) -> Record:
-    finite = bool(np.isfinite(scores.loss))
+def _outcome(trained: Trained, scores: Scores) -> dict[str, Any]:
+    """The fields of a record that training decides."""
+    curve = [(step, loss) for step, loss in trained.curve if np.isfinite(loss)]
+    if not np.isfinite(scores.loss):
+        message = "the validation loss is not finite"
+        return {"status": "diverged", "message": message, "curve": curve}
+    return {
+        "status": "done",
+        "loss": scores.loss,
+        "loss_error": scores.error,
+        "accuracy": scores.accuracy,
+        "curve": curve,
+    }
+
+
+def _record(run: Run, feed: Feed, study: str, begin: float, **outcome: Any) -> Record:
     return Record(
         id=run.id,
-        status="done" if finite else "diverged",
-        message="" if finite else "the validation loss is not finite",
         study=study,
         source=run.source,
         inputs=run.inputs,
@@ -153,12 +166,9 @@ def _record(
         batch=run.batch,
         learning_rate=run.learning_rate,
         weight_decay=run.weight_decay,
-        loss=scores.loss if finite else None,
-        loss_error=scores.error if finite else None,
-        accuracy=scores.accuracy if finite else None,
         valid=len(feed.valid.y),
-        curve=[(s, v) for s, v in trained.curve if np.isfinite(v)],
-        seconds=seconds,
+        seconds=time.perf_counter() - begin,
         device=jax.devices()[0].device_kind,
         version=version("jetlab"),
+        **outcome,
     )

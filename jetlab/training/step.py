@@ -1,7 +1,7 @@
 """One run as a pair of pure functions; the only place where a gradient is taken."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 from jetlab.training.optimizer import Rates, adamw, set_rates
 
 
+@runtime_checkable
 class Model(Protocol):
     """A frozen config that builds a Flax module."""
 
@@ -61,7 +62,7 @@ def make_engine(model: Model, loss: Loss) -> Engine:
 
     def init(key: Key[Array, ""], rates: Rates) -> TrainState:
         weights, noise = jax.random.split(key)
-        params = nnx.state(model.build(nnx.Rngs(weights)), nnx.Param)
+        params = nnx.as_pure(nnx.state(model.build(nnx.Rngs(weights)), nnx.Param))
         opt_state = set_rates(tx.init(params), rates)
         return TrainState(params, opt_state, noise, jnp.zeros((), jnp.int32))
 
@@ -77,6 +78,6 @@ def make_engine(model: Model, loss: Loss) -> Engine:
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         following = TrainState(params, opt_state, state.key, state.step + 1)
-        return following, Info(value, optax.global_norm(grads))
+        return following, Info(value, optax.tree.norm(grads))
 
     return Engine(init, step, module)

@@ -1,0 +1,55 @@
+"""The command line: thin commands over functions that scripts can import too."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from jetlab.cli import jets, laws, runs
+
+# Commands import what they need when they run: `--help` should not wait for JAX.
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="jetlab")
+def cli():
+    """Scaling laws of networks trained on particle jets: measure, fit, decide."""
+
+
+for command in (
+    jets.simulate,
+    jets.convert,
+    jets.describe,
+    runs.run,
+    runs.status,
+    laws.fit,
+    laws.allocate,
+    laws.flops,
+    runs.report,
+):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, or 2 with one line on standard error for bad input."""
+    try:
+        cli.main(arguments, prog_name="jetlab", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+    except click.ClickException as error:
+        return _refuse(error.format_message())
+    except (ValueError, OSError) as error:
+        return _refuse(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("jetlab: stopped; what was finished is kept", err=True)
+        return 130
+    return 0
+
+
+def _refuse(message: str) -> int:
+    click.echo("jetlab: " + " ".join(message.split()), err=True)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

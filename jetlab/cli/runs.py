@@ -1,0 +1,60 @@
+"""Commands that train grids and report on them."""
+
+from pathlib import Path
+
+import click
+
+from jetlab.cli.options import as_json, example, out_folder, show
+
+
+@click.command(
+    epilog=example(
+        "jetlab run experiments/compute_optimal.py --size laptop --out runs/laptop"
+    )
+)
+@click.argument("experiment", type=click.Path(path_type=Path))
+@click.option("--size", default="laptop", show_default=True, help="How large a grid.")
+@click.option(
+    "--source", default="shower", show_default=True, help="shower, or a store's folder."
+)
+@out_folder
+def run(experiment: Path, size: str, source: str, out: Path):
+    """Train an experiment's grid and report what it finds.
+
+    Finished runs in --out are kept: the same command goes on where it was stopped.
+    """
+    from jetlab.studies import workflow
+
+    jets = workflow.open_source(source)
+    study = workflow.plan(experiment, size, jets)
+    click.echo(workflow.announce(study))
+    records = workflow.perform(study, experiment, size, jets, out)
+    page, findings = workflow.conclude(out)
+    for sentence in findings.words:
+        click.echo(sentence)
+    click.echo(f"report: {page}")
+    failed = [record for record in records if record.status == "failed"]
+    if failed:
+        raise click.ClickException(
+            f"{len(failed)} runs failed, the first with: {failed[0].message}"
+        )
+
+
+@click.command(epilog=example("jetlab status runs/laptop --json"))
+@click.argument("runs", type=click.Path(path_type=Path))
+@as_json
+def status(runs: Path, as_json: bool):
+    """How many runs of a folder are done, running, failed and pending."""
+    from jetlab.studies.ledger import Ledger
+
+    show(Ledger(runs).status(), as_json)
+
+
+@click.command(epilog=example("jetlab report runs/laptop"))
+@click.argument("runs", type=click.Path(path_type=Path))
+def report(runs: Path):
+    """Make figures, tables and report.html again from the records of a folder."""
+    from jetlab.studies import workflow
+
+    page, _ = workflow.conclude(runs)
+    click.echo(page)

@@ -1,0 +1,44 @@
+"""Tables as values: headers and rows, rendered for papers and pages."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tabulate import tabulate
+
+
+class Grid(NamedTuple):
+    """Cells that are text already, with their headers."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        return tabulate(self.rows, self.headers, "github", disable_numparse=True)
+
+    def latex(self) -> str:
+        return tabulate(
+            self.rows, self.headers, "latex_booktabs", disable_numparse=True
+        )
+
+    def html(self) -> str:
+        return tabulate(self.rows, self.headers, "html", disable_numparse=True)
+
+
+def with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    """0.32 (0.29, 0.34), as arXiv:2602.15781 prints it; the value alone without one."""
+    digits = _digits(value)
+    if interval is None:
+        return f"{value:.{digits}f}"
+    low, high = interval
+    return f"{value:.{digits}f} ({low:.{digits}f}, {high:.{digits}f})"
+
+
+def scientific(value: float) -> str:
+    return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
+
+
+def _digits(value: float) -> int:
+    """Three decimals below ten, two below a thousand, none above."""
+    if abs(value) < 10:
+        return 3
+    return 2 if abs(value) < 1000 else 0

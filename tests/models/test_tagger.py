@@ -1,0 +1,109 @@
+"""The tagger is the paper's: its size, its symmetry, its deafness to padding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jetlab.models.tagger import Tagger
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    """A narrow tagger whose parameters are all random, biases and norms too."""
+    model = Tagger(width=8).build(nnx.Rngs(0))
+    params = nnx.state(model, nnx.Param)
+    keys = iter(jax.random.split(jax.random.key(1), 200))
+    shaken = jax.tree.map(
+        lambda a: a + 0.1 * jax.random.normal(next(keys), a.shape), params
+    )
+    nnx.update(model, shaken)
+    return model
+
+
+@pytest.fixture(scope="module")
+def jets():
+    x = jax.random.normal(jax.random.key(2), (3, 12, 21))
+    mask = jnp.arange(12) < jnp.array([[12], [5], [1]])
+    return jnp.where(mask[..., None], x, 0.0), mask
+
+
+@pytest.mark.parametrize(
+    ("width", "count"),
+    [
+        (4, 1_126),
+        (8, 3_778),
+        (16, 13_690),
+        (32, 51_946),
+        (64, 202_186),
+        (96, 450_730),
+        (128, 797_578),
+        (256, 3_168_010),
+        (512, 12_627_466),
+    ],
+)
+def test_parameter_count_of_the_paper(width, count):
+    model = nnx.eval_shape(lambda: Tagger(width=width).build(nnx.Rngs(0)))
+    leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
+    assert sum(leaf.size for leaf in leaves) == count
+
+
+@pytest.mark.parametrize(("width", "heads"), [(4, 1), (64, 1), (128, 2), (512, 8)])
+def test_one_head_for_every_64_dimensions(width, heads):
+    assert Tagger(width=width).heads == heads
+
+
+def test_order_of_particles_does_not_matter(tagger, jets):
+    x, mask = jets
+    shuffle = np.random.default_rng(0).permutation(12)
+    there, back = tagger(x, mask), tagger(x[:, shuffle], mask[:, shuffle])
+    np.testing.assert_allclose(there, back, rtol=0, atol=2e-6)
+
+
+def test_what_stands_in_padding_does_not_matter_at_all(tagger, jets):
+    x, mask = jets
+    rubbish = jnp.where(mask[..., None], x, 1e4)
+    np.testing.assert_array_equal(tagger(x, mask), tagger(rubbish, mask))
+
+
+def test_how_much_padding_does_not_matter(tagger, jets):
+    x, mask = jets
+    wider = ((0, 0), (0, 20))
+    padded = tagger(jnp.pad(x, (*wider, (0, 0))), jnp.pad(mask, wider))
+    # sums over more zeros may be taken in another order: a few last bits
+    np.testing.assert_allclose(tagger(x, mask), padded, rtol=0, atol=2e-6)
+
+
+def test_a_jet_without_particles_has_finite_logits_and_gradients(tagger, jets):
+    x, mask = jets
+    empty = jnp.zeros_like(mask)
+    gradient = jax.grad(lambda x: tagger(x, empty).sum())(x)
+    assert np.isfinite(tagger(x, empty)).all()
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
+def test_reading_only_the_class_token_is_exact(tagger, jets):
+    """The last layer in full gives the class token the same numbers."""
+    _, mask = jets
+    tokens = jax.random.normal(jax.random.key(3), (3, 12, 8))
+    layer = tagger.layers[0]
+    np.testing.assert_allclose(
+        layer(tokens, mask, reads=1), layer(tokens, mask)[:, :1], rtol=0, atol=1e-6
+    )
+
+
+def test_dropout_acts_only_with_rngs_and_keeps_the_mean(jets):
+    x, mask = jets
+    model = Tagger(width=8, dropout=0.5).build(nnx.Rngs(0))
+    quiet = model(x, mask)
+    np.testing.assert_array_equal(quiet, model(x, mask))
+    noisy = model(x, mask, rngs=nnx.Rngs(dropout=1))
+    again = model(x, mask, rngs=nnx.Rngs(dropout=1))
+    np.testing.assert_array_equal(noisy, again)
+    assert not np.allclose(noisy, quiet)
+
+
+def test_a_width_that_its_heads_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="multiple of 2"):
+        Tagger(width=129)

@@ -1,0 +1,84 @@
+"""The floor plan as a test: who may import whom, and who alone knows which library."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "jetlab").rglob("*.py"))
+
+MAY_IMPORT = {
+    "types": set(),
+    "records": set(),
+    "data": {"types"},
+    "models": {"types"},
+    "training": {"types", "records", "data", "models"},
+    "laws": {"types", "records"},
+    "studies": {"types", "records", "data", "models", "training", "laws"},
+    "cli": {"types", "records", "data", "models", "training", "laws", "studies"},
+}
+
+ONLY = {
+    "uproot": {"data/jetclass.py"},
+    "pyarrow": {"data/jetclass.py", "laws/columns.py"},
+    "grain": {"data/pipeline.py"},
+    "jaxopt": {"laws/fit.py", "laws/allocation.py"},
+    "matplotlib": {"studies/figures.py"},
+    "click": {f"cli/{name}.py" for name in ("main", "options", "jets", "runs", "laws")},
+    "jinja2": {"studies/report.py"},
+    "tabulate": {"studies/tables.py"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports by its full name, functions' imports too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import, line {node.lineno}"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT / "jetlab").with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_rooms_import_only_what_they_may(path):
+    if path.name == "__init__.py":
+        assert path.read_text() == ""
+        return
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("jetlab.")}
+    assert ours - {room(path)} <= MAY_IMPORT[room(path)]
+
+
+def test_a_library_is_known_to_the_files_that_fence_it():
+    for library, allowed in ONLY.items():
+        knowing = {
+            str(path.relative_to(ROOT / "jetlab"))
+            for path in FILES
+            if any(name.split(".")[0] == library for name in imports(path))
+        }
+        assert knowing <= allowed, f"{library} is imported by {knowing - allowed}"
+
+
+def test_no_experiment_imports_another():
+    for path in (ROOT / "experiments").glob("*.py"):
+        assert not any(name.startswith("experiments") for name in imports(path))
+
+
+def test_every_experiment_says_command_cost_and_number():
+    for path in (ROOT / "experiments").glob("*.py"):
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert "jetlab run" in text, path
+        assert "Cost:" in text, path
+        assert "reach" in text, path
+
+
+def test_files_stay_short():
+    long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > 260}
+    assert not long
