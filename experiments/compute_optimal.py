@@ -60,6 +60,13 @@ class Size:
 
 
 SIZES = {
+    "smoke": Size(  # for tests: too few runs to tell a law
+        inputs="full-10",
+        widths=(4, 8),
+        examples=log_spaced(1024, 4096, 3, multiple=BATCH),
+        seeds=1,
+        valid=1_000,
+    ),
     "laptop": Size(
         inputs="full-40",
         widths=(8, 16, 32, 64),
