@@ -68,11 +68,11 @@ def identity(spec: Any) -> str:
 
 def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        chosen = {
-            field.name: _canonical(getattr(value, field.name))
+        given = {
+            field: _canonical(getattr(value, field.name))
             for field in dataclasses.fields(value)
-            if getattr(value, field.name) != field.default
         }
+        chosen = {f.name: v for f, v in given.items() if v != _default(f)}
         return {"class": type(value).__name__, **chosen}
     if isinstance(value, tuple | list):
         return [_canonical(item) for item in value]
@@ -82,3 +82,10 @@ def _canonical(value: Any) -> Any:
         f"a run's spec holds a {type(value).__name__}: use numbers, strings, tuples "
         "and frozen dataclasses, which mean the same on every machine"
     )
+
+
+def _default(field: dataclasses.Field) -> Any:
+    """The canonical default of a field; something unequal to all where it has none."""
+    if field.default is dataclasses.MISSING:
+        return dataclasses.MISSING
+    return _canonical(field.default)

@@ -1,0 +1,198 @@
+import math
+
+import numpy as np
+import pytest
+from jetclass_files import SHARED
+
+from jetlab.data import ragged
+from jetlab.data.features import FEATURES, INPUTS, Inputs, featurize
+from jetlab.types import Ragged
+
+
+def one_particle(**changes: float) -> Ragged:
+    """A jet of one particle, with the float16 values the arithmetic is done by hand
+    for: pT 8 GeV, E 16 GeV, in a jet of pT 512 GeV and E 1024 GeV."""
+    values = {
+        "pt": 8.0,
+        "energy": 16.0,
+        "deta": 0.25,
+        "dphi": -0.5,
+        "d0val": 0.5,
+        "d0err": 0.125,
+        "dzval": -2.0,
+        "dzerr": 3.0,
+    } | changes
+    return Ragged(
+        label=np.array([7], np.int16),
+        counts=np.array([1], np.int32),
+        jet=np.array([[512.0, -1.0, 0.75, 1024.0]], np.float32),
+        measured=np.array([list(values.values())], np.float16),
+        charge=np.array([-1], np.int8),
+        species=np.array([3], np.int8),
+    )
+
+
+def by_name(jets: Ragged) -> dict[str, float]:
+    x = featurize(jets, INPUTS["full-10"]).x[0, 0]
+    return dict(zip(FEATURES, x.tolist(), strict=True))
+
+
+def test_the_names_are_the_table_of_21_in_order():
+    assert len(FEATURES) == 21
+    assert FEATURES[:5] == (
+        "part_pt_log",
+        "part_e_log",
+        "part_logptrel",
+        "part_logerel",
+        "part_deltaR",
+    )
+    assert FEATURES[-4:] == ("part_px", "part_py", "part_pz", "part_energy")
+
+
+def test_features_of_one_particle_by_hand():
+    # log 8 = 2.0794, log 16 = 2.7726, log(8/512) = log(16/1024) = -4.1589;
+    # distance 0.5590; phi = 0.75 - 0.5; eta = -1 - 0.25 as the jet has eta < 0.
+    px, py, pz = 7.7513, 1.9792, -12.8154
+    expected = {
+        "part_pt_log": 0.26561,
+        "part_e_log": 0.54081,
+        "part_logptrel": 0.37878,
+        "part_logerel": 0.37878,
+        "part_deltaR": 1.43607,
+        "part_charge": -1,
+        "part_isChargedHadron": 0,
+        "part_isNeutralHadron": 0,
+        "part_isPhoton": 0,
+        "part_isElectron": 1,
+        "part_isMuon": 0,
+        "part_d0": 0.46212,
+        "part_d0err": 0.125,
+        "part_dz": -0.96403,
+        "part_dzerr": 1,
+        "part_deta": 0.25,
+        "part_dphi": -0.5,
+        "part_px": 0.4 * math.asinh(px),
+        "part_py": 0.4 * math.asinh(py),
+        "part_pz": 0.4 * math.asinh(pz),
+        "part_energy": 0.4 * math.asinh(16),
+    }
+    assert by_name(one_particle()) == pytest.approx(expected, rel=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "feature", "value"),
+    [
+        ({"pt": 1e-4}, "part_pt_log", -5),
+        ({"energy": 65504}, "part_e_log", 5),
+        ({"deta": 2.9, "dphi": 0.0}, "part_deltaR", 5),
+    ],
+)
+def test_standardised_features_are_clipped_at_five(change, feature, value):
+    assert by_name(one_particle(**change))[feature] == value
+
+
+def test_the_four_momentum_is_odd_and_bounded():
+    forward = by_name(one_particle(dphi=-0.75))
+    back = by_name(one_particle(dphi=-0.75 + math.pi))
+    assert forward["part_px"] == pytest.approx(-back["part_px"], rel=1e-3)
+    assert by_name(one_particle(energy=65504))["part_energy"] < 5
+
+
+def test_inputs_have_their_particles_and_features():
+    sizes = {name: (i.particles, len(i.features)) for name, i in INPUTS.items()}
+    assert sizes == {
+        "kinematics-40": (40, 3),
+        "full-10": (10, 21),
+        "full-40": (40, 21),
+        "full-128": (128, 21),
+    }
+    assert INPUTS["kinematics-40"].features == ("part_deta", "part_dphi", "part_pt_log")
+
+
+def test_padding_is_zero_and_masked():
+    two = ragged.concatenate([one_particle(), one_particle(pt=4.0)])
+    jets = featurize(two, INPUTS["kinematics-40"])
+    assert (jets.x.shape, jets.x.dtype) == ((2, 40, 3), np.float16)
+    assert jets.mask.sum() == 2
+    assert not jets.x[~jets.mask].any()
+    assert jets.y.tolist() == [7, 7]
+
+
+def test_fewer_inputs_are_a_part_of_more():
+    two = ragged.concatenate([one_particle(), one_particle(pt=4.0)])
+    full = featurize(two, INPUTS["full-128"]).x[:, :40]
+    columns = [FEATURES.index(name) for name in INPUTS["kinematics-40"].features]
+    np.testing.assert_array_equal(
+        featurize(two, INPUTS["kinematics-40"]).x, full[..., columns]
+    )
+
+
+@pytest.mark.parametrize(
+    ("particles", "features"), [(40, ("part_mass",)), (129, FEATURES), (40, ())]
+)
+def test_impossible_inputs_are_refused(particles, features):
+    with pytest.raises(ValueError, match="choose"):
+        Inputs(particles=particles, features=features)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real jets are not here")
+def test_real_jets_keep_their_values_and_moments():
+    vectors = np.load(SHARED / "SMALLpfVectors.npy").transpose(0, 2, 1)
+    points = np.load(SHARED / "SMALLpfPoints.npy").transpose(0, 2, 1)
+    mask = np.load(SHARED / "SMALLpfMask.npy")[:, 0] > 0
+    label = np.load(SHARED / "SMALLlabels.npy").argmax(1)
+    read = featurize(_as_ragged(vectors, points, mask, label), INPUTS["full-128"])
+    x = {
+        name: read.x[..., i][read.mask].astype(float) for i, name in enumerate(FEATURES)
+    }
+    np.testing.assert_array_equal(read.mask, mask)
+    np.testing.assert_allclose(x["part_deta"], points[mask][:, 0], rtol=5e-4, atol=1e-7)
+    np.testing.assert_allclose(x["part_dphi"], points[mask][:, 1], rtol=5e-4, atol=1e-7)
+    # The momenta rebuilt from pT, angles and the jet's axis are those of the file.
+    for column, name in enumerate(("part_px", "part_py", "part_pz", "part_energy")):
+        momentum = np.sinh(x[name] / 0.4)
+        np.testing.assert_allclose(momentum, vectors[mask][:, column], 8e-3, atol=8e-3)
+    # JetClass: 43.8 % of jets have over 40 particles, 0.4 % of particles dR > 0.8.
+    assert (read.mask.sum(1) > 40).mean() == pytest.approx(0.438)
+    assert (x["part_deltaR"] > (0.8 - 0.2) * 4).mean() == pytest.approx(0.004, abs=5e-4)
+    # Mean multiplicities by class, each within three standard errors.
+    published = [35.2, 42.0, 38.4, 56.3, 48.5, 28.3, 33.9, 32.2, 50.9, 27.6]
+    for number, expected in enumerate(published):
+        counts = read.mask[read.y == number].sum(1)
+        assert abs(counts.mean() - expected) < 3 * counts.std() / len(counts) ** 0.5
+
+
+def _as_ragged(vectors, points, mask, label) -> Ragged:
+    px, py, pz, energy = vectors[mask].T
+    deta, dphi = points[mask].T
+    counts = mask.sum(1).astype(np.int32)
+    first = np.cumsum(counts) - counts
+    pt, phi = np.hypot(px, py), np.arctan2(py, px)
+    eta = np.arcsinh(pz / pt)
+    # The axis: where the leading particle lies, less its distance from it. The sign of
+    # eta is the one of the two for which the other particles agree.
+    axis_phi = (phi - dphi)[first]
+    axis_eta = np.array(
+        [
+            _axis(eta[a : a + n], deta[a : a + n])
+            for a, n in zip(first, counts, strict=True)
+        ]
+    )
+    total = np.add.reduceat(vectors[mask], first)
+    jet = np.stack(
+        [np.hypot(total[:, 0], total[:, 1]), axis_eta, axis_phi, total[:, 3]], 1
+    )
+    zeros = np.zeros((len(pt), 4))
+    return Ragged(
+        label=label.astype(np.int16),
+        counts=counts,
+        jet=jet.astype(np.float32),
+        measured=ragged.halve(np.column_stack([pt, energy, deta, dphi, zeros])),
+        charge=np.zeros(len(pt), np.int8),
+        species=np.zeros(len(pt), np.int8),
+    )
+
+
+def _axis(eta: np.ndarray, deta: np.ndarray) -> float:
+    axes = (eta - deta, eta + deta)
+    return float(min(axes, key=np.ptp)[0])

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from jetlab.data import ragged
+from jetlab.types import Ragged
+
+
+def jets_of(counts: list[int], seed: int = 0) -> Ragged:
+    """Jets whose particles are numbered: column 0 holds jet, column 1 place."""
+    rng = np.random.default_rng(seed)
+    total = sum(counts)
+    measured = rng.normal(size=(total, 8)).astype(np.float16)
+    measured[:, 0] = np.repeat(np.arange(len(counts)), counts)
+    measured[:, 1] = np.concatenate([np.arange(n) for n in counts])
+    return Ragged(
+        label=np.arange(len(counts), dtype=np.int16) % 10,
+        counts=np.array(counts, np.int32),
+        jet=rng.normal(size=(len(counts), 4)).astype(np.float32),
+        measured=measured,
+        charge=rng.integers(-1, 2, total).astype(np.int8),
+        species=rng.integers(0, 5, total).astype(np.int8),
+    )
+
+
+def split(jets: Ragged) -> list[np.ndarray]:
+    return np.split(jets.measured, np.cumsum(jets.counts)[:-1])
+
+
+@pytest.fixture
+def jets() -> Ragged:
+    return jets_of([3, 1, 5, 2])
+
+
+def test_take_gives_the_jets_asked_for_in_that_order(jets):
+    indices = np.array([2, 0, 2])
+    taken = ragged.take(jets, indices)
+    assert taken.counts.tolist() == [5, 3, 5]
+    assert taken.label.tolist() == [2, 0, 2]
+    np.testing.assert_array_equal(taken.jet, jets.jet[indices])
+    expected = np.concatenate([split(jets)[i] for i in indices])
+    np.testing.assert_array_equal(taken.measured, expected)
+
+
+def test_particle_columns_stay_together(jets):
+    taken = ragged.take(jets, np.array([3, 1]))
+    np.testing.assert_array_equal(taken.charge, jets.charge[[9, 10, 3]])
+    np.testing.assert_array_equal(taken.species, jets.species[[9, 10, 3]])
+
+
+def test_take_of_nothing_is_nothing(jets):
+    taken = ragged.take(jets, np.array([], np.int64))
+    assert (len(taken.counts), len(taken.charge)) == (0, 0)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 4), (1, 3), (2, 2), (4, 4)])
+def test_between_and_concatenate_are_inverse(jets, start, stop):
+    starts = ragged.first_rows(jets)
+    bounds = [(0, start), (start, stop), (stop, 4)]
+    parts = [ragged.between(jets, starts, *bound) for bound in bounds]
+    assert [len(part.counts) for part in parts] == [b - a for a, b in bounds]
+    for joined, column in zip(ragged.concatenate(parts), jets, strict=True):
+        np.testing.assert_array_equal(joined, column)
+
+
+def test_lead_keeps_the_first_particles(jets):
+    led = ragged.lead(jets, 2)
+    assert led.counts.tolist() == [2, 1, 2, 2]
+    assert led.measured[:, 1].tolist() == [0, 1, 0, 0, 1, 0, 1]
+    assert led.measured[:, 0].tolist() == [0, 0, 1, 2, 2, 3, 3]
+
+
+def test_pad_puts_zeros_after_the_particles(jets):
+    padded = ragged.pad(jets, 4)
+    assert padded.mask.sum(1).tolist() == [3, 1, 4, 2]
+    for row, mask, particles in zip(
+        padded.measured, padded.mask, split(jets), strict=True
+    ):
+        np.testing.assert_array_equal(row[mask], particles[:4])
+        assert not row[~mask].any()
+    assert not padded.charge[~padded.mask].any()
+    np.testing.assert_array_equal(padded.species[0, :3], jets.species[:3])
+
+
+def test_spread_keeps_any_trailing_shape(jets):
+    flat = np.arange(22, dtype=np.int32).reshape(11, 2, 1)
+    spread = ragged.spread(flat, jets.counts, 5)
+    assert spread.shape == (4, 5, 2, 1)
+    np.testing.assert_array_equal(spread[2], flat[4:9])
+
+
+def test_halves_are_finite_and_energies_positive():
+    wild = np.full((2, 8), 1e9)
+    wild[1] = -1e9
+    wild[1, :2] = 1e-12
+    halves = ragged.halve(wild)
+    assert halves.dtype == np.float16
+    assert np.isfinite(halves).all()
+    assert (halves[:, :2] > 0).all()
+    assert halves[1, 2] == -65504

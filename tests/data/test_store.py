@@ -1,0 +1,293 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from jetclass_files import SHARED, branches, spoil, write_tree
+from scipy.stats import chi2, chisquare
+
+from jetlab.data import ragged, shards, shuffle
+from jetlab.data.convert import convert
+from jetlab.data.features import FEATURES
+from jetlab.data.store import Store, describe
+from jetlab.data.writer import write
+from jetlab.types import CLASSES, Ragged
+
+
+def jets_of(jets: int, seed: int = 0, label: int | None = None) -> Ragged:
+    """Random jets; the jet's pT is its number, so that it can be followed."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 9, jets).astype(np.int32)
+    total = int(counts.sum())
+    jet = rng.normal(size=(jets, 4)).astype(np.float32)
+    jet[:, 0] = np.arange(jets)
+    return Ragged(
+        label=np.arange(jets, dtype=np.int16) % 10
+        if label is None
+        else np.full(jets, label, np.int16),
+        counts=counts,
+        jet=jet,
+        measured=rng.uniform(1, 2, (total, 8)).astype(np.float16),
+        charge=rng.integers(-1, 2, total).astype(np.int8),
+        species=rng.integers(0, 5, total).astype(np.int8),
+    )
+
+
+def blocks_of(jets: Ragged, size: int) -> list[Ragged]:
+    starts = ragged.first_rows(jets)
+    return [
+        ragged.between(jets, starts, at, min(at + size, len(starts)))
+        for at in range(0, len(starts), size)
+    ]
+
+
+def same(one: Ragged, other: Ragged) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Buckets and shards so small that 2,000 jets need many."""
+    monkeypatch.setattr(shuffle, "BUCKET", 150)
+    monkeypatch.setattr(shards, "SHARD", 400)
+
+
+@pytest.fixture
+def store(tmp_path, small) -> tuple[Store, Ragged]:
+    jets = jets_of(2000)
+    write(blocks_of(jets, 90), tmp_path / "store", expected=2000, origin={})
+    return Store(tmp_path / "store"), jets
+
+
+def test_a_store_holds_the_same_jets_in_another_order(store):
+    stored, jets = store
+    assert len(stored.manifest.shards) > 3
+    read = stored.take(np.arange(2000))
+    numbers = read.jet[:, 0].astype(int)
+    assert sorted(numbers) == list(range(2000))
+    assert same(read, ragged.take(jets, numbers))
+
+
+def test_the_shuffle_leaves_no_trace_of_the_order(tmp_path, small):
+    # One seed in 370 lies beyond three standard deviations, seed 0 (3.2) among them:
+    # so judge 40 seeds together. Rank correlations of n jets have variance 1/(n - 1).
+    jets, squares = jets_of(600), []
+    for seed in range(40):
+        shuffled = shuffle.Shuffle(tmp_path / str(seed), expected=600, seed=seed)
+        shuffled.add(jets)
+        numbers = np.concatenate([block.jet[:, 0] for block in shuffled.drain()])
+        squares.append(599 * np.corrcoef(numbers, np.arange(600))[0, 1] ** 2)
+    assert 1e-3 < chi2.sf(sum(squares), 40) < 1 - 1e-3
+
+
+def test_take_crosses_shards_in_the_order_asked_for(store):
+    stored, _ = store
+    everything = stored.take(np.arange(2000))
+    indices = np.random.default_rng(5).integers(0, 2000, 300)
+    assert same(stored.take(indices), ragged.take(everything, indices))
+    assert len(stored.take(np.array([], int)).counts) == 0
+    for outside in (-1, 2000):
+        with pytest.raises(ValueError, match="has 2000"):
+            stored.take(np.array([outside]))
+
+
+def test_train_is_a_contiguous_read(store):
+    stored, _ = store
+    assert stored.size == 1600
+    for start, stop in [(0, 1600), (390, 460), (7, 7)]:
+        expected = stored.take(np.arange(start, stop))
+        assert same(stored.train(start, stop), expected)
+    with pytest.raises(ValueError, match="which has 1600"):
+        stored.train(1500, 1601)
+
+
+def test_validation_is_balanced_fixed_nested_and_apart(store):
+    stored, _ = store
+    few, more = stored.valid(50), stored.valid(200)
+    assert np.bincount(more.label).tolist() == [20] * 10
+    assert same(stored.valid(200), more)
+    numbers = [set(jets.jet[:, 0]) for jets in (few, more, stored.train(0, 1600))]
+    assert numbers[0] < numbers[1]
+    assert not numbers[1] & numbers[2]
+    with pytest.raises(ValueError, match=r"1000 validation jets.*'QCD': \d\d"):
+        stored.valid(10_000)
+    with pytest.raises(ValueError, match="not a multiple of 10"):
+        stored.valid(55)
+
+
+def test_the_store_depends_on_jets_and_seed_not_on_blocks(tmp_path, small):
+    jets = jets_of(1000)
+
+    def digest(name: str, size: int, seed: int = 0, source: Ragged = jets) -> str:
+        parts = blocks_of(source, size)
+        return write(
+            parts, tmp_path / name, expected=1000, origin={"n": name}, seed=seed
+        ).hash
+
+    reference = digest("a", 90)
+    assert digest("b", 1000) == reference
+    assert Store(tmp_path / "b").identity == f"store:{reference[:12]}"
+    assert digest("c", 90, seed=1) != reference
+    charge = jets.charge.copy()
+    charge[17] = 1 - charge[17] % 2
+    assert digest("d", 90, source=jets._replace(charge=charge)) != reference
+
+
+def test_the_hash_does_not_depend_on_buckets_and_shards(tmp_path, monkeypatch):
+    blocks = blocks_of(jets_of(500), 100)
+    one = write(blocks, tmp_path / "one", expected=500, origin={})
+    monkeypatch.setattr(shuffle, "BUCKET", 60)
+    monkeypatch.setattr(shards, "SHARD", 120)
+    many = write(blocks, tmp_path / "many", expected=500, origin={})
+    assert (len(one.shards), one.hash) == (1, many.hash)
+
+
+def test_any_prefix_is_a_fair_sample_of_one_class_files(tmp_path, small):
+    files = [
+        write_tree(tmp_path / f"{name}.root", branches(200, label=name, seed=n))
+        for n, name in enumerate(CLASSES)
+    ]
+    convert(files, tmp_path / "store")
+    label = Store(tmp_path / "store").take(np.arange(2000)).label
+    for prefix in (100, 300, 1000, 1600):
+        counts = np.bincount(label[:prefix], minlength=10)
+        assert chisquare(counts).pvalue > 1e-3
+    assert np.bincount(label).tolist() == [200] * 10
+
+
+def test_the_order_of_the_files_does_not_matter(tmp_path):
+    files = [write_tree(tmp_path / f"{n}.root", branches(20, seed=n)) for n in range(3)]
+    first = convert(files, tmp_path / "a")
+    assert convert(files[::-1], tmp_path / "b")["hash"] == first["hash"]
+
+
+def test_describe_counts_what_is_there(tmp_path):
+    path = write_tree(tmp_path / "bad.root", spoil(branches(40), "jet_pt", 0, -1))
+    content = convert([path], tmp_path / "store", skip_bad=True)
+    assert content == describe(tmp_path / "store")
+    assert json.loads(json.dumps(content))["jets"] == 39
+    assert content["classes"] == {name: 3 + (name != "QCD") for name in CLASSES}
+    jets = Store(tmp_path / "store").take(np.arange(39))
+    assert content["mean_particles"] == {
+        name: pytest.approx(jets.counts[jets.label == k].mean(), abs=1e-4)
+        for k, name in enumerate(CLASSES)
+    }
+    assert tuple(content["features"]) == FEATURES
+    assert content["origin"] == {
+        "files": [{"path": str(path), "entries": 40}],
+        "skipped": {"jet_pt: zero or negative": 1},
+    }
+
+
+def test_an_existing_store_is_refused_and_kept(tmp_path):
+    path = write_tree(tmp_path / "good.root", branches(40))
+    identity = convert([path], tmp_path / "store")["identity"]
+    with pytest.raises(ValueError, match="choose another --out, or delete it"):
+        convert([path], tmp_path / "store")
+    with pytest.raises(ValueError, match="choose another --out, or delete it"):
+        write([], tmp_path / "store", expected=1, origin={})
+    assert Store(tmp_path / "store").identity == identity
+
+
+def test_an_error_leaves_nothing(tmp_path):
+    def failing():
+        yield jets_of(50)
+        raise RuntimeError("the simulator broke")
+
+    with pytest.raises(RuntimeError):
+        write(failing(), tmp_path / "store", expected=100, origin={})
+    with pytest.raises(ValueError, match="no jets"):
+        write([], tmp_path / "store", expected=100, origin={})
+    with pytest.raises(ValueError, match="labels run to 10, of 10 classes"):
+        write([jets_of(5, label=10)], tmp_path / "store", expected=5, origin={})
+    bad = tmp_path / "in" / "bad.root"
+    bad.parent.mkdir()
+    bad.write_bytes(b"")
+    with pytest.raises(ValueError, match="no jets"):
+        convert([bad], tmp_path / "store", skip_bad=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_two_writers_of_one_store_do_not_meet(tmp_path):
+    def blocks():
+        with pytest.raises(ValueError, match="being written by another process"):
+            write([jets_of(10)], tmp_path / "store", expected=10, origin={})
+        yield jets_of(20)
+
+    write(blocks(), tmp_path / "store", expected=20, origin={})
+    assert Store(tmp_path / "store").manifest.jets == 20
+
+
+SLOW = """
+    import time
+    from jetlab.data import convert, jetclass, writer
+    moment, patched = {moment!r}
+    module = {{"jetclass": jetclass, "writer": writer}}[moment]
+    def stop(*args, **kwargs):
+        print("now", flush=True)
+        time.sleep(60)
+    setattr(module, patched, stop)
+    convert.convert([{path!r}], {out!r})
+"""
+
+
+@pytest.mark.parametrize(
+    "moment", [("jetclass", "decode"), ("writer", "Tally"), ("writer", "Manifest")]
+)
+def test_a_killed_conversion_leaves_no_store(tmp_path, moment):
+    path = write_tree(tmp_path / "good.root", branches(40))
+    out = tmp_path / "store"
+    script = SLOW.format(moment=moment, path=str(path), out=str(out))
+    run = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(run, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"now\n"
+        os.kill(process.pid, signal.SIGKILL)
+    assert not out.exists()
+    with pytest.raises(ValueError, match="not a store"):
+        Store(out)
+    assert convert([path], out)["jets"] == 40
+    assert {p.name for p in tmp_path.iterdir()} == {"good.root", "store"}
+
+
+def test_damage_is_noticed_on_opening(store):
+    path = store[0].path / "00001" / "measured.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-16])
+    with pytest.raises(ValueError, match=r"00001/measured\.npy.*make it again"):
+        Store(store[0].path)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"00001/measured\.npy.*make it again"):
+        Store(store[0].path)
+
+
+def test_another_schema_is_refused(store):
+    path = store[0].path / "manifest.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99'))
+    with pytest.raises(ValueError, match=r"schema 99.*convert the files again"):
+        Store(store[0].path)
+
+
+def test_long_jets_are_cut_at_128_particles(tmp_path):
+    one = jets_of(1)
+    long = ragged.take(one, np.zeros(200, int))
+    merged = long._replace(
+        label=long.label[:1],
+        counts=np.array([len(long.charge)], np.int32),
+        jet=long.jet[:1],
+    )
+    write([merged], tmp_path / "store", expected=1, origin={})
+    assert Store(tmp_path / "store").take(np.array([0])).counts.tolist() == [128]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real files are not here")
+def test_pythia_jets_become_a_store(tmp_path):
+    content = convert([SHARED / "pythia_20k.root"], tmp_path / "store")
+    assert content["jets"] == 20_000
+    assert content["mean_particles"]["QCD"] == pytest.approx(35.6, abs=0.05)
+    stored = Store(tmp_path / "store")
+    assert np.bincount(stored.valid(3000).label).tolist() == [300] * 10
