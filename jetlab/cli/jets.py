@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from jetlab.cli.options import as_json, example, out_folder, show
+
+BLOCK = 10_000  # simulated jets held in memory at a time
 
 
 @click.group()
@@ -21,9 +24,16 @@ def simulate():
 @out_folder
 def shower(jets: int, seed: int, out: Path):
     """Jets whose likelihood, and so the best possible loss, is known exactly."""
-    from jetlab.data.convert import simulate
+    from jetlab.data.shower import Shower
+    from jetlab.data.store import describe
+    from jetlab.data.writer import write
 
-    click.echo(simulate(jets, seed, out))
+    source = Shower(seed=seed)
+    starts = range(0, jets, BLOCK)
+    blocks = (source.train(start, min(start + BLOCK, jets)) for start in starts)
+    origin = {"simulator": source.identity, "jets": jets}
+    write(blocks, out, expected=jets, origin=origin, seed=seed)
+    _say(describe(out))
 
 
 @click.command(epilog=example("jetlab convert JetClass/*.root --out jets/jetclass"))
@@ -35,7 +45,7 @@ def convert(files: Sequence[Path], out: Path, skip_bad: bool, seed: int):
     """JetClass ROOT or JetClass-II Parquet files into a store, shuffled."""
     from jetlab.data import convert as conversion
 
-    click.echo(conversion.convert(files, out, skip_bad=skip_bad, seed=seed))
+    _say(conversion.convert(files, out, skip_bad=skip_bad, seed=seed))
 
 
 @click.command(epilog=example("jetlab describe jets/jetclass --json"))
@@ -46,3 +56,10 @@ def describe(folder: Path, as_json: bool):
     from jetlab.data import store
 
     show(store.describe(folder), as_json)
+
+
+def _say(summary: dict[str, Any]) -> None:
+    """What a command wrote; the whole of it is for `describe` to tell."""
+    show({name: summary[name] for name in ("jets", "identity", "classes")})
+    for reason, count in summary["origin"].get("skipped", {}).items():
+        click.echo(f"left out: {count} ({reason})")

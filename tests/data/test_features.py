@@ -2,11 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from jetclass_files import SHARED
 
 from jetlab.data import ragged
 from jetlab.data.features import FEATURES, INPUTS, Inputs, featurize
 from jetlab.types import Ragged
+from tests.data.jetclass_files import SHARED
 
 
 def one_particle(**changes: float) -> Ragged:

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 import uproot
-from jetclass_files import SHARED, branches, spoil, write_ntuple, write_tree
 
 from jetlab.data import jetclass
 from jetlab.data.convert import convert
@@ -15,6 +14,7 @@ from jetlab.data.decoding import FLAGS, FLOATS, decode
 from jetlab.data.jetclass import BadInput
 from jetlab.data.labels import JETCLASS2
 from jetlab.types import Ragged
+from tests.data.jetclass_files import SHARED, branches, spoil, write_ntuple, write_tree
 
 
 def read_all(*files, skip_bad: bool = False) -> tuple[Ragged, Counter[str]]:

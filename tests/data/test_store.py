@@ -7,7 +7,6 @@ import textwrap
 
 import numpy as np
 import pytest
-from jetclass_files import SHARED, branches, spoil, write_tree
 from scipy.stats import chi2, chisquare
 
 from jetlab.data import ragged, shards, shuffle
@@ -16,6 +15,7 @@ from jetlab.data.features import FEATURES
 from jetlab.data.store import Store, describe
 from jetlab.data.writer import write
 from jetlab.types import CLASSES, Ragged
+from tests.data.jetclass_files import SHARED, branches, spoil, write_tree
 
 
 def jets_of(jets: int, seed: int = 0, label: int | None = None) -> Ragged:

@@ -1,0 +1,130 @@
+"""The command line as scripts use it: keys, exit status, one line for bad input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jetlab.cli.main import main
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    status = main(arguments)
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Runs that follow a law exactly, with the columns that their owner chose."""
+    N, D = (a.ravel() for a in np.meshgrid([1e3, 1e4, 1e5, 1e6], np.logspace(3, 7, 5)))
+    L = 0.32 + 11.27 / N**0.44 + 7.22 / D**0.22
+    path = tmp_path / "runs.csv"
+    rows = "\n".join(f"{n},{d},{v:.12g}" for n, d, v in zip(N, D, L, strict=True))
+    path.write_text(f"params,jets,val loss\n{rows}\n")
+    return path
+
+
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "compute_optimal.py"
+COLUMNS = ("--columns", "N=params,D=jets,L=val loss")
+
+
+def test_fit_and_allocate_through_json(capsys, table, tmp_path):
+    status, out, _ = run(
+        capsys, "fit", str(table), *COLUMNS, "--bootstrap", "20", "--json"
+    )
+    fit = json.loads(out)
+    assert status == 0
+    assert fit["converged"]
+    assert fit["identified"]
+    assert fit["rows"] == 20
+    truth = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
+    assert fit["params"] == pytest.approx(truth, rel=1e-4)
+    assert set(fit["intervals"]) == set(truth)
+
+    path = tmp_path / "fit.json"
+    path.write_text(out)
+    status, out, _ = run(capsys, "allocate", str(path), "--budget", "1e15", "--json")
+    plan = json.loads(out)
+    assert status == 0
+    assert plan["a"] == pytest.approx(0.22 / 0.66, rel=1e-3)
+    assert plan["gamma"] == pytest.approx(0.44 * 0.22 / 0.66, rel=1e-3)
+    assert 6 * 40 * plan["N"] * plan["D"] == pytest.approx(1e15, rel=1e-6)
+
+
+def test_fixed_parameters_stay(capsys, table):
+    options = (*COLUMNS, "--fix", "L_inf=0.3", "--bootstrap", "0", "--json")
+    status, out, _ = run(capsys, "fit", str(table), *options)
+    assert status == 0
+    assert json.loads(out)["params"]["L_inf"] == pytest.approx(0.3)
+
+
+def test_rows_that_cannot_tell_are_told_so(capsys, tmp_path):
+    """D = 20 N on every row: no error, and no claim."""
+    path = tmp_path / "diagonal.csv"
+    N = np.logspace(3, 6, 10)
+    L = 0.5 + 5 / N**0.4
+    rows = zip(N, 20 * N, L, strict=True)
+    path.write_text("N,D,L\n" + "\n".join(f"{n},{d},{v}" for n, d, v in rows) + "\n")
+    status, out, _ = run(capsys, "fit", str(path), "--bootstrap", "0", "--json")
+    assert status == 0
+    assert json.loads(out)["identified"] is False
+    assert json.loads(out)["message"]
+
+
+def test_flops_keys(capsys):
+    status, out, _ = run(capsys, "flops", "--width", "8", "--particles", "12", "--json")
+    counts = json.loads(out)
+    assert status == 0
+    assert counts["params_total"] == 3778
+    assert counts["particles"] == 12
+    assert counts["flops_6ND"] == 6 * 3778 * 12
+    assert counts["flops_matmul"] < counts["flops_xla"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frobnicate"], "No such command"),
+        (["fit", "nowhere.csv"], "nowhere.csv"),
+        (["fit", "{table}"], "has no column 'N'; it has params, jets, val loss"),
+        (["fit", "{table}", "--columns", "N=params"], "no column given for D, L"),
+        (["fit", "{table}", *COLUMNS, "--fix", "L_inf=low"], "L_inf=low"),
+        (["fit", "{table}", *COLUMNS, "--fix", "gamma=0.1"], "gamma"),
+        (["fit", "{table}", *COLUMNS, "--bootstrap", "-1"], "--bootstrap"),
+        (["allocate", "{table}", "--budget", "1e15"], "not a fit"),
+        (["allocate", "nowhere.json", "--budget", "1e15"], "nowhere.json"),
+        (["flops", "--width", "0"], "--width"),
+        (["flops", "--width", "129"], "multiple of 2"),
+        (["status", "{tmp}"], "holds no study"),
+        (["report", "{tmp}"], "holds no study"),
+        (["describe", "{tmp}"], "{tmp}"),
+        (["run", "nowhere.py", "--out", "{tmp}/out"], "no experiment at nowhere.py"),
+        (["run", "{experiment}", "--size", "huge", "--out", "{tmp}/out"], "laptop"),
+        (["run", "{experiment}", "--source", "{tmp}", "--out", "{tmp}/out"], "{tmp}"),
+        (["convert", "nowhere.root", "--out", "{tmp}/store"], "nowhere.root"),
+        (["convert", "--out", "{tmp}/store"], "FILES"),
+        (["simulate", "shower", "--jets", "3", "--out", "{tmp}/store"], "--jets"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(capsys, table, tmp_path, arguments, words):
+    places = {"table": table, "tmp": tmp_path, "experiment": EXPERIMENT}
+    status, out, err = run(capsys, *(word.format(**places) for word in arguments))
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert words.format(**places) in err
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["simulate shower", "convert", "describe", "run", "status", "fit", "allocate",
+     "flops", "report"],
+)  # fmt: skip
+def test_every_command_has_help_with_an_example(capsys, command):
+    status, out, _ = run(capsys, *command.split(), "--help")
+    assert status == 0
+    assert f"jetlab {command}" in out.partition("Example:")[2]

@@ -1,0 +1,73 @@
+"""Tables with known answers for the tests of the laws."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jetlab.laws import forms
+
+TABLES = Path(__file__).parents[2] / "../shared/data/laws"
+
+# arXiv:2602.15781, Table 1
+JETS = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
+
+
+@pytest.fixture
+def jets() -> dict[str, float]:
+    return dict(JETS)
+
+
+@pytest.fixture
+def grid():
+    """Rows of the jets' law on a grid, with normal scatter of log L."""
+
+    def make(sizes, examples, scatter=0.0, seed=0, **changes):
+        n, d = np.meshgrid(sizes, examples)
+        rows = {"N": n.ravel(), "D": d.ravel()}
+        noise = np.random.default_rng(seed).normal(size=n.size)
+        exact = forms.additive.predict(JETS | changes, rows)
+        return rows | {"L": exact * np.exp(scatter * noise)}
+
+    return make
+
+
+@pytest.fixture
+def wide(grid):
+    """Twenty-five rows over four decades of N and five of D, 1 % scatter."""
+    return grid(np.logspace(3, 7, 5), np.logspace(3, 8, 5), scatter=0.01)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    path = TABLES / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here")
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def chinchilla() -> dict[str, np.ndarray]:
+    """Hoffmann et al.'s runs as arXiv:2404.10102 read them off Fig. 4, in the order of
+    the file, without the five largest losses."""
+    rows = read_table("epoch_chinchilla_svg_extracted.csv")
+    size, compute, loss = (
+        np.array([float(row[name]) for row in rows])
+        for name in ("Model Size", "Training FLOP", "loss")
+    )
+    kept = np.sort(np.argsort(loss)[:-5])
+    examples = compute / (6 * size)
+    return {"N": size[kept], "D": examples[kept], "L": loss[kept]}
+
+
+@pytest.fixture(scope="session")
+def teacher_student() -> dict[str, np.ndarray]:
+    """Regressions on a teacher network with a known floor, mean loss over seeds."""
+    cells: dict[tuple[float, float], list[float]] = {}
+    for row in read_table("vigl_demo_mlp_teacher_student_L2.csv"):
+        cell = float(row["N"]), float(row["D"])
+        cells.setdefault(cell, []).append(float(row["val_loss"]))
+    sizes, examples = np.array(list(cells)).T
+    mean = np.array([np.mean(losses) for losses in cells.values()])
+    return {"N": sizes, "D": examples, "L": mean}

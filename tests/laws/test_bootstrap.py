@@ -1,0 +1,80 @@
+"""Intervals: do they cover, and do they say what was left out?"""
+
+import jax
+import numpy as np
+import pytest
+
+from jetlab.laws import forms
+from jetlab.laws.bootstrap import bootstrap, corrected, refit, resample
+from jetlab.laws.fit import fit, pose
+from jetlab.laws.fitted import percentiles
+from jetlab.laws.lanes import Lanes
+
+EXPERIMENTS, DRAWS = 200, 100
+
+
+def test_intervals_cover_as_often_as_they_say(wide, jets):
+    """200 tables with 1 % scatter, 100 refits each, all in one batch."""
+    exact = forms.additive.predict(jets, wide)
+    rng = np.random.default_rng(0)
+    tables = np.log(exact) + 0.01 * rng.normal(size=(EXPERIMENTS, len(exact)))
+    with jax.enable_x64(True):
+        problem = pose(forms.additive, wide, {}, {}, 1e-3)
+        truth = np.tile(problem.space.coordinates(jets), (EXPERIMENTS, 1))
+        optima, found = refit(problem, Lanes(truth, tables, np.ones_like(tables)))
+        assert found.all()
+        weight = resample(len(exact), EXPERIMENTS * DRAWS, seed=1)
+        starts = np.repeat(optima, DRAWS, axis=0)
+        z, found = refit(problem, Lanes(starts, np.repeat(tables, DRAWS, 0), weight))
+        assert found.mean() > 0.999
+        draws = problem.space.many_params(corrected(z, starts, len(exact)))
+    for name, values in draws.items():
+        low, high = percentiles(values.reshape(EXPERIMENTS, DRAWS).T)
+        coverage = np.mean((low <= jets[name]) & (jets[name] <= high))
+        assert 0.60 <= coverage <= 0.76, f"{name}: {coverage}"
+
+
+def test_draws_are_those_of_the_seed(wide):
+    law = fit(forms.additive, wide)
+    draws = bootstrap(law, wide, draws=64, seed=3)
+    again = bootstrap(law, wide, draws=64, seed=3)
+    other = bootstrap(law, wide, draws=64, seed=4)
+    np.testing.assert_array_equal(draws.values["A"], again.values["A"])
+    assert not np.array_equal(draws.values["A"], other.values["A"])
+    low, high = draws.intervals["beta"]
+    assert low < law.params["beta"] < high
+    assert "0 of 64 refits" in draws.message
+
+
+def test_exact_rows_leave_no_doubt(grid, jets):
+    table = grid(np.logspace(3, 7, 5), np.logspace(3, 8, 5))
+    draws = bootstrap(fit(forms.additive, table), table, draws=64)
+    for name, (low, high) in draws.intervals.items():
+        assert low == pytest.approx(jets[name], rel=1e-5)
+        assert high == pytest.approx(jets[name], rel=1e-5)
+
+
+def test_a_fixed_floor_is_fixed_in_every_draw(wide):
+    law = fit(forms.additive, wide, fixed={"L_inf": 0.32})
+    draws = bootstrap(law, wide, draws=64)
+    np.testing.assert_array_equal(draws.values["L_inf"], 0.32)
+
+
+def test_a_correlated_bound_holds_in_every_draw(wide):
+    law = fit(forms.additive, wide, bounds={"L_inf": (0.3, 0.33)})
+    floors = bootstrap(law, wide, draws=64).values["L_inf"]
+    assert floors.min() >= 0.3
+    assert floors.max() <= 0.33
+
+
+def test_only_the_rows_that_were_fitted(wide):
+    law = fit(forms.additive, wide)
+    with pytest.raises(ValueError, match="not the one that was fitted"):
+        bootstrap(law, wide | {"L": wide["L"][::-1].copy()})
+
+
+def test_nothing_to_draw_where_nothing_was_fitted(grid):
+    table = grid([1e4], np.logspace(3, 8, 6))
+    draws = bootstrap(fit(forms.additive, table), table)
+    assert draws.intervals == {}
+    assert "no draws" in draws.message

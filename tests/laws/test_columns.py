@@ -1,0 +1,63 @@
+"""Tables from CSV files, good and bad."""
+
+import numpy as np
+import pytest
+
+from jetlab.laws.columns import log_columns, read_columns
+
+COLUMNS = {"N": "Model Size", "L": "loss"}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def save(text):
+        path = tmp_path / "table.csv"
+        path.write_text(text)
+        return path
+
+    return save
+
+
+def test_columns_come_under_the_names_asked_for(write):
+    path = write('loss,name,Model Size\n2.5,"a,b",1e6\n2.25,c,10000000\n')
+    table = read_columns(path, COLUMNS)
+    np.testing.assert_array_equal(table["N"], [1e6, 1e7])
+    np.testing.assert_array_equal(table["L"], [2.5, 2.25])
+
+
+def test_one_column_may_serve_twice(write):
+    table = read_columns(write("x\n2\n"), {"N": "x", "D": "x"})
+    assert table["N"] == table["D"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Model Size,Loss\n1,2\n", "no column 'loss'; it has Model Size, Loss"),
+        ("Model Size,loss\n1,2\n3,high\n", "column 'loss', line 3: 'high'"),
+        ("Model Size,loss\n1,\n", "column 'loss', line 2: ''"),
+        ("Model Size,loss\n", "no rows"),
+        ("", "not a table"),
+        ("Model Size,loss\n1,2\n1,2,3\n", "not a table"),
+    ],
+)
+def test_bad_files_are_named_with_the_place(write, text, words):
+    with pytest.raises(ValueError, match=words):
+        read_columns(write(text), COLUMNS)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+def test_a_value_without_a_logarithm_is_named(bad):
+    table = {"N": np.array([1.0, 2.0, 3.0]), "L": np.array([1.0, 2.0, bad])}
+    with pytest.raises(ValueError, match=r"column L, row 2 \(from 0\)"):
+        log_columns(table, ("N", "L"))
+
+
+def test_columns_must_be_there_and_equally_long():
+    table = {"N": np.ones(3), "L": np.ones(2)}
+    with pytest.raises(ValueError, match="no column D"):
+        log_columns(table, ("N", "D", "L"))
+    with pytest.raises(ValueError, match="column L has shape"):
+        log_columns(table, ("N", "L"))
+    with pytest.raises(ValueError, match="no rows"):
+        log_columns({"N": np.ones(0)}, ("N",))

@@ -1,0 +1,77 @@
+"""Tables from the literature, with the answers that were published."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from jetlab.laws import forms
+from jetlab.laws.allocation import allocate
+from jetlab.laws.bootstrap import refit
+from jetlab.laws.fit import fit, pose
+from jetlab.laws.fitted import Draws, percentiles
+from jetlab.laws.lanes import Lanes
+
+
+@pytest.fixture(scope="module")
+def law(chinchilla):
+    return fit(forms.additive, chinchilla)
+
+
+def test_chinchilla_optimum(law):
+    """arXiv:2404.10102, exact replication: 477.84, 2143.86, 1.81724, .347313, .367183
+    at 0.00101827403; the optimum itself, to more digits, is below."""
+    expected = {
+        "L_inf": 1.8172181,
+        "A": 477.8259,
+        "alpha": 0.3473105,
+        "B": 2143.4172,
+        "beta": 0.3671724,
+    }
+    assert law.converged
+    assert law.identified
+    assert law.params == pytest.approx(expected, rel=2e-7)
+    assert law.objective == pytest.approx(0.00101827403, rel=1e-8)
+    assert law.objective < 0.00101827403
+
+
+def test_chinchilla_bootstrap(law, chinchilla):
+    """arXiv:2404.10102, Table 2, its 4,000 resamples: standard errors and intervals."""
+    random = np.random.RandomState(42)  # noqa: NPY002  (the draws that were published)
+    picks = np.array([random.choice(240, 240) for _ in range(4000)])
+    weight = np.array([np.bincount(pick, minlength=240) for pick in picks], float)
+    with jax.enable_x64(True):
+        problem = pose(forms.additive, chinchilla, {}, {}, 1e-3)
+        start = np.tile(problem.space.coordinates(law.params), (4000, 1))
+        losses = np.tile(np.log(chinchilla["L"]), (4000, 1))
+        z, found = refit(problem, Lanes(start, losses, weight))
+        values = problem.space.many_params(z)
+    assert found.all()
+    error = {name: draws.std() for name, draws in values.items()}
+    assert error["A"] == pytest.approx(124.52, abs=0.1)
+    assert error["B"] == pytest.approx(1293.3, abs=1)
+    assert error["L_inf"] == pytest.approx(0.02566, abs=2e-5)
+    assert error["alpha"] == pytest.approx(0.0154, abs=5e-5)
+    assert error["beta"] == pytest.approx(0.0206, abs=5e-5)
+    low, high = percentiles(values["A"], 0.95)
+    assert (low, high) == pytest.approx((286.1, 743.6), abs=0.5)
+    draws = Draws(values=values, asked=4000, message="")
+    plan = allocate(replace(law, draws=draws), 5.76e23, particles=1)
+    low, high = plan.intervals["a"]
+    assert plan.a == pytest.approx(0.513, abs=1e-3)
+    assert (high - low) / 2 == pytest.approx(0.020, abs=1e-3)
+
+
+def test_teacher_and_student(teacher_student):
+    """A demonstration of scaling fits with a floor of 0.01: Huber 1e-3 on the mean over
+    seeds of all cells, iso-FLOP runs included, gives the published parameters."""
+    law = fit(forms.additive, teacher_student)
+    assert law.rows == 220
+    assert law.params["L_inf"] == pytest.approx(0.0110, abs=5e-5)
+    assert law.params["A"] == pytest.approx(13.4, abs=0.05)
+    assert law.params["alpha"] == pytest.approx(0.839, abs=5e-4)
+    assert law.params["B"] == pytest.approx(188, abs=0.5)
+    assert law.params["beta"] == pytest.approx(0.824, abs=5e-4)
+    plan = allocate(law, 1e10, particles=1)
+    assert plan.a == pytest.approx(0.496, abs=1e-3)

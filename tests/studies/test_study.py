@@ -1,0 +1,58 @@
+"""Grids, sizes, experiments' files, tables."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+
+from jetlab.studies.study import grid, load_experiment, log_spaced
+from jetlab.studies.tables import Grid, scientific, with_interval
+
+
+@dataclass(frozen=True)
+class Point:
+    width: int
+    seed: int
+
+
+def test_a_grid_has_every_combination_once():
+    runs = grid(Point, width=(4, 8), seed=range(3))  # type: ignore[arg-type]
+    points = [dataclasses.astuple(run) for run in runs]
+    assert points == [(4, 0), (4, 1), (4, 2), (8, 0), (8, 1), (8, 2)]
+
+
+def test_sizes_are_whole_batches_at_equal_ratios():
+    assert log_spaced(1024, 16384, 5, multiple=128) == [1024, 2048, 4096, 8192, 16384]
+    sizes = log_spaced(1e3, 1e8, 11, multiple=128)
+    assert all(size % 128 == 0 for size in sizes)
+    assert sizes[0] == 1024
+    assert sizes[-1] == pytest.approx(1e8, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no experiment at"), ("x = 1", "defines no study")],
+)
+def test_a_file_that_is_no_experiment_is_named(tmp_path, content, words):
+    path = tmp_path / "mine.py"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ValueError, match=words):
+        load_experiment(path)
+
+
+def test_values_are_printed_as_the_paper_prints_them():
+    assert with_interval(0.32, (0.294, 0.341)) == "0.320 (0.294, 0.341)"
+    assert with_interval(482.006, None) == "482.01"
+    assert with_interval(2085.4, (1042.0, 5810.0)) == "2085 (1042, 5810)"
+    assert scientific(1234567.0) == "1.23e6"
+    assert scientific(1e18) == "1.00e18"
+
+
+def test_a_table_is_rendered_for_every_reader():
+    table = Grid(["parameter", "value"], [["L_inf", "0.32"], ["alpha", "0.440"]])
+    assert "| alpha" in table.markdown()
+    assert "0.440" in table.markdown()  # digits are kept as written
+    assert r"\toprule" in table.latex()
+    assert r"L\_inf" in table.latex()
+    assert "<td>0.32" in table.html()

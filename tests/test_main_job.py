@@ -1,0 +1,85 @@
+"""The main job, end to end, as a user runs it: from jets to a report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jetlab.cli.main import main
+from jetlab.studies.ledger import Ledger
+
+EXPERIMENT = Path(__file__).parents[1] / "experiments" / "compute_optimal.py"
+COMMAND = ("run", str(EXPERIMENT), "--size", "smoke", "--out")
+
+
+def results(folder: Path) -> dict[str, tuple]:
+    """What must be the same however a study came about: not its seconds."""
+    return {
+        record.id: (record.N, record.D, record.loss, record.accuracy, record.curve)
+        for record in Ledger(folder).records().values()
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("job") / "smoke"
+    assert main([*COMMAND, str(folder)]) == 0
+    return folder
+
+
+def test_it_leaves_records_figures_tables_and_a_report(finished):
+    status = Ledger(finished).status()
+    assert status == {"done": 6, "running": 0, "failed": 0, "pending": 0}
+    assert all(1.0 < loss < 3.5 for _, _, loss, _, _ in results(finished).values())
+    fit = json.loads((finished / "fit.json").read_text())
+    assert fit["rows"] == 6
+    page = (finished / "report.html").read_text()
+    assert "Compute-optimal scaling of jet tagging" in page
+    assert "known limit" in page
+    assert "http" not in page.replace("http-equiv", "")
+    for name in ("fig_1a_loss_surface", "fig_1b_iso_flops", "loss_against_data"):
+        assert (finished / f"{name}.png").stat().st_size > 10_000
+        assert page.count(f'alt="{name}"') == 1
+
+
+def test_what_is_finished_is_not_run_again(finished):
+    before = (finished / "records.jsonl").read_bytes()
+    assert main([*COMMAND, str(finished)]) == 0
+    assert (finished / "records.jsonl").read_bytes() == before
+
+
+def test_the_report_can_be_made_again_from_the_folder_alone(finished):
+    page = (finished / "report.html").read_text()
+    (finished / "report.html").unlink()
+    assert main(["report", str(finished)]) == 0
+    assert (finished / "report.html").read_text() == page
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_to_the_same_table(finished, tmp_path):
+    folder = tmp_path / "killed"
+    for kept in (1, 3):
+        _kill_after(folder, kept)
+    assert main([*COMMAND, str(folder)]) == 0
+    assert results(folder) == results(finished)
+    for name in ("fit.json", "tables.md"):
+        assert (folder / name).read_text() == (finished / name).read_text()
+
+
+def _kill_after(folder: Path, kept: int) -> None:
+    """Run the study in another process and kill -9 it once it has so many records."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jetlab.cli.main", *COMMAND, str(folder)],
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 300
+    while len(Ledger(folder).records()) < kept and process.poll() is None:
+        assert time.time() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
