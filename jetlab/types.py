@@ -62,12 +62,17 @@ class Source(Protocol):
     """Where jets come from: a simulator or a store.
 
     Training and validation jets are disjoint. `train(start, stop)` is the same jets
-    whenever it is asked, and any prefix is a fair sample of the ten classes.
+    whenever it is asked, and any prefix is a fair sample of the classes.
     """
 
     @property
     def identity(self) -> str:
         """What a record keeps: equal strings mean equal jets."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the labels."""
         ...
 
     @property
@@ -85,5 +90,5 @@ class Source(Protocol):
         ...
 
     def valid(self, count: int) -> Ragged:
-        """`count` validation jets, count / 10 of each class."""
+        """`count` validation jets, as many of each class."""
         ...

@@ -31,7 +31,7 @@ def shower(jets: int, seed: int, out: Path):
     source = Shower(seed=seed)
     starts = range(0, jets, BLOCK)
     blocks = (source.train(start, min(start + BLOCK, jets)) for start in starts)
-    origin = {"simulator": source.identity, "jets": jets}
+    origin = {"simulator": source.simulator, "seed": seed}
     write(blocks, out, expected=jets, origin=origin, seed=seed)
     _say(describe(out))
 

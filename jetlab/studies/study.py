@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from jetlab.studies.figures import Figure
 from jetlab.studies.ledger import write_whole
 from jetlab.studies.tables import Grid
 from jetlab.training.run import Run
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +61,9 @@ class Study:
     analyse: Callable[[Sequence[Record]], Findings]
 
 
-def grid(make: Callable[..., Run], **axes: Sequence[Any]) -> tuple[Run, ...]:
-    """A run for every combination of the axes, the last axis fastest."""
+def grid(make: Callable[..., T], **axes: Sequence[Any]) -> tuple[T, ...]:
+    """A run, or whatever `make` makes, for every combination of the axes; the last axis
+    is the fastest."""
     points = itertools.product(*axes.values())
     return tuple(make(**dict(zip(axes, point, strict=True))) for point in points)
 

@@ -61,7 +61,9 @@ def test_order_stays_in_the_pool(examples):
 
 
 def test_batches_are_the_jets_of_order(store):
-    stream = batches(store, INPUT, batch=16, examples=64, epochs=3, seed=3)
+    stream = batches(
+        store, INPUT, batch=16, pool=store.size, examples=64, epochs=3, seed=3
+    )
     found = list(stream)
     assert len(found) == 12
     for number, jets in enumerate(found):
@@ -71,7 +73,7 @@ def test_batches_are_the_jets_of_order(store):
 
 
 def test_a_stream_resumes_at_any_batch(store):
-    choice = {"batch": 16, "examples": 64, "epochs": 2, "seed": 3}
+    choice = {"batch": 16, "pool": 400, "examples": 64, "epochs": 2, "seed": 3}
     whole = list(batches(store, INPUT, **choice))
     stream = batches(store, INPUT, **choice)
     for number in range(8):
@@ -86,9 +88,9 @@ def test_a_stream_resumes_at_any_batch(store):
 
 def test_a_batch_must_divide_the_examples(store):
     with pytest.raises(ValueError, match="not a multiple of a batch of 16"):
-        batches(store, INPUT, batch=16, examples=65, epochs=1, seed=0)
+        batches(store, INPUT, batch=16, pool=400, examples=65, epochs=1, seed=0)
 
 
 def test_examples_must_be_in_the_training_pool(store):
     with pytest.raises(ValueError, match="pool of 400"):
-        batches(store, INPUT, batch=16, examples=416, epochs=1, seed=0)
+        batches(store, INPUT, batch=16, pool=400, examples=416, epochs=1, seed=0)

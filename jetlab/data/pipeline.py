@@ -1,0 +1,85 @@
+"""Grain over a store: batches in a seeded order, read ahead, resumable to the batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import grain
+import numpy as np
+from jaxtyping import Int
+
+from jetlab.data.features import Inputs, featurize
+from jetlab.data.store import Store
+from jetlab.types import Jets
+
+# One thread: the work is short numpy calls, in which a second one only contends.
+_READ = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
+
+
+def order(
+    pool: int, examples: int, seed: int, epoch: int
+) -> Int[np.ndarray, "examples"]:
+    """Numbers of the jets of one epoch, in the order in which they are trained on.
+
+    The `examples` jets are the first of a permutation of the pool that depends on the
+    seed alone, so that fewer examples are a prefix of more. Epoch 0 takes them in that
+    order, every later epoch in another one. Raises ValueError past the pool.
+    """
+    if not 0 < examples <= pool:
+        raise ValueError(f"{examples} examples of a pool of {pool} jets")
+    chosen = np.random.default_rng([seed, 0]).permutation(pool)[:examples]
+    if epoch == 0:
+        return chosen
+    return np.random.default_rng([seed, epoch]).permutation(chosen)
+
+
+def batches(
+    store: Store,
+    inputs: Inputs,
+    *,
+    batch: int,
+    pool: int,
+    examples: int,
+    epochs: int,
+    seed: int,
+) -> grain.DatasetIterator[Jets]:
+    """Iterator over the batches of a run: `examples` of the first `pool` training jets,
+    `epochs` times.
+
+    `get_state` and `set_state` of the iterator continue a stream at any batch. Raises
+    ValueError where `examples` is not a multiple of `batch` or more than the pool, or
+    the pool more than the training jets of the store.
+    """
+    if examples % batch:
+        raise ValueError(
+            f"{examples} examples are not a multiple of a batch of {batch}"
+        )
+    if pool > store.size:
+        raise ValueError(f"a pool of {pool} of the {store.size} training jets")
+    order(pool, examples, seed, 0)  # raises what it would raise in a reading thread
+
+    # Two epochs: reading ahead may have begun the next one.
+    @lru_cache(2)
+    def rows(epoch: int) -> Int[np.ndarray, "n batch"]:
+        return order(pool, examples, seed, epoch).reshape(-1, batch)
+
+    source = _Batches(store, inputs, rows, examples // batch, epochs)
+    return iter(grain.MapDataset.source(source).to_iter_dataset(_READ))
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Random access to the batches of a run: Grain's source of records."""
+
+    store: Store
+    inputs: Inputs
+    rows: Callable[[int], np.ndarray]  # of an epoch
+    per_epoch: int
+    epochs: int
+
+    def __len__(self) -> int:
+        return self.epochs * self.per_epoch
+
+    def __getitem__(self, index: int) -> Jets:
+        epoch, place = divmod(index, self.per_epoch)
+        return featurize(self.store.take(self.rows(epoch)[place]), self.inputs)

@@ -1,0 +1,142 @@
+"""Ragged jets: join, gather, cut and pad, without a loop over jets."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from jetlab.types import Ragged
+
+MAX_PARTICLES = 128
+"""Leading particles kept of a jet."""
+
+DTYPES: dict[str, type[np.generic]] = {
+    "label": np.int16,
+    "counts": np.int32,
+    "jet": np.float32,
+    "measured": np.float16,
+    "charge": np.int8,
+    "species": np.int8,
+}
+"""What each field is stored as: 18 bytes a particle, 22 a jet."""
+
+HALF = np.finfo(np.float16)
+
+
+class Padded(NamedTuple):
+    """Jets with one length; zero wherever `mask` is False."""
+
+    measured: Float[np.ndarray, "b p 8"]
+    charge: Int[np.ndarray, "b p"]
+    species: Int[np.ndarray, "b p"]
+    mask: Bool[np.ndarray, "b p"]
+
+
+def halve(measured: Float[np.ndarray, "total 8"]) -> Float[np.ndarray, "total 8"]:
+    """Measured quantities as float16, clipped so that none becomes infinite and no
+    pT or energy (the first two columns) zero."""
+    measured = np.clip(measured, HALF.min, HALF.max)
+    measured[:, :2] = np.maximum(measured[:, :2], HALF.tiny)
+    return measured.astype(np.float16)
+
+
+def rows(starts: Int[np.ndarray, "b"], counts: Int[np.ndarray, "b"]) -> np.ndarray:
+    """Rows of the segments that begin at `starts`, one segment after the other."""
+    ends = np.cumsum(counts, dtype=np.int64)
+    total = int(ends[-1]) if ends.size else 0
+    return np.arange(total) + np.repeat(starts - (ends - counts), counts)
+
+
+def first_rows(jets: Ragged) -> Int[np.ndarray, "b"]:
+    """Row of each jet's first particle."""
+    return np.cumsum(jets.counts, dtype=np.int64) - jets.counts
+
+
+def concatenate(parts: Sequence[Ragged]) -> Ragged:
+    """All jets of `parts`, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    return Ragged(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def gather(
+    jets: Ragged, starts: Int[np.ndarray, "jets"], indices: Int[np.ndarray, "b"]
+) -> Ragged:
+    """The jets numbered `indices`, where `starts` is known and need not be summed."""
+    counts = jets.counts[indices]
+    return _select(jets, indices, counts, rows(starts[indices], counts))
+
+
+def take(jets: Ragged, indices: Int[np.ndarray, "b"]) -> Ragged:
+    """The jets numbered `indices`, in that order; a jet may come twice."""
+    return gather(jets, first_rows(jets), indices)
+
+
+def between(
+    jets: Ragged, starts: Int[np.ndarray, "jets"], start: int, stop: int
+) -> Ragged:
+    """Views of jets start to stop, where `starts` are their `first_rows`."""
+    first = last = 0
+    if start < stop:
+        first, last = int(starts[start]), int(starts[stop - 1] + jets.counts[stop - 1])
+    return Ragged(
+        label=jets.label[start:stop],
+        counts=jets.counts[start:stop],
+        jet=jets.jet[start:stop],
+        measured=jets.measured[first:last],
+        charge=jets.charge[first:last],
+        species=jets.species[first:last],
+    )
+
+
+def lead(jets: Ragged, particles: int) -> Ragged:
+    """The jets with at most their `particles` leading particles."""
+    counts = np.minimum(jets.counts, particles)
+    if np.array_equal(counts, jets.counts):
+        return jets
+    return _select(jets, None, counts, rows(first_rows(jets), counts))
+
+
+def spread(
+    flat: Shaped[np.ndarray, "total *f"], counts: Int[np.ndarray, "b"], particles: int
+) -> Shaped[np.ndarray, "b p *f"]:
+    """A per-particle array with a row of `particles` places for every jet, zero where
+    there is no particle. `counts` must not exceed `particles`."""
+    jets = len(counts)
+    padded = np.zeros((jets, particles, *flat.shape[1:]), flat.dtype)
+    if flat.size:
+        # One opaque value a row: numpy then copies rows, not elements (2.4 times).
+        row = np.dtype((np.void, flat[0].nbytes))
+        flat = np.ascontiguousarray(flat).reshape(len(flat), -1)
+        places = rows(np.arange(jets) * particles, counts)
+        padded.reshape(-1, flat.shape[1]).view(row)[places] = flat.view(row)
+    return padded
+
+
+def pad(jets: Ragged, particles: int) -> Padded:
+    """The leading `particles` particles of every jet, padded with zeros."""
+    jets = lead(jets, particles)
+    return Padded(
+        measured=spread(jets.measured, jets.counts, particles),
+        charge=spread(jets.charge, jets.counts, particles),
+        species=spread(jets.species, jets.counts, particles),
+        mask=np.arange(particles) < jets.counts[:, None],
+    )
+
+
+def _select(
+    jets: Ragged,
+    indices: Int[np.ndarray, "b"] | None,
+    counts: Int[np.ndarray, "b"],
+    particles: Int[np.ndarray, "total"],
+) -> Ragged:
+    # `take` moves whole rows and is twelve times faster than indexing here.
+    return Ragged(
+        label=jets.label if indices is None else jets.label.take(indices),
+        counts=counts,
+        jet=jets.jet if indices is None else jets.jet.take(indices, axis=0),
+        measured=jets.measured.take(particles, axis=0),
+        charge=jets.charge.take(particles),
+        species=jets.species.take(particles),
+    )
