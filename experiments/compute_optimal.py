@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from jetlab.data.features import INPUTS
 from jetlab.data.shower_limits import known_limit
 from jetlab.laws import forms
 from jetlab.laws.allocation import Allocation, frontier
@@ -102,13 +103,15 @@ SIZES = {
 def study(size: str, source: Source) -> Study:
     """The grid of a size on the jets of a source, as far as its jets go."""
     chosen = SIZES[size]
+    classes = len(source.classes)
+    features = len(INPUTS[chosen.inputs].features)
     examples = [D for D in chosen.examples if (source.size or np.inf) >= D]
 
     def run(width: int, examples_: int, seed: int) -> Run:
         return Run(
             source=source.identity,
             inputs=chosen.inputs,
-            model=recipe.tagger(width),
+            model=recipe.tagger(width, features=features, classes=classes),
             pool=max(examples),
             examples=examples_,
             valid=min(chosen.valid, source.held_out or chosen.valid),
@@ -127,7 +130,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     n_p = float(np.mean([record.n_p for record in records]))
     free = _fit(rows, {})
     pinned = None if limit is None else _fit(rows, {"L_inf": limit[0]})
-    law = free if free.identified or pinned is None else pinned
+    law = _best(free, pinned)
     words = [*_validity(records, rows), *_state(free, pinned, limit)]
     fitted = bool(np.isfinite(law.objective))
     return Findings(
@@ -137,6 +140,11 @@ def analyse(records: Sequence[Record]) -> Findings:
         results={"fit": free.to_json()}
         | ({} if pinned is None else {"fit_known_limit": pinned.to_json()}),
     )
+
+
+def _best(free: Fit, pinned: Fit | None) -> Fit:
+    """The fit that figures and plans are drawn from."""
+    return free if free.identified or pinned is None else pinned
 
 
 def _fit(rows: Table, fixed: dict[str, float]) -> Fit:
@@ -177,8 +185,10 @@ def _state(free: Fit, pinned: Fit | None, limit: Limit | None) -> list[str]:
             )
     if pinned is not None:
         words.append(f"With L_inf fixed to the known limit: {pinned.message}.")
-    if not free.identified and pinned is not None:
+    if _best(free, pinned) is pinned:
         words.append("Figures and plans use the fit with L_inf fixed.")
+    if not _best(free, pinned).identified:
+        words.append("The curves in the figures are one law of many; no plan is made.")
     return words
 
 
@@ -217,7 +227,7 @@ def _tables(
     }
     if limit is None:
         del columns["known"], columns["L_inf fixed (68 %)"]
-    law = free if free.identified or pinned is None else pinned
+    law = _best(free, pinned)
     plans = [
         [
             scientific(plan.budget),
@@ -226,12 +236,12 @@ def _tables(
         ]
         for plan in frontier(law, _budgets(rows, 100), particles=n_p)
     ]
-    return {
-        "Table 1: parameters of the law": Grid(
-            list(columns), list(zip(*columns.values(), strict=True))
-        ),
-        "What a budget should buy": Grid(["C [FLOPs]", "N", "D", "loss", ""], plans),
-    }
+    law_table = Grid(list(columns), list(zip(*columns.values(), strict=True)))
+    tables = {"Table 1: parameters of the law": law_table}
+    if law.identified and law.converged:
+        heads = ["C [FLOPs]", "N", "D", "loss", ""]
+        tables["What a budget should buy"] = Grid(heads, plans)
+    return tables
 
 
 def _quantity(plan: Allocation, name: str) -> str:

@@ -36,7 +36,7 @@ out_folder = click.option(
 )
 
 
-def show(values: dict[str, Any], as_json: bool) -> None:
+def show(values: dict[str, Any], as_json: bool = False) -> None:
     if as_json:
         click.echo(json.dumps(values, allow_nan=False))
         return

@@ -3,9 +3,9 @@
 from jetlab.models.tagger import Tagger
 
 
-def tagger(width: int, *, features: int = 21) -> Tagger:
+def tagger(width: int, *, features: int = 21, classes: int = 10) -> Tagger:
     """The paper's tagger of this width: 4 layers, max(1, width // 64) heads."""
-    return Tagger(width=width, features=features)
+    return Tagger(width=width, features=features, classes=classes)
 
 
 def learning_rate(width: int) -> float:

@@ -82,7 +82,8 @@ def loss_surface(rows: Table, law: Fit, frontier: Frontier, n_p: float) -> Figur
     ax.plot(frontier.D, frontier.N, "--", color="tab:blue", lw=2, label="optimal")
     ax.set(xscale="log", yscale="log", xlim=_ends(D), ylim=_ends(N))
     ax.set(xlabel="training jets $D$", ylabel="parameters $N$")
-    figure.colorbar(points, label="validation loss [nats]", format="%.2f")
+    bar = figure.colorbar(points, label="validation loss [nats]")
+    plain_ticks(bar.ax)
     ax.legend(loc="upper left")
     return figure
 
@@ -163,7 +164,13 @@ def residuals(rows: Table, law: Fit) -> Figure:
 
 def plain_ticks(ax: Axes) -> None:
     """Losses as 0.5, 1, 2: less than a decade needs no powers of ten."""
-    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+    low, high = ax.get_ylim()
+    marks = np.array([1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8]) / 10
+    marks = np.concatenate([marks, 10 * marks])
+    shown = marks[(marks >= low) & (marks <= high)]
+    if len(shown) < 3:  # a narrow range
+        shown = ticker.MaxNLocator(6).tick_values(low, high)
+    ax.yaxis.set_major_locator(ticker.FixedLocator(list(shown)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_locator(ticker.NullLocator())
 

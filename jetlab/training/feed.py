@@ -49,15 +49,15 @@ def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
     chosen = INPUTS[inputs]
     held_out = jax.device_put(featurize(source.valid(valid), chosen))
     if _fits(pool, chosen):
-        train = _resident(source, chosen, pool)
-        return Feed(train, held_out, float(train.mask.sum(dtype=np.float64)) / pool)
+        train = _read(source, chosen, pool)
+        return Feed(jax.device_put(train), held_out, _mean_particles(train))
     if not isinstance(source, Store):
         raise ValueError(
             f"{pool} jets with {chosen.particles} particles do not fit this device: "
             "write them once with 'jetlab simulate' and run with --source DIR"
         )
     sample = featurize(source.train(0, min(pool, READ)), chosen)
-    return Feed(source, held_out, float(sample.mask.sum(axis=1).mean()))
+    return Feed(source, held_out, _mean_particles(sample))
 
 
 def chunks(
@@ -107,13 +107,17 @@ def _streamed(stream: Iterator[Jets], batch: int) -> Iterator[Chunk]:
         yield Chunk(jets, rows, jnp.asarray(live))
 
 
-def _resident(source: Source, inputs: Inputs, pool: int) -> Jets:
+def _read(source: Source, inputs: Inputs, pool: int) -> Jets:
+    """The first `pool` training jets of a source, on the host."""
     parts = [
         featurize(source.train(start, min(start + READ, pool)), inputs)
         for start in range(0, pool, READ)
     ]
-    columns = zip(*parts, strict=True)
-    return Jets(*(jax.device_put(np.concatenate(column)) for column in columns))
+    return Jets(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _mean_particles(jets: Jets) -> float:
+    return float(np.mean(np.asarray(jets.mask).sum(axis=1)))
 
 
 def _fits(pool: int, inputs: Inputs) -> bool:

@@ -21,9 +21,10 @@ def test_blocks_cover_every_jet_once():
     keys = jax.random.split(jax.random.key(0), 2)
     x = jax.random.normal(keys[0], (count, 5, 3)).astype(jnp.float16)
     y = jax.random.randint(keys[1], (count,), 0, 10)
-    jets = Jets(x, jnp.arange(5) < 1 + (jnp.arange(count) % 5)[:, None], y)
+    mask = jnp.arange(5) < 1 + (jnp.arange(count) % 5)[:, None]
+    jets = Jets(x, mask, y)
     per_jet = make_evaluate(engine)(nnx.state(model, nnx.Param), jets)
-    whole = jax.nn.log_softmax(model(jets.x, jets.mask))
+    whole = jax.nn.log_softmax(model(x, mask))
     np.testing.assert_allclose(
         per_jet.loss, -whole[jnp.arange(count), y], rtol=1e-5, atol=1e-5
     )

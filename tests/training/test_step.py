@@ -101,11 +101,11 @@ def test_runs_of_different_rates_share_one_program(engine, points):
 
 def test_vmapped_runs_equal_runs_alone(engine, points):
     keys = jax.random.split(jax.random.key(5), 3)
-    rates = Rates(jnp.array([1e-3, 1e-2, 1e-1]), jnp.array([0.0, 0.1, 0.2]))
-    states = jax.vmap(engine.init)(keys, rates)
+    rates, decays = jnp.array([1e-3, 1e-2, 1e-1]), jnp.array([0.0, 0.1, 0.2])
+    states = jax.vmap(engine.init)(keys, Rates(rates, decays))
     together, infos = jax.vmap(engine.step, in_axes=(0, None))(states, points)
     for lane in range(3):
-        alone = engine.init(keys[lane], Rates(*(r[lane] for r in rates)))
+        alone = engine.init(keys[lane], Rates(rates[lane], decays[lane]))
         after, info = engine.step(alone, points)
         np.testing.assert_allclose(info.loss, infos.loss[lane], rtol=1e-6)
         np.testing.assert_allclose(
