@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.fit import fit
+from jetlab.laws.fit import fit, padded
 from jetlab.laws.fitted import Draws, Fit
 
 
@@ -54,7 +54,7 @@ def test_a_fixed_parameter_stays(wide, jets):
 
 def test_bounds_that_hold_the_optimum_change_nothing(wide):
     law = fit(forms.additive, wide)
-    bounded = fit(forms.additive, wide, bounds={"L_inf": (0, 1), "alpha": (0, 2)})
+    bounded = fit(forms.additive, wide, bounds={"L_inf": (0.0, 1.0)})
     assert bounded.params == pytest.approx(law.params, rel=1e-5)
 
 
@@ -66,8 +66,20 @@ def test_a_bound_in_the_way_is_kept_and_named(wide):
     assert "L_inf runs to its bound 0.4" in law.message
 
 
+def test_padding_to_a_compiled_size_changes_nothing(wide):
+    """Twenty-five rows and thirty-two share a program."""
+    assert [padded(n) for n in (2, 16, 17, 25, 33, 240)] == [16, 16, 24, 32, 48, 256]
+    law = fit(forms.additive, wide)
+    full = {name: np.append(column, column[:7]) for name, column in wide.items()}
+    full["L"][25:] = law.predict({name: full[name][25:] for name in ("N", "D")})
+    other = fit(forms.additive, full)  # seven rows that agree with the law
+    assert len(other.residuals) == 32
+    assert other.params == pytest.approx(law.params, rel=1e-6)
+    assert other.objective == pytest.approx(law.objective, rel=1e-9)
+
+
 def test_data_alone():
-    examples = np.logspace(3, 8, 8)
+    examples = np.logspace(3, 8, 25)
     law = fit(forms.data_only, {"D": examples, "L": 0.32 + 7.22 / examples**0.22})
     assert law.params == pytest.approx({"L_inf": 0.32, "B": 7.22, "beta": 0.22})
 
@@ -76,6 +88,8 @@ def test_data_alone():
     ("choices", "words"),
     [
         ({"fixed": {"E": 1.0}}, "no parameter E"),
+        ({"fixed": dict.fromkeys(forms.additive.names, 1.0)}, "nothing to fit"),
+        ({"delta": 0.0}, "delta is 0.0"),
         ({"fixed": {"L_inf": -1.0}}, "cannot be fixed at -1.0"),
         ({"bounds": {"L_inf": (1.0, 0.5)}}, "not low < high"),
         ({"bounds": {"A": (-1.0, 0.5)}}, "lower bound"),

@@ -21,7 +21,7 @@ def law(chinchilla):
 
 def test_chinchilla_optimum(law):
     """arXiv:2404.10102, exact replication: 477.84, 2143.86, 1.81724, .347313, .367183
-    at 0.00101827403; the optimum itself, to more digits, is below."""
+    at 0.00101827403, which stopped a hair short of the optimum below."""
     expected = {
         "L_inf": 1.8172181,
         "A": 477.8259,
@@ -32,19 +32,20 @@ def test_chinchilla_optimum(law):
     assert law.converged
     assert law.identified
     assert law.params == pytest.approx(expected, rel=2e-7)
-    assert law.objective == pytest.approx(0.00101827403, rel=1e-8)
+    assert law.objective == pytest.approx(0.00101827403, rel=2e-8)
     assert law.objective < 0.00101827403
 
 
 def test_chinchilla_bootstrap(law, chinchilla):
     """arXiv:2404.10102, Table 2, its 4,000 resamples: standard errors and intervals."""
-    random = np.random.RandomState(42)  # noqa: NPY002  (the draws that were published)
+    random = np.random.RandomState(42)
     picks = np.array([random.choice(240, 240) for _ in range(4000)])
-    weight = np.array([np.bincount(pick, minlength=240) for pick in picks], float)
     with jax.enable_x64(True):
         problem = pose(forms.additive, chinchilla, {}, {}, 1e-3)
         start = np.tile(problem.space.coordinates(law.params), (4000, 1))
-        losses = np.tile(np.log(chinchilla["L"]), (4000, 1))
+        losses = np.tile(problem.rows.log_loss, (4000, 1))
+        rows = losses.shape[1]  # 240 and padding of weight zero
+        weight = np.array([np.bincount(pick, minlength=rows) for pick in picks], float)
         z, found = refit(problem, Lanes(start, losses, weight))
         values = problem.space.many_params(z)
     assert found.all()

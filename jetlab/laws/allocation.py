@@ -1,0 +1,195 @@
+"""What to train for a given compute: N*(C) and D*(C) of a fitted law.
+
+    min over N, D of L(N, D)  with  6 n_p N D = C             (arXiv:2602.15781, Eq. 2)
+
+Along a line of constant compute the logarithm of a sum of power laws is a convex
+function of log N, so the optimum is the one root of its slope, which bisection cannot
+miss. For the additive form it is known in closed form (arXiv:2203.15556, Eq. 4):
+N* = G (C / 6 n_p)^a, a = beta / (alpha + beta),
+G = (alpha A / beta B)^(1/(alpha + beta)).
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import isfinite
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jetlab.laws.fitted import Fit, percentiles
+from jetlab.laws.forms import Form, Theta
+
+with warnings.catch_warnings():
+    # JAXopt says at import that it is no longer maintained; its users cannot help it.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import jaxopt
+
+PARTICLES = 40.0
+"""Mean particles in a JetClass jet, n_p of arXiv:2602.15781."""
+
+FARTHEST = 200.0  # |log N - log(ND)/2| searched: far past any network
+
+
+class Optimum(NamedTuple):
+    """The best point of an iso-FLOP line, and how it moves with compute."""
+
+    N: Float[Array, "*d"]
+    D: Float[Array, "*d"]
+    loss: Float[Array, "*d"]
+    a: Float[Array, "*d"]  # d log N / d log C
+    gamma: Float[Array, "*d"]  # -d log (L - L_inf) / d log C
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """The N and D that a budget of `budget` FLOPs should buy.
+
+    `a` and `gamma` are the local exponents N* ~ C^a, L - L_inf ~ C^-gamma. `intervals`
+    are 68 % percentiles over the fit's draws (empty without). `beyond` says how many
+    times N, D and the product ND exceed the largest in the rows fitted.
+    """
+
+    N: float
+    D: float
+    loss: float
+    a: float
+    gamma: float
+    budget: float
+    particles: float
+    intervals: dict[str, tuple[float, float]]
+    beyond: dict[str, float]
+    message: str
+
+    def to_json(self) -> str:
+        """One object with the fields as keys."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Allocation:
+    """The compute-optimal N and D for `budget` FLOPs of training, one pass over D.
+
+    `particles` is n_p, tokens per example: 1 where D counts tokens already. Raises
+    ValueError for a form without N and D, a fit without parameters, a law without an
+    optimum inside, or a budget that is not positive.
+    """
+    _check(fit, budget, particles)
+    log_nd = float(np.log(budget / (6 * particles)))
+    best = optima(fit.form, _with_draws(fit), log_nd)
+    values = {name: float(column[0]) for name, column in best.items()}
+    if not isfinite(values["N"]):
+        raise ValueError(
+            f"no optimum: L falls with N or with D alone at {fit.params}; both terms"
+            " must fall for a budget to be worth dividing"
+        )
+    beyond = {"N": values["N"], "D": values["D"], "ND": float(np.exp(log_nd))}
+    beyond = {name: value / fit.span[name][1] for name, value in beyond.items()}
+    return Allocation(
+        **values,
+        budget=budget,
+        particles=particles,
+        intervals=_intervals(best) if fit.draws else {},
+        beyond=beyond,
+        message=_words(fit, beyond),
+    )
+
+
+def frontier(
+    fit: Fit, budgets: Sequence[float], *, particles: float = PARTICLES
+) -> list[Allocation]:
+    """The optimal trajectory: `allocate` at each budget, in FLOPs."""
+    return [allocate(fit, budget, particles=particles) for budget in budgets]
+
+
+def _with_draws(fit: Fit) -> dict[str, Float[np.ndarray, "m"]]:
+    """The fit's parameters first, then those of its draws."""
+    draws = fit.draws.values if fit.draws else {}
+    return {k: np.append(v, draws.get(k, [])) for k, v in fit.params.items()}
+
+
+def optima(
+    form: Form, params: Mapping[str, Float[np.ndarray, "m"]], log_nd: float
+) -> dict[str, Float[np.ndarray, "m"]]:
+    """Best N, D, loss, a and gamma at N D = exp(log_nd) for many sets of parameters;
+    NaN for those of which L falls with N or with D alone."""
+    with jax.enable_x64(True):
+        theta = form.theta(params)
+        found = _optima(form, theta, jnp.asarray(log_nd))
+        columns = {name: np.asarray(v) for name, v in found._asdict().items()}
+    balance = np.log(columns["N"] / columns["D"]) / 2
+    inside = np.abs(balance) < FARTHEST - 1  # False for NaN
+    return {name: np.where(inside, v, np.nan) for name, v in columns.items()}
+
+
+@partial(jax.jit, static_argnames="form")
+def _optima(form: Form, theta: Theta, log_nd: Float[Array, ""]) -> Optimum:
+    """One optimum for each entry of theta's arrays."""
+    return jax.vmap(partial(_optimum, form), in_axes=(0, None))(theta, log_nd)
+
+
+def _optimum(form: Form, theta: Theta, log_nd: Float[Array, ""]) -> Optimum:
+    reducible = {**theta, "L_inf": jnp.full_like(theta["L_inf"], -jnp.inf)}
+
+    def best(log_nd: Array) -> Array:
+        """Where the slope along the line of constant N D vanishes."""
+        solver = jaxopt.Bisection(
+            partial(_slope, form),
+            lower=-FARTHEST,
+            upper=FARTHEST,
+            maxiter=70,  # 400 / 2^70 is below float64's resolution
+            tol=0.0,
+            check_bracket=False,
+        )
+        return solver.run(None, reducible, log_nd).params
+
+    balance, slope = jax.value_and_grad(best)(log_nd)
+    at_best = partial(_along, form, balance, reducible)  # the envelope theorem
+    return Optimum(
+        N=jnp.exp(log_nd / 2 + balance),
+        D=jnp.exp(log_nd / 2 - balance),
+        loss=jnp.exp(_along(form, balance, theta, log_nd)),
+        a=0.5 + slope,
+        gamma=-jax.grad(at_best)(log_nd),
+    )
+
+
+def _along(form: Form, balance: Array, theta: Theta, log_nd: Array) -> Array:
+    """log L on the line of constant N D; balance is log(N / D) / 2."""
+    return form.log_loss(theta, {"N": log_nd / 2 + balance, "D": log_nd / 2 - balance})
+
+
+def _slope(form: Form, balance: Array, theta: Theta, log_nd: Array) -> Array:
+    return jax.grad(_along, argnums=1)(form, balance, theta, log_nd)
+
+
+def _intervals(
+    best: Mapping[str, Float[np.ndarray, "m"]],
+) -> dict[str, tuple[float, float]]:
+    """68 % percentile interval of each quantity over the draws that have an optimum."""
+    draws = {name: column[1:][np.isfinite(column[1:])] for name, column in best.items()}
+    ends = {name: percentiles(column) for name, column in draws.items() if column.size}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def _check(fit: Fit, budget: float, particles: float) -> None:
+    if not {"N", "D"} <= set(fit.form.columns):
+        raise ValueError(f"{fit.form.name} has no N and D to divide a budget between")
+    if not (isfinite(budget) and budget > 0 and isfinite(particles) and particles > 0):
+        raise ValueError(f"budget {budget} and particles {particles} must be positive")
+    if not all(isfinite(value) for value in fit.params.values()):
+        raise ValueError(f"the fit has no parameters to allocate by: {fit.message}")
+
+
+def _words(fit: Fit, beyond: Mapping[str, float]) -> str:
+    """How far the plan reaches past the rows, and whether the fit bears it."""
+    past = [f"{name} {times:.3g} times" for name, times in beyond.items() if times > 1]
+    reach = f"extrapolation: {', '.join(past)} the largest in the rows fitted"
+    words = [reach if past else "within the range of the rows fitted"]
+    if not (fit.converged and fit.identified):
+        words.append(f"the fit does not bear a plan ({fit.message})")
+    return "; ".join(words)

@@ -1,0 +1,128 @@
+"""How far would the parameters move with other runs? Rows drawn anew and refitted.
+
+Each draw takes as many rows as there are, with replacement (as arXiv:2404.10102 and
+arXiv:2602.15781 do), and is refitted from the optimum. Resampling rows is conservative
+in small tables: like the jackknife it gives variances too large by n / (n - k) on
+average, for n rows and k parameters. Draws are therefore moved towards the optimum by
+sqrt(1 - k / n), a step that does nothing to large tables.
+
+Measured: share of 200 synthetic tables (parameters of arXiv:2602.15781, Table 1; grids
+of N in 1e3..1e7 and D in 1e3..1e8; 100 draws each) whose 68 % interval holds the truth,
+mean over the five parameters, good to 0.03.
+
+    rows                               9     16    25    40    80    200
+    1 % normal scatter                0.65  0.72  0.71  0.73  0.74  0.68
+    ... without the correction        0.78  0.80  0.76  0.76  0.76  0.69
+    scatter falling 11-fold by row          0.73  0.72
+    Student's t, 3 degrees of freedom             0.73
+
+Resampled residuals covered 0.55 at 25 rows: the fit passes through k rows exactly, and
+drawing those zeros makes it look better determined than it is.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jetlab.laws.columns import Table
+from jetlab.laws.fit import CONVERGED, descend, pose
+from jetlab.laws.fitted import Draws, Fit
+from jetlab.laws.huber import Problem, residuals
+from jetlab.laws.lanes import Lanes, polish
+
+ALTERNATIVES = 12  # other starts for a draw that did not converge from the optimum
+TOO_MANY = 0.03  # a share of refits lost that may bend the intervals
+
+
+def bootstrap(fit: Fit, table: Table, *, draws: int = 1000, seed: int = 0) -> Draws:
+    """Refits of `draws` resampled tables; `dataclasses.replace(fit, draws=...)` keeps
+    them with the fit.
+
+    Refits that did not converge are left out and counted in `message`. A fit that has
+    no parameters gives no draws. Raises ValueError if `table` is not what was fitted.
+    """
+    if np.isnan(fit.objective):
+        return Draws(values={}, asked=0, message="no draws: there was no fit")
+    with jax.enable_x64(True):
+        problem = pose(fit.form, table, fit.fixed, fit.bounds, fit.delta)
+        optimum = problem.space.coordinates(fit.params)
+        _check_rows(problem, optimum, fit)
+        weight = resample(problem, draws, seed)
+        log_loss = np.broadcast_to(np.asarray(problem.rows.log_loss), weight.shape)
+        optima = np.broadcast_to(optimum, (draws, len(optimum)))
+        z, converged = refit(problem, Lanes(optima, log_loss, weight))
+        z = corrected(z, optima, fit.rows)[converged]
+        return Draws(
+            values=problem.space.many_params(z),
+            asked=draws,
+            message=_words(converged),
+        )
+
+
+def resample(problem: Problem, draws: int, seed: int) -> Float[np.ndarray, "draws n"]:
+    """How often each row is drawn: integer weights that sum to the number of rows."""
+    chance = np.asarray(problem.rows.weight) / problem.rows.count
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(problem.rows.count, chance, draws).astype(float)
+
+
+def refit(
+    problem: Problem, lanes: Lanes
+) -> tuple[Float[np.ndarray, "lane k"], Bool[np.ndarray, "lane"]]:
+    """The optimum of each lane, sought from its z first, and whether it was found."""
+    z, imbalance = _from_here(problem, lanes)
+    stray = np.flatnonzero(~(imbalance <= CONVERGED))
+    if stray.size:
+        z[stray], imbalance[stray] = _from_elsewhere(problem, lanes.take(stray))
+    return z, imbalance <= CONVERGED
+
+
+def corrected(
+    z: Float[np.ndarray, "lane k"], optima: Float[np.ndarray, "lane k"], rows: int
+) -> Float[np.ndarray, "lane k"]:
+    """Draws moved towards the optimum by sqrt(1 - k / n)."""
+    return optima + np.sqrt(1 - z.shape[1] / rows) * (z - optima)
+
+
+def _from_here(problem: Problem, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
+    z, _ = descend(problem, lanes, 10)
+    return _polished(problem, lanes, z)
+
+
+def _from_elsewhere(problem: Problem, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest of several descents in each lane, polished."""
+    grid = problem.space.grid()
+    starts = grid[np.linspace(0, len(grid) - 1, ALTERNATIVES).astype(int)]
+    count = len(lanes.z)
+    copies = lanes.take(np.repeat(np.arange(count), ALTERNATIVES))
+    z, value = descend(problem, copies._replace(z=np.tile(starts, (count, 1))), 40)
+    lowest = value.reshape(count, ALTERNATIVES).argmin(axis=1)
+    z = z.reshape(count, ALTERNATIVES, -1)[np.arange(count), lowest]
+    return _polished(problem, lanes, z)
+
+
+def _polished(
+    problem: Problem, lanes: Lanes, z: Float[np.ndarray, "lane k"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """z and imbalance after Newton's method; a descent that failed starts over."""
+    start = np.where(np.isfinite(z), z, lanes.z)
+    z, _, imbalance = polish(problem, lanes._replace(z=start))
+    return z, imbalance
+
+
+def _check_rows(problem: Problem, optimum: np.ndarray, fit: Fit) -> None:
+    """Raises ValueError if the rows are not those that were fitted."""
+    if problem.rows.count == fit.rows:
+        ours = np.asarray(residuals(jnp.asarray(optimum), problem))[: fit.rows]
+        if np.allclose(ours, fit.residuals, rtol=1e-4, atol=1e-4):
+            return
+    raise ValueError("the table is not the one that was fitted: its residuals differ")
+
+
+def _words(converged: Bool[np.ndarray, "draw"]) -> str:
+    lost = int(np.sum(~converged))
+    words = f"{lost} of {len(converged)} refits did not converge and are left out"
+    if lost > TOO_MANY * len(converged):
+        words += "; that is too many for the intervals to be trusted"
+    return words

@@ -1,0 +1,78 @@
+"""Tables of runs: columns read from a CSV file, and checked before a fit."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+Table = dict[str, np.ndarray]
+
+
+def read_columns(path: str | Path, columns: Mapping[str, str]) -> Table:
+    """Columns of a CSV file under the names that a form reads.
+
+    `columns` maps a form's name to the file's: {"N": "Model Size", "L": "loss"}.
+    Raises ValueError that names the missing column, or the line and column of a cell
+    that is no number; a cell "nan" is read as it stands and refused by the fit.
+    """
+    try:
+        names = pyarrow.csv.open_csv(path).schema.names
+        missing = [name for name in columns.values() if name not in names]
+        if missing:
+            raise ValueError(
+                f"{path} has no column {missing[0]!r}; it has {', '.join(names)}"
+            )
+        wanted = sorted(set(columns.values()))
+        options = pyarrow.csv.ConvertOptions(
+            include_columns=wanted,
+            column_types={name: pa.string() for name in wanted},
+            strings_can_be_null=False,
+        )
+        text = pyarrow.csv.read_csv(path, convert_options=options)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is not a table in CSV: {error}") from error
+    if text.num_rows == 0:
+        raise ValueError(f"{path} has a header and no rows")
+    return {
+        name: _numbers(text[column].to_pylist(), f"{path}, column {column!r}")
+        for name, column in columns.items()
+    }
+
+
+def _numbers(cells: Sequence[str], where: str) -> np.ndarray:
+    """Cells as float64; the header is line 1 of the file."""
+    values = np.empty(len(cells))
+    for i, cell in enumerate(cells):
+        try:
+            values[i] = float(cell)
+        except ValueError:
+            raise ValueError(f"{where}, line {i + 2}: {cell!r} is no number") from None
+    return values
+
+
+def log_columns(table: Mapping[str, np.ndarray], names: Sequence[str]) -> Table:
+    """Logarithms of the named columns, in float64.
+
+    Raises ValueError that names the column that is missing or of another length, or
+    the column and the row (counted from 0) of a value that is not positive and finite.
+    """
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise ValueError(f"the table has no column {missing[0]}; it has {list(table)}")
+    values = {name: np.asarray(table[name], float) for name in names}
+    rows = len(values[names[0]])
+    for name, column in values.items():
+        if column.shape != (rows,):
+            raise ValueError(f"column {name} has shape {column.shape}, not ({rows},)")
+        bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+        if bad.size:
+            raise ValueError(
+                f"column {name}, row {bad[0]} (from 0): {column[bad[0]]} is not"
+                f" positive and finite as power laws need ({bad.size} such rows);"
+                " leave diverged or unfinished runs out"
+            )
+    if rows == 0:
+        raise ValueError("the table has no rows")
+    return {name: np.log(column) for name, column in values.items()}
