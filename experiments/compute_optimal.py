@@ -70,17 +70,17 @@ SIZES = {
     ),
     "laptop": Size(
         inputs="full-40",
-        widths=(8, 16, 32, 64),
-        examples=log_spaced(4096, 32768, 4, multiple=BATCH),
+        widths=(4, 8, 16, 32),
+        examples=log_spaced(2**12, 2**16, 5, multiple=BATCH),
         seeds=1,
         valid=20_000,
     ),
     "workstation": Size(
         inputs="full-40",
-        widths=(8, 12, 16, 24, 32, 48),
-        examples=log_spaced(8192, 131072, 5, multiple=BATCH),
+        widths=(4, 8, 16, 32, 64),
+        examples=log_spaced(2**14, 2**18, 5, multiple=BATCH),
         seeds=1,
-        valid=20_000,
+        valid=40_000,
     ),
     "gpu": Size(
         inputs="full-128",

@@ -1,0 +1,90 @@
+"""How fast jets go into a store and come back out of it, in jets a second.
+
+    python benchmarks/store.py --quick
+
+Every row is measured in the same run; the ratio is to one process reading random
+blocks of 128 stored jets. Reading is from the page cache, as in the second epoch of a
+training.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tabulate import tabulate
+
+from jetlab.data.features import INPUTS, featurize
+from jetlab.data.store import Store
+from jetlab.data.writer import write
+from jetlab.types import SPECIES, Ragged
+
+BLOCK = 128
+
+
+def invented(count: int, seed: int) -> Ragged:
+    """Random numbers in jets of JetClass's multiplicities: only their size matters."""
+    rng = np.random.default_rng(seed)
+    counts = np.clip(rng.gamma(7.0, 5.6, count), 1, 128).astype(np.int32)
+    total = int(counts.sum())
+    return Ragged(
+        label=rng.integers(0, 10, count).astype(np.int16),
+        counts=counts,
+        jet=rng.uniform(1, 2, (count, 4)).astype(np.float32),
+        measured=rng.uniform(0.01, 2, (total, 8)).astype(np.float16),
+        charge=rng.integers(-1, 2, total).astype(np.int8),
+        species=rng.integers(0, len(SPECIES), total).astype(np.int8),
+    )
+
+
+def read(path: Path, inputs: str | None, blocks: int, seed: int) -> int:
+    """Read so many random blocks, as features where `inputs` names a configuration."""
+    store, rng = Store(path), np.random.default_rng(seed)
+    for _ in range(blocks):
+        jets = store.take(rng.integers(0, store.size, BLOCK))
+        if inputs is not None:
+            featurize(jets, INPUTS[inputs])
+    return blocks * BLOCK
+
+
+def rate(work: Callable[[], int]) -> float:
+    begin = time.perf_counter()
+    return work() / (time.perf_counter() - begin)
+
+
+def together(work: Callable[[int], int], processes: int) -> float:
+    """Jets a second of several processes that read at the same time."""
+    with ProcessPoolExecutor(processes) as pool:
+        list(pool.map(abs, range(processes)))  # start them before the clock
+        return rate(lambda: sum(pool.map(work, range(processes))))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the jets")
+    quick = parser.parse_args().quick
+    jets, blocks = (20_000, 400) if quick else (200_000, 4000)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "store"
+        chunk = partial(invented, jets // 10)
+
+        def fill() -> int:
+            return write(map(chunk, range(10)), path, expected=jets, origin={}).jets
+
+        rates = {"write, shuffled": rate(fill)}
+        for inputs in (None, *INPUTS):
+            what = "stored quantities" if inputs is None else inputs
+            work = partial(read, path, inputs, blocks)
+            rates[f"{what}, 1 process"] = rate(partial(work, 0))
+            rates[f"{what}, 2 processes"] = together(work, 2)
+    base = rates["stored quantities, 1 process"]
+    rows = [(name, f"{r:,.0f}", f"{r / base:.2f}") for name, r in rates.items()]
+    print(tabulate(rows, ["random blocks of 128", "jets/s", "ratio"]))
+
+
+if __name__ == "__main__":
+    main()
