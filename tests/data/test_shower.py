@@ -22,6 +22,7 @@ MULTIPLICITY = [35.2, 42.0, 38.4, 56.3, 48.5, 28.3, 33.9, 32.2, 50.9, 27.6]
 FLOOR = {"full-128": 0.32, "full-40": 0.33, "full-10": 0.59, "kinematics-40": 0.74}
 
 SOURCE = Shower(seed=3)
+VIEW = VIEWS["full-10"]
 
 
 @cache
@@ -31,8 +32,19 @@ def block():
 
 
 @cache
+def many():
+    return SOURCE.train(0, 10_000)
+
+
+@cache
 def posterior(name):
-    return np.asarray(log_posterior(block(), VIEWS[name]), np.float64)
+    """ln p(class | jet) of the block; of its start where all particles are read."""
+    jets = first(300) if name == "full-128" else block()
+    return np.asarray(log_posterior(jets, VIEWS[name]), np.float64)
+
+
+def first(count):
+    return jax.tree.map(lambda v: v[:count], block())
 
 
 def standard_score(samples):
@@ -47,7 +59,7 @@ def test_configurations_are_those_of_the_version():
     digest = hashlib.sha256(fixed.VERSION.encode())
     for column in fixed.configurations():
         digest.update(np.round(column * 1e5).astype("<i8").tobytes())
-    assert digest.hexdigest()[:16] == "PIN"
+    assert digest.hexdigest()[:16] == "1dbec0fdcec57d2d"
 
 
 def test_visible_products_carry_the_jet_and_its_axis():
@@ -135,7 +147,8 @@ def test_hardest_particle_follows_its_law():
 def test_exact_posterior_is_calibrated(name):
     """Its loss is its own entropy, and it gives each class a tenth on average."""
     log_p = posterior(name)
-    loss = -log_p[np.arange(BLOCK), block().label]
+    label = block().label[: len(log_p)]
+    loss = -log_p[np.arange(len(log_p)), label]
     entropy = -(np.exp(log_p) * log_p).sum(1)
     assert standard_score(loss - entropy) < 3.5
     for column in np.exp(log_p).T:
@@ -145,7 +158,7 @@ def test_exact_posterior_is_calibrated(name):
 
 def test_posterior_of_the_configuration_is_calibrated():
     jets = block()
-    joint = log_prob_by_configuration(jets, VIEWS["full-10"])
+    joint = log_prob_by_configuration(jets, VIEW)
     log_p = jax.nn.log_softmax(joint[np.arange(BLOCK), jets.label])
     log_p = np.asarray(log_p, np.float64)
     loss = -log_p[np.arange(BLOCK), jets.configuration]
@@ -153,18 +166,27 @@ def test_posterior_of_the_configuration_is_calibrated():
     assert standard_score(loss - entropy) < 3.5
 
 
+def test_jets_do_not_depend_on_their_neighbours():
+    """A batch gives what single jets give: compilers have failed at this."""
+    jets = first(32)
+    alone = jax.jit(lambda jet: log_prob(jax.tree.map(lambda v: v[None], jet), VIEW)[0])
+    single = [alone(jax.tree.map(lambda v, i=i: v[i], jets)) for i in range(32)]
+    batch = log_prob(block(), VIEW)[:32]
+    np.testing.assert_allclose(batch, np.stack(single), rtol=0, atol=1e-3)
+
+
 def test_float32_is_enough():
-    view = VIEWS["full-10"]
-    single = np.asarray(log_prob(block(), view))
+    jets = first(100)
+    single = np.asarray(log_prob(jets, VIEW))
     with jax.enable_x64(True):
         wide = jax.tree.map(
-            lambda v: v.astype(jnp.float64) if v.dtype == jnp.float32 else v, block()
+            lambda v: v.astype(jnp.float64) if v.dtype == jnp.float32 else v, jets
         )
-        double = np.asarray(log_prob(wide, view))
+        double = np.asarray(log_prob(wide, VIEW))
     assert double.dtype == np.float64
     best = double.max(1, keepdims=True)
     relevant = double > best - 20
-    np.testing.assert_allclose(single[relevant], double[relevant], rtol=0, atol=2e-3)
+    np.testing.assert_allclose(single[relevant], double[relevant], rtol=0, atol=5e-4)
 
 
 def test_stored_jets_keep_what_the_likelihood_reads():
@@ -186,7 +208,7 @@ def test_stored_jets_keep_what_the_likelihood_reads():
         y=jnp.stack([padded(deta), padded(dphi)], axis=-1),
         marks=marks,
     )
-    log_p = np.asarray(log_posterior(read, VIEWS["full-10"]))
+    log_p = np.asarray(log_posterior(read, VIEW))
     every = np.arange(BLOCK)
     change = (log_p - posterior("full-10"))[every, jets.label]
     assert abs(change.mean()) < 0.005
@@ -213,7 +235,7 @@ def test_limits_are_those_of_the_version(name):
 
 
 def test_bayes_limit_agrees_with_the_posterior():
-    limit = bayes_limit(VIEWS["full-10"], jets=BLOCK, seed=SOURCE.seed)
+    limit = bayes_limit(VIEW, jets=BLOCK, seed=SOURCE.seed)
     log_p = posterior("full-10")
     loss = -log_p[np.arange(BLOCK), block().label]
     assert limit.loss == pytest.approx(loss.mean(), abs=1e-5)
@@ -222,14 +244,14 @@ def test_bayes_limit_agrees_with_the_posterior():
 
 def test_bayes_limit_wants_whole_blocks():
     with pytest.raises(ValueError, match="multiple of 1000"):
-        bayes_limit(VIEWS["full-10"], jets=1500)
+        bayes_limit(VIEW, jets=1500)
 
 
 # The source
 
 
 def test_multiplicities_are_near_those_of_jetclass():
-    jets = SOURCE.train(0, 10_000)
+    jets = many()
     mean = [jets.counts[jets.label == k].mean() for k in range(len(CLASSES))]
     assert mean == pytest.approx(MULTIPLICITY, rel=0.15)
 
@@ -280,7 +302,7 @@ def test_jets_as_stored():
 
 
 def test_species_and_shares_are_near_those_of_jetclass():
-    jets = SOURCE.train(0, 10_000)
+    jets = many()
     fraction = np.bincount(jets.species, minlength=len(SPECIES)) / len(jets.species)
     wanted = [0.470, 0.107, 0.408, 0.009, 0.006]
     assert fraction == pytest.approx(wanted, rel=0.2)
