@@ -32,6 +32,7 @@ class Record:
     batch: int
     learning_rate: float
     weight_decay: float
+    classes: int = 10  # a tagger that guesses has a loss of ln(classes)
     loss: float | None = None  # validation cross-entropy after the last step
     loss_error: float | None = None  # its sampling error
     accuracy: float | None = None

@@ -118,10 +118,10 @@ def iso_flops(rows: Table, law: Fit, frontier: Frontier, n_p: float) -> Figure:
 
 @styled
 def loss_against_data(
-    rows: Table, law: Fit, limit: tuple[float, float] | None
+    rows: Table, left_out: Table, law: Fit, limit: tuple[float, float] | None
 ) -> Figure:
     """Loss against D, one colour a model size, with the law's curves, its floor, and
-    the known limit (value, error) where there is one."""
+    the known limit (value, error) where there is one. Open circles were left out."""
     figure, ax = axes()
     sizes = np.unique(rows["N"])
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.9, len(sizes)))
@@ -133,6 +133,10 @@ def loss_against_data(
             label=f"N = {N:,}",
         )  # fmt: skip
         ax.plot(D, law.predict({"N": np.full(len(D), N), "D": D}), color=shade)
+        idle = left_out["N"] == N
+        ax.plot(
+            left_out["D"][idle], left_out["L"][idle], "o", ms=4, mfc="none", color=shade
+        )
     floor = law.params["L_inf"]
     ax.axhline(floor, ls=":", color="0.3", label=rf"fitted $L_\infty$ = {floor:.3f}")
     if limit is not None:

@@ -47,8 +47,7 @@ def perform(
                 "runs": [run.id for run in study.runs],
             }
         )
-        # beside the records: a run that goes on need not compile again
-        jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
+        _keep_programs(out)
         return run_study(study, source, ledger)
 
 
@@ -72,12 +71,18 @@ def conclude(out: Path) -> tuple[Path, Findings]:
     done = [records[i] for i in asked["runs"] if i in records]
     if not any(record.status == "done" for record in done):
         raise ValueError(f"no run in {out} has finished: see 'jetlab status {out}'")
+    _keep_programs(out)
     module = load_experiment(out / "experiment.py")
     findings = module.analyse(done)
     findings.save(out)
     page = report.page(_title(module), findings, _facts(asked, done))
     write_whole(out / "report.html", page)
     return out / "report.html", findings
+
+
+def _keep_programs(out: Path) -> None:
+    """Compiled programs stay beside the records: to go on need not compile again."""
+    jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
 
 
 def _title(module: ModuleType) -> str:

@@ -166,6 +166,7 @@ def _record(run: Run, feed: Feed, study: str, begin: float, **outcome: Any) -> R
         batch=run.batch,
         learning_rate=run.learning_rate,
         weight_decay=run.weight_decay,
+        classes=run.model.classes,
         valid=len(feed.valid.y),
         seconds=time.perf_counter() - begin,
         device=jax.devices()[0].device_kind,

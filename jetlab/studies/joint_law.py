@@ -1,0 +1,175 @@
+"""The joint law L(N, D) of a study's rows: fits, plans, tables and words.
+
+Where the jets have a known limit the law is fitted twice, free and with L_inf fixed to
+it: the first is what one would do without knowing, the second what one then knows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jetlab.laws import forms
+from jetlab.laws.allocation import Allocation, frontier
+from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.fit import fit
+from jetlab.laws.fitted import Fit, percentiles
+from jetlab.records import Table
+from jetlab.studies.figures import Frontier
+from jetlab.studies.tables import Grid, scientific, with_interval
+
+Limit = tuple[float, float]
+"""A known loss and its error, in nats."""
+
+Published = Mapping[str, tuple[float, tuple[float, float]]]
+"""Values and 68 % intervals of a paper, by parameter, gamma among them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laws:
+    """The free fit, and beside it the one with L_inf fixed to a known limit."""
+
+    free: Fit
+    pinned: Fit | None
+    limit: Limit | None
+
+    @property
+    def best(self) -> Fit:
+        """The fit that figures and plans are drawn from."""
+        return self.free if self.free.identified or not self.pinned else self.pinned
+
+    def results(self) -> dict[str, str]:
+        """The fits as JSON, by the name of their file."""
+        pinned = {"fit_known_limit": self.pinned.to_json()} if self.pinned else {}
+        return {"fit": self.free.to_json(), **pinned}
+
+    def words(self) -> list[str]:
+        """What the fits say of themselves."""
+        words = [f"Free fit to {self.free.rows} runs: {self.free.message}."]
+        words += _closeness("Free fit", self.free)
+        if self.pinned and self.limit:
+            value, error = self.limit
+            ends = self.free.intervals.get("L_inf")
+            found = with_interval(self.free.params["L_inf"], ends)
+            words += [
+                f"L_inf fitted {found}; known {value:.4f} ± {error:.4f}.",
+                f"With L_inf fixed to the known limit: {self.pinned.message}.",
+                *_closeness("With L_inf fixed", self.pinned),
+            ]
+        if self.best is self.pinned:
+            words.append("Figures and plans use the fit with L_inf fixed.")
+        if not (self.best.identified and self.best.converged):
+            words.append("The curves drawn are one law of many; no plan is made of it.")
+        return words
+
+    def tables(
+        self, paper: Published, budgets: Sequence[float], n_p: float
+    ) -> dict[str, Grid]:
+        """Table 1 beside the paper's and, of a law that can bear it, a plan."""
+        tables = {"Table 1: parameters of the law": self._parameters(paper)}
+        if self.best.identified and self.best.converged:
+            tables["What a budget should buy"] = _plan(self.best, budgets, n_p)
+        return tables
+
+    def _parameters(self, paper: Published) -> Grid:
+        columns = {
+            "parameter": list(paper),
+            "paper (68 %)": [with_interval(*entry) for entry in paper.values()],
+            "free fit (68 %)": _cells(self.free, paper),
+        }
+        if self.pinned and self.limit:
+            columns["L_inf fixed (68 %)"] = _cells(self.pinned, paper)
+            value, error = self.limit
+            known = {"L_inf": f"{value:.4f} ± {error:.4f}"}
+            columns["known"] = [known.get(name, "") for name in paper]
+        return Grid(list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def fit_laws(rows: Table, limit: Limit | None) -> Laws:
+    """L_inf + A/N^alpha + B/D^beta through columns N, D, L, with bootstrap draws."""
+
+    def fitted(fixed: dict[str, float]) -> Fit:
+        law = fit(forms.additive, rows, fixed=fixed)
+        return replace(law, draws=bootstrap(law, rows, draws=1000))
+
+    pinned = fitted({"L_inf": limit[0]}) if limit else None
+    return Laws(free=fitted({}), pinned=pinned, limit=limit)
+
+
+def learned(rows: Table, classes: int) -> tuple[Table, Table]:
+    """Rows that beat guessing by 5 % of its loss, and those that do not.
+
+    The law grows without limit towards small N and D, where a tagger that has not
+    begun to learn stays at ln(classes): such rows are not on it.
+    """
+    begun = rows["L"] < 0.95 * np.log(classes)
+    return (
+        {name: column[begun] for name, column in rows.items()},
+        {name: column[~begun] for name, column in rows.items()},
+    )
+
+
+def budgets(rows: Table, beyond: float = 1) -> list[float]:
+    """Half-decades of compute that the runs span, and so many times past them."""
+    low = np.ceil(2 * np.log10(rows["C"].min()))
+    high = np.floor(2 * np.log10(rows["C"].max() * beyond))
+    return (10 ** (np.arange(low, high + 1) / 2)).tolist()
+
+
+def trajectory(law: Fit, budgets: Sequence[float], n_p: float) -> Frontier:
+    """The optimal N, D and loss at each budget, for a figure."""
+    plans = frontier(law, budgets, particles=n_p)
+    names = ("budget", "N", "D", "loss")
+    return Frontier(*(np.array([getattr(p, name) for p in plans]) for name in names))
+
+
+def _closeness(name: str, law: Fit) -> list[str]:
+    if not np.isfinite(law.objective):
+        return []
+    return [
+        f"{name}: median |residual| of log L"
+        f" {100 * np.median(np.abs(law.residuals)):.2f} %."
+    ]
+
+
+def _gamma(params: Mapping[str, Any]) -> Any:
+    """gamma = alpha beta / (alpha + beta), exponent of the compute-optimal loss
+    (arXiv:2602.15781, Eq. 3)."""
+    alpha, beta = params["alpha"], params["beta"]
+    return alpha * beta / (alpha + beta)
+
+
+def _cells(law: Fit, names: Published) -> list[str]:
+    """One column of Table 1: values, with intervals where they are not fixed."""
+    values = law.params | {"gamma": _gamma(law.params)}
+    spread = dict(law.intervals)
+    if law.draws and law.draws.values:
+        low, high = percentiles(_gamma(law.draws.values))
+        spread["gamma"] = (float(low), float(high))
+    for name in law.fixed:
+        spread.pop(name, None)
+    return [with_interval(values[name], spread.get(name)) for name in names]
+
+
+def _plan(law: Fit, budgets: Sequence[float], n_p: float) -> Grid:
+    rows = [
+        [
+            scientific(plan.budget),
+            _size(plan, "N"),
+            _size(plan, "D"),
+            with_interval(plan.loss, plan.intervals.get("loss")),
+            plan.message,
+        ]
+        for plan in frontier(law, budgets, particles=n_p)
+    ]
+    return Grid(["C [FLOPs]", "N", "D", "loss", ""], rows)
+
+
+def _size(plan: Allocation, name: str) -> str:
+    """N or D with its interval, as text."""
+    value = scientific(getattr(plan, name))
+    if name not in plan.intervals:
+        return value
+    low, high = map(scientific, plan.intervals[name])
+    return f"{value} ({low}, {high})"

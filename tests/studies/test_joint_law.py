@@ -1,0 +1,66 @@
+"""What a study says of its law: with planted laws, and where it cannot tell."""
+
+import numpy as np
+import pytest
+
+from jetlab.records import Table
+from jetlab.studies.joint_law import budgets, fit_laws, learned, trajectory
+
+PAPER = {"L_inf": (0.32, (0.29, 0.34)), "gamma": (0.15, (0.13, 0.16))}
+
+
+def planted(scatter: float) -> Table:
+    """The law of arXiv:2602.15781, Table 1, on a grid, with scatter of log L."""
+    N, D = (a.ravel() for a in np.meshgrid([1e3, 1e4, 1e5, 1e6], np.logspace(3, 7, 5)))
+    L = 0.32 + 11.27 / N**0.44 + 7.22 / D**0.22
+    noise = np.random.default_rng(0).normal(size=len(L))
+    return {"N": N, "D": D, "C": 6 * 40 * N * D, "L": L * np.exp(scatter * noise)}
+
+
+@pytest.fixture(scope="module")
+def laws():
+    return fit_laws(planted(0.002), (0.32, 0.004))
+
+
+def test_the_known_limit_stands_beside_the_fitted_one(laws):
+    (sentence,) = [w for w in laws.words() if w.startswith("L_inf fitted")]
+    assert "known 0.3200 ± 0.0040" in sentence
+    table = laws.tables(PAPER, [1e12], 40.0)["Table 1: parameters of the law"]
+    rows = {row[0]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
+    assert rows["L_inf"]["known"] == "0.3200 ± 0.0040"
+    assert rows["L_inf"]["L_inf fixed (68 %)"] == "0.320"
+    assert rows["L_inf"]["paper (68 %)"] == "0.320 (0.290, 0.340)"
+    gamma = float(rows["gamma"]["L_inf fixed (68 %)"].split()[0])
+    assert gamma == pytest.approx(0.44 * 0.22 / 0.66, rel=0.03)
+
+
+def test_the_trajectory_is_the_closed_form(laws):
+    law, C = laws.best, np.array([1e12, 1e14])
+    best = trajectory(law, C.tolist(), 40.0)
+    alpha, beta = law.params["alpha"], law.params["beta"]
+    ratio = alpha * law.params["A"] / (beta * law.params["B"])
+    N = ratio ** (1 / (alpha + beta)) * (C / 240) ** (beta / (alpha + beta))
+    np.testing.assert_allclose(best.N, N, rtol=1e-6)
+    np.testing.assert_allclose(6 * 40 * best.N * best.D, C, rtol=1e-9)
+
+
+def test_rows_that_cannot_tell_get_no_plan():
+    rows = planted(0.0)
+    diagonal = np.isclose(rows["D"], 10 * rows["N"])
+    laws = fit_laws({name: c[diagonal] for name, c in rows.items()}, None)
+    assert not laws.best.identified
+    assert any("no plan" in sentence for sentence in laws.words())
+    assert list(laws.tables(PAPER, [1e12], 40.0)) == ["Table 1: parameters of the law"]
+
+
+def test_runs_that_only_guess_are_set_apart():
+    rows = {"N": np.arange(4), "L": np.array([2.30, 2.19, 2.18, 0.9])}
+    begun, idle = learned(rows, 10)
+    assert begun["N"].tolist() == [2, 3]
+    assert idle["N"].tolist() == [0, 1]
+
+
+def test_budgets_are_half_decades_inside_the_runs():
+    rows = {"C": np.array([2e9, 5e12])}
+    np.testing.assert_allclose(np.log10(budgets(rows)), np.arange(9.5, 12.6, 0.5))
+    assert budgets(rows, 100)[-1] == pytest.approx(10**14.5)
