@@ -93,11 +93,11 @@ SIZES = {
 
 
 def study(size: str, source: Source) -> Study:
-    """The grid of a size on the jets of a source, as far as its jets go."""
+    """The grid of a size on the jets of a source."""
     chosen = SIZES[size]
     classes = len(source.classes)
     features = len(INPUTS[chosen.inputs].features)
-    examples = [D for D in chosen.examples if (source.size or np.inf) >= D]
+    examples = _within(chosen.examples, source.size)
 
     def run(width: int, examples_: int, seed: int) -> Run:
         return Run(
@@ -113,6 +113,15 @@ def study(size: str, source: Source) -> Study:
 
     axes = {"width": chosen.widths, "examples_": examples, "seed": range(chosen.seeds)}
     return Study(name="compute-optimal", runs=grid(run, **axes), analyse=analyse)
+
+
+def _within(examples: Sequence[int], size: int | None) -> Sequence[int]:
+    """Training sizes scaled down together where the source has fewer jets."""
+    if size is None or size >= max(examples):
+        return examples
+    share = size // BATCH * BATCH / max(examples)
+    low, high = (share * end for end in (min(examples), max(examples)))
+    return log_spaced(low, high, len(examples), multiple=BATCH)
 
 
 def analyse(records: Sequence[Record]) -> Findings:
