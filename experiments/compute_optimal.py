@@ -72,14 +72,14 @@ SIZES = {
         widths=(4, 8, 16, 32, 64),
         examples=log_spaced(2**14, 2**18, 5, multiple=BATCH),
         seeds=1,
-        valid=40_000,
+        valid=60_000,
     ),
     "gpu": Size(
         inputs="full-128",
         widths=(4, 8, 16, 32, 64, 128),
         examples=log_spaced(2**12, 2**20, 9, multiple=BATCH),
         seeds=2,
-        valid=50_000,
+        valid=200_000,
     ),
     "paper": Size(
         inputs="full-128",
@@ -171,7 +171,7 @@ def _unlearned(idle: Table) -> list[str]:
 
 def _figures(rows: Table, idle: Table, laws: Laws, n_p: float) -> dict[str, Figure]:
     """Fig. 1a and 1b of the paper, and two that show whether to believe them."""
-    law = laws.best
+    law = laws.drawn
     if not np.isfinite(law.objective):
         return {}
     drawn = {

@@ -125,7 +125,7 @@ def loss_against_data(
     figure, ax = axes()
     sizes = np.unique(rows["N"])
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.9, len(sizes)))
-    D = _spread(rows["D"], 3.0)
+    D, least = _spread(rows["D"], 3.0), rows["L"].min()
     for N, shade in zip(sizes, shades, strict=True):
         of_size = rows["N"] == N
         ax.plot(
@@ -138,7 +138,11 @@ def loss_against_data(
             left_out["D"][idle], left_out["L"][idle], "o", ms=4, mfc="none", color=shade
         )
     floor = law.params["L_inf"]
-    ax.axhline(floor, ls=":", color="0.3", label=rf"fitted $L_\infty$ = {floor:.3f}")
+    text = rf"fitted $L_\infty$ = {floor:.3f}" + ("" if law.identified else " (open)")
+    if floor < least / 4:  # too far below the runs to be drawn beside them
+        ax.plot([], [], ls=":", color="0.3", label=text)
+    else:
+        ax.axhline(floor, ls=":", color="0.3", label=text)
     if limit is not None:
         text = f"known limit = {limit[0]:.3f} ± {limit[1]:.3f}"
         ax.axhline(limit[0], color="tab:red", lw=1, label=text)

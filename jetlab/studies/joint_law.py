@@ -36,8 +36,13 @@ class Laws:
 
     @property
     def best(self) -> Fit:
-        """The fit that figures and plans are drawn from."""
+        """The fit to plan by: the free one where the rows can tell its floor."""
         return self.free if self.free.identified or not self.pinned else self.pinned
+
+    @property
+    def drawn(self) -> Fit:
+        """The fit to draw through the runs: the free one if it has converged."""
+        return self.free if self.free.converged else self.best
 
     def results(self) -> dict[str, str]:
         """The fits as JSON, by the name of their file."""
@@ -58,9 +63,9 @@ class Laws:
                 *_closeness("With L_inf fixed", self.pinned),
             ]
         if self.best is self.pinned:
-            words.append("Figures and plans use the fit with L_inf fixed.")
+            words.append("The plan uses the fit with L_inf fixed.")
         if not (self.best.identified and self.best.converged):
-            words.append("The curves drawn are one law of many; no plan is made of it.")
+            words.append("The rows do not decide a law: no plan is made.")
         return words
 
     def tables(
