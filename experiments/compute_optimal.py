@@ -22,7 +22,14 @@ from jetlab.models import recipe
 from jetlab.records import Record, Table, table
 from jetlab.studies import figures
 from jetlab.studies.figures import Figure
-from jetlab.studies.joint_law import Laws, budgets, fit_laws, learned, trajectory
+from jetlab.studies.joint_law import (
+    Laws,
+    budgets,
+    fit_laws,
+    has_optimum,
+    learned,
+    trajectory,
+)
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.training.run import Run
 from jetlab.types import Source
@@ -62,7 +69,7 @@ SIZES = {
     ),
     "laptop": Size(
         inputs="full-40",
-        widths=(6, 12, 24, 48),
+        widths=(4, 8, 16, 32),
         examples=log_spaced(2**13, 2**16, 4, multiple=BATCH),
         seeds=1,
         valid=25_000,
@@ -178,8 +185,8 @@ def _figures(rows: Table, idle: Table, laws: Laws, n_p: float) -> dict[str, Figu
         "loss_against_data": figures.loss_against_data(rows, idle, law, laws.limit),
         "residuals": figures.residuals(rows, law),
     }
-    if min(law.params["alpha"], law.params["beta"]) <= 0:
-        return drawn  # such a law has no optimum to draw
+    if not has_optimum(law):
+        return drawn
     optimal = trajectory(law, budgets(rows), n_p)
     return {
         "fig_1a_loss_surface": figures.loss_surface(rows, law, optimal, n_p),

@@ -152,9 +152,11 @@ def _standard_errors(
     problem: Problem, z: Float[np.ndarray, "k"], jacobian: Float[np.ndarray, "n j"]
 ) -> Float[np.ndarray, "j"]:
     """Rough errors of z: sigma sqrt(diag (J^T J)^-1), sigma from the median |residual|
-    and the efficiency 2 / pi of absolute deviations under normal scatter."""
+    and the efficiency 2 / pi of absolute deviations under normal scatter. Such a fit
+    passes through as many rows as it has parameters: those tell nothing of the scatter
+    and would make a law through 13 rows look five times better than it is."""
     count, free = jacobian.shape
-    left = np.asarray(residuals(jnp.asarray(z), problem))[:count]
-    scatter = np.median(np.abs(left))
+    left = np.abs(np.asarray(residuals(jnp.asarray(z), problem))[:count])
+    scatter = np.median(np.sort(left)[free:])
     sigma = 1.4826 * scatter * np.sqrt(np.pi / 2 * count / (count - free))
     return sigma * np.sqrt(np.diag(np.linalg.inv(jacobian.T @ jacobian)))

@@ -65,15 +65,15 @@ class Laws:
         if self.best is self.pinned:
             words.append("The plan uses the fit with L_inf fixed.")
         if not (self.best.identified and self.best.converged):
-            words.append("The rows do not decide a law: no plan is made.")
+            words.append("The rows do not decide the law: its plan is a sketch.")
         return words
 
     def tables(
         self, paper: Published, budgets: Sequence[float], n_p: float
     ) -> dict[str, Grid]:
-        """Table 1 beside the paper's and, of a law that can bear it, a plan."""
+        """Table 1 beside the paper's, and the plan where the law has an optimum."""
         tables = {"Table 1: parameters of the law": self._parameters(paper)}
-        if self.best.identified and self.best.converged:
+        if has_optimum(self.best):
             tables["What a budget should buy"] = _plan(self.best, budgets, n_p)
         return tables
 
@@ -127,6 +127,12 @@ def trajectory(law: Fit, budgets: Sequence[float], n_p: float) -> Frontier:
     plans = frontier(law, budgets, particles=n_p)
     names = ("budget", "N", "D", "loss")
     return Frontier(*(np.array([getattr(p, name) for p in plans]) for name in names))
+
+
+def has_optimum(law: Fit) -> bool:
+    """Whether both terms fall, so that a budget is worth dividing."""
+    params = law.params
+    return min(params["A"], params["alpha"], params["B"], params["beta"]) > 0
 
 
 def _closeness(name: str, law: Fit) -> list[str]:
