@@ -123,12 +123,13 @@ def study(size: str, source: Source) -> Study:
 
 
 def _within(examples: Sequence[int], size: int | None) -> Sequence[int]:
-    """Training sizes scaled down together where the source has fewer jets."""
+    """Training sizes scaled down where the source has fewer jets, though to no fewer
+    than 32 batches: shorter runs do not begin to learn."""
     if size is None or size >= max(examples):
         return examples
     share = size // BATCH * BATCH / max(examples)
-    low, high = (share * end for end in (min(examples), max(examples)))
-    return log_spaced(low, high, len(examples), multiple=BATCH)
+    low = min(share * max(examples), max(share * min(examples), 32 * BATCH))
+    return log_spaced(low, share * max(examples), len(examples), multiple=BATCH)
 
 
 def analyse(records: Sequence[Record]) -> Findings:

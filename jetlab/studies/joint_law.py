@@ -170,7 +170,7 @@ def _plan(law: Fit, budgets: Sequence[float], n_p: float) -> Grid:
             _size(plan, "N"),
             _size(plan, "D"),
             with_interval(plan.loss, plan.intervals.get("loss")),
-            plan.message,
+            plan.message.partition(";")[0],  # the reach; the fit speaks for itself
         ]
         for plan in frontier(law, budgets, particles=n_p)
     ]

@@ -27,10 +27,14 @@ class Grid(NamedTuple):
 def with_interval(value: float, interval: tuple[float, float] | None) -> str:
     """0.32 (0.29, 0.34), as arXiv:2602.15781 prints it; the value alone without one."""
     digits = _digits(value)
+
+    def shown(number: float) -> str:
+        return scientific(number) if abs(number) >= 1e5 else f"{number:.{digits}f}"
+
     if interval is None:
-        return f"{value:.{digits}f}"
+        return shown(value)
     low, high = interval
-    return f"{value:.{digits}f} ({low:.{digits}f}, {high:.{digits}f})"
+    return f"{shown(value)} ({shown(low)}, {shown(high)})"
 
 
 def scientific(value: float) -> str:

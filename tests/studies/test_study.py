@@ -45,6 +45,7 @@ def test_values_are_printed_as_the_paper_prints_them():
     assert with_interval(0.32, (0.294, 0.341)) == "0.320 (0.294, 0.341)"
     assert with_interval(482.006, None) == "482.01"
     assert with_interval(2085.4, (1042.0, 5810.0)) == "2085 (1042, 5810)"
+    assert with_interval(2e54, (21.5, 3e57)) == "2.00e54 (22, 3.00e57)"
     assert scientific(1234567.0) == "1.23e6"
     assert scientific(1e18) == "1.00e18"
 
