@@ -1,6 +1,8 @@
 """The floor plan as a test: who may import whom, and who alone knows which library."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,14 @@ def test_every_experiment_says_command_cost_and_number():
 def test_files_stay_short():
     long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > 260}
     assert not long
+
+
+def test_training_needs_none_of_the_libraries_for_files_and_fits():
+    """An accelerator's machine may have JAX, Flax, Optax and little else."""
+    script = (
+        "import sys; import jetlab.training.run, jetlab.data.shower; "
+        "print(*{'grain', 'jaxopt', 'uproot', 'awkward', 'pyarrow'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", script]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.split() == []

@@ -1,6 +1,6 @@
 """Jets to the device: all at once where they fit, through Grain where they do not.
 
-Both roads give the same batches in the same order: `pipeline.order` decides it.
+Both roads give the same batches in the same order: `order` decides it.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jetlab.data.features import INPUTS, Inputs, featurize
-from jetlab.data.pipeline import batches, order
+from jetlab.data.order import order
 from jetlab.data.store import Store
 from jetlab.training.chunk import STEPS
 from jetlab.types import Jets, Source
@@ -76,6 +76,9 @@ def chunks(
       ValueError: unless `examples` is a multiple of `batch`.
     """
     if isinstance(feed.train, Store):
+        # here, so that jets in memory are trained on without Grain
+        from jetlab.data.pipeline import batches
+
         stream = batches(
             feed.train,
             INPUTS[inputs],

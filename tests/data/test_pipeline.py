@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jetlab.data.features import INPUTS, featurize
-from jetlab.data.pipeline import batches, order
+from jetlab.data.order import order
+from jetlab.data.pipeline import batches
 from jetlab.data.store import Store
 from jetlab.data.writer import write
 from jetlab.types import Jets, Ragged
