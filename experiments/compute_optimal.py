@@ -100,11 +100,16 @@ SIZES = {
 
 
 def study(size: str, source: Source) -> Study:
-    """The grid of a size on the jets of a source."""
+    """The grid of a size on the jets of a source.
+
+    Raises:
+      ValueError: where the source has too few jets for any grid.
+    """
     chosen = SIZES[size]
     classes = len(source.classes)
     features = len(INPUTS[chosen.inputs].features)
     examples = _within(chosen.examples, source.size)
+    valid = _balanced(chosen.valid, source.held_out, classes)
 
     def run(width: int, examples_: int, seed: int) -> Run:
         return Run(
@@ -113,7 +118,7 @@ def study(size: str, source: Source) -> Study:
             model=recipe.tagger(width, features=features, classes=classes),
             pool=max(examples),
             examples=examples_,
-            valid=min(chosen.valid, source.held_out or chosen.valid),
+            valid=valid,
             learning_rate=chosen.learning_rate or recipe.learning_rate(width),
             seed=seed,
         )
@@ -127,9 +132,24 @@ def _within(examples: Sequence[int], size: int | None) -> Sequence[int]:
     than 32 batches: shorter runs do not begin to learn."""
     if size is None or size >= max(examples):
         return examples
+    if size < 2 * 32 * BATCH:
+        raise ValueError(
+            f"the source has {size} training jets; a grid needs {2 * 32 * BATCH}"
+        )
     share = size // BATCH * BATCH / max(examples)
     low = min(share * max(examples), max(share * min(examples), 32 * BATCH))
     return log_spaced(low, share * max(examples), len(examples), multiple=BATCH)
+
+
+def _balanced(asked: int, held_out: int | None, classes: int) -> int:
+    """Validation jets, as many of each class; at least ten, for an error."""
+    count = asked if held_out is None else min(asked, held_out)
+    if count < 10 * classes:
+        raise ValueError(
+            f"the source holds out {count // classes} validation jets of its rarest"
+            f" class; ten of each of its {classes} classes are needed"
+        )
+    return count // classes * classes
 
 
 def analyse(records: Sequence[Record]) -> Findings:

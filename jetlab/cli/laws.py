@@ -58,6 +58,8 @@ def fit(
     for name, value in law.params.items():
         click.echo(f"{name}: {with_interval(value, law.intervals.get(name))}")
     click.echo(f"objective: {law.objective:.8g}\nrows: {law.rows}\n{law.message}")
+    if law.draws:
+        click.echo(law.draws.message)
 
 
 @click.command(epilog=example("jetlab allocate fit.json --budget 1e18"))

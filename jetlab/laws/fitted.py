@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from jetlab.laws.forms import Form, named
 
+UNKNOWN = (np.nan, np.nan)
 LEVEL = 0.68
 """Coverage of the intervals quoted, as in arXiv:2602.15781."""
 
@@ -36,7 +37,7 @@ class Draws:
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """68 % percentile interval of each parameter."""
-        ends = {name: percentiles(draws) for name, draws in self.values.items()}
+        ends = {k: percentiles(draws) for k, draws in self.values.items() if draws.size}
         return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
@@ -84,7 +85,10 @@ class Fit:
             "form": self.form.name,
             "formula": self.form.formula,
             "params": {k: _rounded(v, 17) for k, v in self.params.items()},
-            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
+            "intervals": {
+                name: [_rounded(end, 17) for end in self.intervals.get(name, UNKNOWN)]
+                for name in self.params
+            },
             "objective": _rounded(self.objective, 17),
             "converged": self.converged,
             "identified": self.identified,

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import jax
 from tqdm import tqdm
@@ -84,7 +84,7 @@ def _train(
     with ThreadPoolExecutor(at_once()) as pool:
         pending = [pool.submit(train, group) for group in groups]
         try:
-            for future in pending:
+            for future in as_completed(pending):
                 future.result()
         except BaseException:
             stop.set()

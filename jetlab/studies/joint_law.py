@@ -37,12 +37,14 @@ class Laws:
     @property
     def best(self) -> Fit:
         """The fit to plan by: the free one where the rows can tell its floor."""
-        return self.free if self.free.identified or not self.pinned else self.pinned
+        told = self.free.identified and self.free.converged
+        return self.free if told or not self.pinned else self.pinned
 
     @property
     def drawn(self) -> Fit:
-        """The fit to draw through the runs: the free one if it has converged."""
-        return self.free if self.free.converged else self.best
+        """The fit to draw through the runs: the free one, if it is a law."""
+        whole = self.free.converged and has_optimum(self.free)
+        return self.free if whole else self.best
 
     def results(self) -> dict[str, str]:
         """The fits as JSON, by the name of their file."""
@@ -52,7 +54,7 @@ class Laws:
     def words(self) -> list[str]:
         """What the fits say of themselves."""
         words = [f"Free fit to {self.free.rows} runs: {self.free.message}."]
-        words += _closeness("Free fit", self.free)
+        words += _sureness("Free fit", self.free)
         if self.pinned and self.limit:
             value, error = self.limit
             ends = self.free.intervals.get("L_inf")
@@ -60,11 +62,13 @@ class Laws:
             words += [
                 f"L_inf fitted {found}; known {value:.4f} ± {error:.4f}.",
                 f"With L_inf fixed to the known limit: {self.pinned.message}.",
-                *_closeness("With L_inf fixed", self.pinned),
+                *_sureness("With L_inf fixed", self.pinned),
             ]
         if self.best is self.pinned:
             words.append("The plan uses the fit with L_inf fixed.")
-        if not (self.best.identified and self.best.converged):
+        if not has_optimum(self.best):
+            words.append("The best law has no optimum: there is no plan.")
+        elif not (self.best.identified and self.best.converged):
             words.append("The rows do not decide the law: its plan is a sketch.")
         return words
 
@@ -117,9 +121,9 @@ def learned(rows: Table, classes: int) -> tuple[Table, Table]:
 
 def budgets(rows: Table, beyond: float = 1) -> list[float]:
     """Half-decades of compute that the runs span, and so many times past them."""
-    low = np.ceil(2 * np.log10(rows["C"].min()))
-    high = np.floor(2 * np.log10(rows["C"].max() * beyond))
-    return (10 ** (np.arange(low, high + 1) / 2)).tolist()
+    least, most = float(rows["C"].min()), float(rows["C"].max()) * beyond
+    marks = np.arange(np.ceil(2 * np.log10(least)), np.floor(2 * np.log10(most)) + 1)
+    return (10 ** (marks / 2)).tolist() if len(marks) > 1 else [least, most]
 
 
 def trajectory(law: Fit, budgets: Sequence[float], n_p: float) -> Frontier:
@@ -130,18 +134,22 @@ def trajectory(law: Fit, budgets: Sequence[float], n_p: float) -> Frontier:
 
 
 def has_optimum(law: Fit) -> bool:
-    """Whether both terms fall, so that a budget is worth dividing."""
-    params = law.params
-    return min(params["A"], params["alpha"], params["B"], params["beta"]) > 0
+    """Whether both terms fall and both are there, so that a budget is worth dividing:
+    a term below 1e-12 of the loss over all the rows is not."""
+    p = law.params
+    least = min(
+        p["A"] / law.span["N"][0] ** p["alpha"], p["B"] / law.span["D"][0] ** p["beta"]
+    )
+    return bool(least > 1e-12 and min(p["alpha"], p["beta"]) > 0)
 
 
-def _closeness(name: str, law: Fit) -> list[str]:
+def _sureness(name: str, law: Fit) -> list[str]:
+    """How close a fit comes to the rows, and what its intervals leave out."""
     if not np.isfinite(law.objective):
         return []
-    return [
-        f"{name}: median |residual| of log L"
-        f" {100 * np.median(np.abs(law.residuals)):.2f} %."
-    ]
+    median = 100 * np.median(np.abs(law.residuals))
+    drawn = f"; {law.draws.message}" if law.draws else ""
+    return [f"{name}: median |residual| of log L {median:.2f} %{drawn}."]
 
 
 def _gamma(params: Mapping[str, Any]) -> Any:
@@ -155,8 +163,8 @@ def _cells(law: Fit, names: Published) -> list[str]:
     """One column of Table 1: values, with intervals where they are not fixed."""
     values = law.params | {"gamma": _gamma(law.params)}
     spread = dict(law.intervals)
-    if law.draws and law.draws.values:
-        low, high = percentiles(_gamma(law.draws.values))
+    if spread:
+        low, high = percentiles(_gamma(law.draws.values if law.draws else {}))
         spread["gamma"] = (float(low), float(high))
     for name in law.fixed:
         spread.pop(name, None)

@@ -87,7 +87,11 @@ def load_experiment(path: Path | str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file may raise
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} cannot be loaded: {said}") from error
     for name in ("study", "SIZES"):
         if not hasattr(module, name):
             raise ValueError(f"{path} is no experiment: it defines no {name}")

@@ -38,6 +38,7 @@ def perform(
     with ledger.at_work():
         # the experiment goes with its records, so that the report can be made again
         write_whole(out / "experiment.py", experiment.read_text())
+        _forget(out)
         ledger.write_plan(
             {
                 "study": study.name,
@@ -78,6 +79,13 @@ def conclude(out: Path) -> tuple[Path, Findings]:
     page = report.page(_title(module), findings, _facts(asked, done))
     write_whole(out / "report.html", page)
     return out / "report.html", findings
+
+
+def _forget(out: Path) -> None:
+    """Remove what an earlier study made of its records: it may be another one."""
+    for pattern in ("*.png", "*.pdf", "tables.*", "fit*.json", "report.html"):
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def _keep_programs(out: Path) -> None:

@@ -47,16 +47,18 @@ def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
         nor lie in a store.
     """
     chosen = INPUTS[inputs]
-    held_out = jax.device_put(featurize(source.valid(valid), chosen))
-    if _fits(pool, chosen):
+    if _fits(pool + valid, chosen):
         train = _read(source, chosen, pool)
-        return Feed(jax.device_put(train), held_out, _mean_particles(train))
+        held_out = featurize(source.valid(valid), chosen)
+        n_p = _mean_particles(train)
+        return Feed(jax.device_put(train), jax.device_put(held_out), n_p)
     if not isinstance(source, Store):
         raise ValueError(
             f"{pool} jets with {chosen.particles} particles do not fit this device: "
             "write them once with 'jetlab simulate' and run with --source DIR"
         )
-    sample = featurize(source.train(0, min(pool, READ)), chosen)
+    sample = _read(source, chosen, min(pool, READ))
+    held_out = jax.device_put(featurize(source.valid(valid), chosen))
     return Feed(source, held_out, _mean_particles(sample))
 
 
@@ -124,11 +126,12 @@ def _mean_particles(jets: Jets) -> float:
 
 
 def _fits(pool: int, inputs: Inputs) -> bool:
-    """Whether padded features take at most half of the device's memory."""
+    """Whether padded features take at most a quarter of the memory: they are read in
+    parts, joined and copied to the device."""
     needed = pool * inputs.particles * (2 * len(inputs.features) + 1)
     stats = jax.devices()[0].memory_stats()
     if stats is None:  # a CPU: the host's memory
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
         there = stats["bytes_limit"]
-    return needed < there / 2
+    return needed < there / 4

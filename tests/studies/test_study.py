@@ -31,7 +31,12 @@ def test_sizes_are_whole_batches_at_equal_ratios():
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "no experiment at"), ("x = 1", "defines no study")],
+    [
+        (None, "no experiment at"),
+        ("x = 1", "defines no study"),
+        ("x = = 1", "cannot be loaded: SyntaxError"),
+        ("import nowhere_to_be_found", "cannot be loaded: ModuleNotFoundError"),
+    ],
 )
 def test_a_file_that_is_no_experiment_is_named(tmp_path, content, words):
     path = tmp_path / "mine.py"
