@@ -44,13 +44,18 @@ def test_the_trajectory_is_the_closed_form(laws):
     np.testing.assert_allclose(6 * 40 * best.N * best.D, C, rtol=1e-9)
 
 
-def test_rows_that_cannot_tell_are_said_to_give_a_sketch():
+def test_rows_too_few_to_fit_get_no_plan():
     rows = planted(0.0)
-    diagonal = np.isclose(rows["D"], 10 * rows["N"])
-    laws = fit_laws({name: c[diagonal] for name, c in rows.items()}, None)
+    laws = fit_laws({name: column[:4] for name, column in rows.items()}, None)
     assert not laws.best.identified
-    assert any("its plan is a sketch" in sentence for sentence in laws.words())
-    assert not any("a sketch" in s for s in fit_laws(rows, None).words())
+    assert "The best law has no optimum: there is no plan." in laws.words()
+    assert list(laws.tables(PAPER, [1e12], 40.0)) == ["Table 1: parameters of the law"]
+
+
+def test_a_law_that_the_rows_decide_has_a_plan(laws):
+    assert laws.best.identified
+    assert not any("plan" in sentence for sentence in laws.words())
+    assert "What a budget should buy" in laws.tables(PAPER, [1e12], 40.0)
 
 
 def test_runs_that_only_guess_are_set_apart():
