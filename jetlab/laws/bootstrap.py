@@ -25,11 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jetlab.laws.columns import Table
 from jetlab.laws.fit import CONVERGED, descend, pose
 from jetlab.laws.fitted import Draws, Fit
 from jetlab.laws.huber import Problem, residuals
 from jetlab.laws.lanes import Lanes, polish
+from jetlab.records import Table
 
 ALTERNATIVES = 12  # other starts for a draw that did not converge from the optimum
 TOO_MANY = 0.03  # a share of refits lost that may bend the intervals

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-Table = dict[str, np.ndarray]
+from jetlab.records import Table
 
 
 def read_columns(path: str | Path, columns: Mapping[str, str]) -> Table:
