@@ -23,6 +23,7 @@ MAY_IMPORT = {
 
 ONLY = {
     "uproot": {"data/jetclass.py"},
+    "orbax": {"training/checkpoint.py"},
     "pyarrow": {"data/jetclass.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
     "jaxopt": {"laws/fit.py", "laws/allocation.py"},
