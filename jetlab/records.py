@@ -38,6 +38,12 @@ class Record:
     accuracy: float | None = None
     valid: int  # validation jets
     curve: Sequence[tuple[int, float]] = ()  # (step, mean training loss since the last)
+    valid_curve: Sequence[tuple[int, float]] = ()  # (step, validation loss)
+    steps: int = 0  # after which the loss was reached
+    trajectory: str = ""  # id of the longer run on whose way this one was read off
+    cut: int = 0  # batches that took several passes, being too large for one
+    precision: str = "float32"
+    patience: int = 0
     seconds: float
     device: str
     version: str  # of jetlab

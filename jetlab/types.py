@@ -41,6 +41,14 @@ class Jets(NamedTuple):
     y: Int[Array | np.ndarray, "*b"]
 
 
+class FlatJets(NamedTuple):
+    """The same on the host and without padding: the particles of one jet after those of another."""
+
+    x: Float[np.ndarray, "n f"]
+    counts: Int[np.ndarray, "b"]
+    y: Int[np.ndarray, "b"]
+
+
 class Ragged(NamedTuple):
     """Jets as they are stored: particles of all jets one after the other, no padding.
 

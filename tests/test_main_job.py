@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jetlab.cli.main import main
@@ -69,6 +71,36 @@ def test_a_killed_study_goes_on_to_the_same_table(finished, tmp_path):
     assert results(folder) == results(finished)
     for name in ("fit.json", "tables.md"):
         assert (folder / name).read_text() == (finished / name).read_text()
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_at_random_moments_it_ends_with_the_same_table(
+    finished, tmp_path
+):
+    """A checkpoint after every chunk, kill -9 after a random time, and on it goes."""
+    folder, rng = tmp_path / "killed", np.random.default_rng(0)
+    Ledger(folder).folder.mkdir()
+    # compiled programs are kept beside the records: lives short enough to be random
+    shutil.copytree(finished / "programs", folder / "programs")
+    script = (
+        "from jetlab.cli.main import main; from jetlab.training import execute; "
+        f"execute.SAVE_EVERY = 0.2; raise SystemExit(main({[*COMMAND, str(folder)]!r}))"
+    )
+    killed = 0
+    while True:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stderr=subprocess.DEVNULL
+        )
+        try:
+            alive = None if killed == 20 else 6 + rng.uniform(0, 8)
+            assert process.wait(timeout=alive) == 0
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+    assert results(folder) == results(finished)
+    assert (folder / "tables.md").read_text() == (finished / "tables.md").read_text()
 
 
 def _kill_after(folder: Path, kept: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jetlab.data import ragged
-from jetlab.types import JET, MEASURED, SPECIES, Jets, Ragged
+from jetlab.types import JET, MEASURED, SPECIES, FlatJets, Jets, Ragged
 
 _HALVES = np.nan_to_num(
     np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32),
@@ -155,15 +155,21 @@ INPUTS = {
 """The four input configurations of arXiv:2602.15781."""
 
 
-def featurize(jets: Ragged, inputs: Inputs) -> Jets:
-    """Jets as a model reads them: x float16, zero where there is no particle."""
+def featurize(jets: Ragged, inputs: Inputs) -> FlatJets:
+    """What a model reads of jets, their particles one jet after the other: x float16,
+    counts int32, y int32."""
     jets = ragged.lead(jets, inputs.particles)
     particles = _Particles(jets)
     flat = np.empty((len(jets.charge), len(inputs.features)), np.float16)
     for column, name in enumerate(inputs.features):
         flat[:, column] = _COLUMNS[name](particles)
+    return FlatJets(flat, jets.counts, jets.label.astype(np.int32))
+
+
+def padded(jets: FlatJets, particles: int) -> Jets:
+    """The same with a row of `particles` places for every jet, zero where empty."""
     return Jets(
-        x=ragged.spread(flat, jets.counts, inputs.particles),
-        mask=np.arange(inputs.particles) < jets.counts[:, None],
-        y=jets.label.astype(np.int32),
+        x=ragged.spread(np.asarray(jets.x), np.asarray(jets.counts), particles),
+        mask=np.arange(particles) < np.asarray(jets.counts)[:, None],
+        y=jets.y,
     )

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from jetlab.data.features import Inputs, featurize
 from jetlab.data.order import order
 from jetlab.data.store import Store
-from jetlab.types import Jets
+from jetlab.types import FlatJets
 
 # One thread: the work is short numpy calls, in which a second one only contends.
 _READ = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
@@ -26,9 +26,10 @@ def batches(
     examples: int,
     epochs: int,
     seed: int,
-) -> grain.DatasetIterator[Jets]:
+    start: int = 0,
+) -> grain.DatasetIterator[FlatJets]:
     """Iterator over the batches of a run: `examples` of the first `pool` training jets,
-    `epochs` times.
+    `epochs` times, from batch `start` on.
 
     `get_state` and `set_state` of the iterator continue a stream at any batch. Raises
     ValueError where `examples` is not a multiple of `batch` or more than the pool, or
@@ -48,7 +49,7 @@ def batches(
         return order(pool, examples, seed, epoch).reshape(-1, batch)
 
     source = _Batches(store, inputs, rows, examples // batch, epochs)
-    return iter(grain.MapDataset.source(source).to_iter_dataset(_READ))
+    return iter(grain.MapDataset.source(source)[start:].to_iter_dataset(_READ))
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,6 @@ class _Batches:
     def __len__(self) -> int:
         return self.epochs * self.per_epoch
 
-    def __getitem__(self, index: int) -> Jets:
+    def __getitem__(self, index: int) -> FlatJets:
         epoch, place = divmod(index, self.per_epoch)
         return featurize(self.store.take(self.rows(epoch)[place]), self.inputs)

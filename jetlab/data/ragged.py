@@ -1,10 +1,9 @@
 """Ragged jets: join, gather, cut and pad, without a loop over jets."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from jetlab.types import Ragged
 
@@ -22,15 +21,6 @@ DTYPES: dict[str, type[np.generic]] = {
 """What each field is stored as: 18 bytes a particle, 22 a jet."""
 
 HALF = np.finfo(np.float16)
-
-
-class Padded(NamedTuple):
-    """Jets with one length; zero wherever `mask` is False."""
-
-    measured: Float[np.ndarray, "b p 8"]
-    charge: Int[np.ndarray, "b p"]
-    species: Int[np.ndarray, "b p"]
-    mask: Bool[np.ndarray, "b p"]
 
 
 def halve(measured: Float[np.ndarray, "total 8"]) -> Float[np.ndarray, "total 8"]:
@@ -112,17 +102,6 @@ def spread(
         places = rows(np.arange(jets) * particles, counts)
         padded.reshape(-1, flat.shape[1]).view(row)[places] = flat.view(row)
     return padded
-
-
-def pad(jets: Ragged, particles: int) -> Padded:
-    """The leading `particles` particles of every jet, padded with zeros."""
-    jets = lead(jets, particles)
-    return Padded(
-        measured=spread(jets.measured, jets.counts, particles),
-        charge=spread(jets.charge, jets.counts, particles),
-        species=spread(jets.species, jets.counts, particles),
-        mask=np.arange(particles) < jets.counts[:, None],
-    )
 
 
 def _select(

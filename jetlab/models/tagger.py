@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from jetlab.models.blocks import Layer
+from jetlab.models.layout import Layout, Padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +57,32 @@ class SetTransformer(nnx.Module):
 
     def __call__(
         self,
-        x: Float[Array, "b p f"],
-        mask: Bool[Array, "b p"],
+        x: Float[Array | np.ndarray, "b p f"],
+        mask: Bool[Array | np.ndarray, "b p"],
         *,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b k"]:
-        """Logits of each jet; dropout acts only with `rngs` (its stream `dropout`)."""
-        particles = self.embed(x)
-        shape = (len(x), 1, particles.shape[-1])
+        """Logits of padded jets; dropout acts only with `rngs` (stream `dropout`)."""
+        rows = jnp.asarray(x).reshape(-1, x.shape[-1])
+        return self.read(rows, Padded(mask), rngs=rngs)
+
+    def read(
+        self,
+        particles: Float[Array, "n f"],
+        layout: Layout,
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b k"]:
+        """Logits of jets whose particles are rows of one array."""
+        exact = self.class_token.dtype
+        embedded = self.embed(particles.astype(exact))
+        shape = (layout.jets, embedded.shape[-1])
         token = jnp.broadcast_to(self.class_token[...], shape)
-        tokens = jnp.concatenate([token, particles], axis=1)
-        # the class token is never masked, so a jet without particles stays finite
-        mask = jnp.pad(mask, ((0, 0), (1, 0)), constant_values=True)
-        for layer in self.layers[:-1]:
-            tokens = layer(tokens, mask, rngs=rngs)
-        tokens = self.layers[-1](tokens, mask, reads=1, rngs=rngs)
-        return self.head(self.norm(tokens[:, 0]))
+        tokens = jnp.concatenate([token, embedded])
+        salts = [None] * len(self.layers)
+        if rngs is not None:
+            salts = jax.random.bits(rngs.dropout(), (len(self.layers), 2, 2))
+        for layer, salt in zip(self.layers[:-1], salts[:-1], strict=True):
+            tokens = layer(tokens, layout, salt)
+        tokens = self.layers[-1](tokens, layout, salts[-1], reads=layout.jets)
+        return self.head(self.norm(tokens))

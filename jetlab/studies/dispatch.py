@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import jax
 from tqdm import tqdm
 
-from jetlab.records import Record
+from jetlab.records import Record, identity
 from jetlab.studies.ledger import Ledger
 from jetlab.studies.study import Study
+from jetlab.training.execute import Group
 from jetlab.training.feed import Feed, open_feed
-from jetlab.training.run import Run, cost, execute
+from jetlab.training.job import jobs_of
+from jetlab.training.run import Run, cost
 from jetlab.types import Source
 
 NOMINAL_PARTICLES = 40
@@ -32,9 +34,10 @@ def at_once() -> int:
     return min(2, os.cpu_count() or 1) if on_cpu else 1
 
 
-def total_cost(runs: Sequence[Run]) -> float:
-    """FLOPs of the runs by the paper's estimate at 40 particles a jet."""
-    return sum(cost(run, NOMINAL_PARTICLES) for run in runs)
+def total_cost(study: Study) -> float:
+    """FLOPs of what is trained by the paper's estimate at 40 particles a jet."""
+    jobs = jobs_of(study.runs, one_trajectory=study.one_trajectory)
+    return sum(cost(job.run, NOMINAL_PARTICLES) for job in jobs)
 
 
 def run_study(study: Study, source: Source, ledger: Ledger) -> list[Record]:
@@ -43,26 +46,32 @@ def run_study(study: Study, source: Source, ledger: Ledger) -> list[Record]:
     Raises:
       ValueError: where the source has too few jets.
     """
-    known = ledger.records()
-    missing = [run for run in study.runs if not _ended(known.get(run.id))]
-    with _progress(study.runs, missing) as bar:
-        for runs in _by(missing, lambda run: (run.inputs, run.pool, run.valid)):
+    known = {r.id for r in ledger.records().values() if _ended(r)}
+    with _progress(study, known) as bar:
+        for runs in _by(study.runs, lambda run: (run.inputs, run.pool, run.valid)):
+            if all(run.id in known for run in runs):
+                continue
             first = runs[0]
             bar.set_postfix_str(f"reading {first.pool + first.valid} jets")
             feed = open_feed(source, first.inputs, first.pool, first.valid)
             bar.set_postfix_str("compiling")
-            _train(runs, feed, study.name, ledger, bar)
-    known = ledger.records()
-    return [known[run.id] for run in study.runs]
+            _train(runs, feed, study, ledger, known, bar)
+    records = ledger.records()
+    return [records[run.id] for run in study.runs]
 
 
-def _ended(record: Record | None) -> bool:
+def _ended(record: Record) -> bool:
     """A failed run is tried again; a diverged one would diverge again."""
-    return record is not None and record.status != "failed"
+    return record.status != "failed"
 
 
 def _train(
-    runs: Sequence[Run], feed: Feed, study: str, ledger: Ledger, bar: tqdm
+    runs: Sequence[Run],
+    feed: Feed,
+    study: Study,
+    ledger: Ledger,
+    known: set[str],
+    bar: tqdm,
 ) -> None:
     """Groups of one shape side by side, the costliest first."""
     lock, stop = threading.Lock(), threading.Event()
@@ -73,13 +82,23 @@ def _train(
         with lock:
             bar.update(_work(run) * steps / run.steps)
 
-    def train(group: Sequence[Run]) -> None:
-        for record in execute(group, feed, study, advance):
+    def train(runs: Sequence[Run]) -> None:
+        group = Group(
+            runs,
+            feed,
+            study.name,
+            one_trajectory=study.one_trajectory,
+            known=known,
+            folder=ledger.checkpoints(identity(runs[0].shape)),
+            on_steps=advance,
+        )
+        for record in group:
             with lock:
                 ledger.add(record)
                 bar.set_postfix_str(_outcome(record))
 
     groups = _by(runs, lambda run: run.shape)
+    groups = [group for group in groups if any(r.id not in known for r in group)]
     groups.sort(key=lambda group: -sum(map(_work, group)))
     with ThreadPoolExecutor(at_once()) as pool:
         pending = [pool.submit(train, group) for group in groups]
@@ -104,13 +123,13 @@ def _work(run: Run) -> float:
     return run.examples * run.epochs * (8 + run.model.width)
 
 
-def _progress(runs: Sequence[Run], missing: Sequence[Run]) -> tqdm:
-    total, left = (sum(map(_work, part)) for part in (runs, missing))
-    kept = len(runs) - len(missing)
+def _progress(study: Study, known: set[str]) -> tqdm:
+    jobs = jobs_of(study.runs, one_trajectory=study.one_trajectory)
+    open_ = [job for job in jobs if any(run.id not in known for run in job.runs)]
+    kept = sum(run.id in known for run in study.runs)
     return tqdm(
-        total=total,
-        initial=total - left,
-        desc=f"{len(missing)} runs ({kept} kept)",
+        total=sum(_work(job.run) for job in open_),
+        desc=f"{len(study.runs) - kept} runs ({kept} kept)",
         bar_format="{desc} {percentage:3.0f}%|{bar:24}|{elapsed}<{remaining}{postfix}",
     )
 

@@ -52,6 +52,10 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
 
+    def checkpoints(self, name: str) -> Path:
+        """Where unfinished runs of one shape are kept."""
+        return self.folder / "checkpoints" / name
+
     def write_plan(self, plan: dict[str, Any]) -> None:
         write_whole(self.folder / "plan.json", json.dumps(plan, indent=1))
 
@@ -116,7 +120,8 @@ class Ledger:
 
 
 def _record(fields: dict[str, Any]) -> Record:
-    fields["curve"] = [(step, loss) for step, loss in fields["curve"]]
+    for name in ("curve", "valid_curve"):
+        fields[name] = tuple((step, loss) for step, loss in fields.get(name, ()))
     return Record(**fields)
 
 

@@ -54,11 +54,18 @@ def _under_titles(
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """`runs`, and `analyse`, which turns their records into findings."""
+    """`runs`, and `analyse`, which turns their records into findings.
+
+    Single-pass runs that differ in their examples alone are points on one trajectory
+    and trained as one, to the same numbers: that is cheaper by the sum of a row of D
+    over its largest. Points of one trajectory are correlated; to have them independent,
+    give each a seed of its own. `one_trajectory` off trains each run anew.
+    """
 
     name: str
     runs: tuple[Run, ...]
     analyse: Callable[[Sequence[Record]], Findings]
+    one_trajectory: bool = True
 
 
 def grid(make: Callable[..., T], **axes: Sequence[Any]) -> tuple[T, ...]:

@@ -55,7 +55,7 @@ def perform(
 def announce(study: Study) -> str:
     """What a study will cost, in one line."""
     return (
-        f"{study.name}: {len(study.runs)} runs, {total_cost(study.runs):.2g} FLOPs"
+        f"{study.name}: {len(study.runs)} runs, {total_cost(study):.2g} FLOPs"
         f" (6 n_p N D at {NOMINAL_PARTICLES} particles a jet)"
     )
 

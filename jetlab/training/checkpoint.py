@@ -93,7 +93,8 @@ class Checkpoints:
     def latest(self, like: Any) -> Saved | None:
         """The newest whole checkpoint, in the structure and on the devices of `like`.
 
-        The leaves of `like` are arrays or `jax.ShapeDtypeStruct`s. A damaged checkpoint
+        The leaves of `like` are arrays or `jax.ShapeDtypeStruct`s; or it is a function
+        that makes them from the notes. A damaged checkpoint
         is set aside with a warning, and the one before it is tried.
 
         Raises:
@@ -186,7 +187,8 @@ class Checkpoints:
                 self._set_aside(step, error)
                 return None
         try:
-            state = unpack(like, header["leaves"], data)
+            form = like(header["notes"]) if callable(like) else like
+            state = unpack(form, header["leaves"], data)
         except ValueError as error:
             raise ValueError(
                 f"{self.folder}: the checkpoint of step {step} is of another run: "

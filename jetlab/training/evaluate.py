@@ -1,6 +1,7 @@
 """What a tagger reaches on held-out jets, with its sampling error."""
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,8 +10,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from jetlab.training.chunk import Steps, compiler_options
+from jetlab.training.packing import Packing, Particles, flatten, tight, take
 from jetlab.training.step import Engine
-from jetlab.types import Jets
+from jetlab.types import FlatJets
 
 BLOCK = 512  # jets at a time: bounds the memory of attention
 
@@ -26,29 +29,73 @@ class Scores(NamedTuple):
 class PerJet(NamedTuple):
     """-ln p(true class) of each jet, and whether the true class came first."""
 
-    loss: Float[Array, "b"]
-    correct: Bool[Array, "b"]
+    loss: Float[Array | np.ndarray, "b"]
+    correct: Bool[Array | np.ndarray, "b"]
 
 
-def make_evaluate(engine: Engine) -> Callable[[Any, Jets], PerJet]:
-    """`evaluate(params, jets)`, jitted, without dropout, in blocks of jets."""
+class HeldOut(NamedTuple):
+    """Validation jets on the device, cut in blocks of one static shape.
 
-    def evaluate(params: Any, jets: Jets) -> PerJet:
+    Every block takes each so manieth jet in order of length, so that all have nearly
+    the same lengths: almost nothing is padded, and no block can be too large.
+    """
+
+    jets: Particles
+    blocks: Steps
+    packing: Packing
+    labels: Int[np.ndarray, "b"]
+
+
+def hold_out(jets: FlatJets) -> HeldOut:
+    """Validation jets, cut in blocks and put on the device."""
+    counts = np.asarray(jets.counts)
+    order = np.argsort(-counts, kind="stable").astype(np.int32)
+    number = -(-len(order) // BLOCK)
+    size = -(-len(order) // number)
+    rows = np.full((number, size), -1, np.int32)
+    for block in range(number):
+        share = order[block::number]
+        rows[block, : len(share)] = share
+    lengths = np.where(rows >= 0, counts[rows], 0)
+    packing = tight(lengths)
+    ones = np.ones(number, np.int32)
+    steps = jax.device_put(Steps(rows, 0 * ones, ones))
+    loaded = jax.device_put(flatten(*jets))
+    return HeldOut(loaded, steps, packing, np.asarray(jets.y))
+
+
+def make_evaluate(engine: Engine, held_out: HeldOut) -> Callable[[Any], PerJet]:
+    """`evaluate(params)`: every held-out jet, without dropout, block by block."""
+    evaluate = _program(engine, held_out.packing)
+    return lambda params: evaluate(params, held_out.jets, held_out.blocks)
+
+
+@lru_cache(64)
+def _program(engine: Engine, packing: Packing) -> Callable[..., PerJet]:
+    """Traced once for each shape."""
+
+    @partial(jax.jit, compiler_options=compiler_options())
+    def evaluate(params: Any, jets: Particles, blocks: Steps) -> PerJet:
         tagger = engine.module(params)
 
-        def block(rows: Int[Array, "b"]) -> PerJet:
-            x, mask, y = (a[rows] for a in jets)
-            logits = tagger(x, mask)
-            nll = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-            return PerJet(nll, jnp.argmax(logits, axis=-1) == y)
+        def block(entry: Steps) -> PerJet:
+            batch = take(packing, jets, entry)
+            logits = tagger.read(batch.x, batch.layout).astype(jnp.float32)
+            nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
+            return PerJet(nll, jnp.argmax(logits, axis=-1) == batch.y)
 
+        results = jax.lax.map(block, blocks)
+        # empty places go to a row past the end, which is cut off
         count = len(jets.y)
-        # the last block is filled up with jets that are then cut off again
-        rows = jnp.arange(-(-count // BLOCK) * BLOCK) % count
-        results = jax.lax.map(block, rows.reshape(-1, BLOCK))
-        return PerJet(*(a.reshape(-1)[:count] for a in results))
+        to = jnp.where(blocks.rows >= 0, blocks.rows, count).reshape(-1)
+        return PerJet(
+            *(
+                jnp.zeros(count + 1, a.dtype).at[to].set(a.reshape(-1))[:-1]
+                for a in results
+            )
+        )
 
-    return jax.jit(evaluate)
+    return evaluate
 
 
 def summarise(per_jet: PerJet, labels: Int[np.ndarray, "b"]) -> Scores:

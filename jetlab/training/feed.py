@@ -3,40 +3,59 @@
 Both roads give the same batches in the same order: `order` decides it.
 """
 
-import itertools
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import lru_cache, partial
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
 from jetlab.data.features import INPUTS, Inputs, featurize
 from jetlab.data.order import order
 from jetlab.data.store import Store
-from jetlab.training.chunk import STEPS
-from jetlab.types import Jets, Source
+from jetlab.training.chunk import STEPS, Steps
+from jetlab.training.packing import Packing, Particles, flatten, measure, plan
+from jetlab.types import FlatJets, Source
 
 READ = 65_536  # jets featurised at a time
 
 
-class Chunk(NamedTuple):
-    """What one call of a chunk trains on: `live` rows of indices into `jets`."""
-
-    jets: Jets
-    rows: Int[Array, "s b"]
-    live: Int[Array, ""]
-
-
 class Feed(NamedTuple):
     """The jets of a study: training jets on the device or in a store, validation jets
-    on the device, and the mean number of particles that a jet shows the model."""
+    on the host, and how many particles the training jets show the model."""
 
-    train: Jets | Store
-    valid: Jets
-    n_p: float
+    train: Particles | Store
+    valid: FlatJets
+    counts: Int[np.ndarray, "jets"]  # of all training jets, or of a sample of them
+    inputs: str
+
+    @property
+    def n_p(self) -> float:
+        """Mean number of particles of a training jet."""
+        return float(np.mean(self.counts))
+
+    def packing(self, batch: int) -> Packing:
+        return measure(self.counts, batch, INPUTS[self.inputs].particles)
+
+
+class Chunked(NamedTuple):
+    """Work of one call: steps over jets on the device."""
+
+    jets: Particles
+    steps: Steps
+    batches: int
+    cut: int  # batches that did not fit the static shape
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """The batches of a run, in the order that its seed decides."""
+
+    def chunk(self, start: int, stop: int) -> Chunked:
+        """Work that begins with batch `start` and ends at or before batch `stop`."""
+        ...
 
 
 def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
@@ -47,88 +66,137 @@ def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
         nor lie in a store.
     """
     chosen = INPUTS[inputs]
-    if _fits(pool + valid, chosen):
-        train = _read(source, chosen, pool)
-        held_out = featurize(source.valid(valid), chosen)
-        n_p = _mean_particles(train)
-        return Feed(jax.device_put(train), jax.device_put(held_out), n_p)
+    held_out = featurize(source.valid(valid), chosen)
+    sample = _read(source, chosen, min(pool, READ))
+    if _fits(pool, float(np.mean(sample.counts)), chosen):
+        jets = sample if pool <= READ else _read(source, chosen, pool)
+        loaded = jax.device_put(flatten(*jets))
+        return Feed(loaded, held_out, np.asarray(jets.counts), inputs)
     if not isinstance(source, Store):
         raise ValueError(
-            f"{pool} jets with {chosen.particles} particles do not fit this device: "
-            "write them once with 'jetlab simulate' and run with --source DIR"
+            f"{pool} jets with up to {chosen.particles} particles do not fit this "
+            "device: write them once with 'jetlab simulate' and run with --source DIR"
         )
-    sample = _read(source, chosen, min(pool, READ))
-    held_out = jax.device_put(featurize(source.valid(valid), chosen))
-    return Feed(source, held_out, _mean_particles(sample))
+    return Feed(source, held_out, np.asarray(sample.counts), inputs)
 
 
-def chunks(
+def batches_of(
     feed: Feed,
-    inputs: str,
+    packing: Packing,
     *,
     pool: int,
     examples: int,
     epochs: int,
-    batch: int,
     seed: int,
-) -> Iterator[Chunk]:
-    """The batches of a run, in the order that its seed decides.
+) -> Batches:
+    """The batches of a run.
 
     Raises:
-      ValueError: unless `examples` is a multiple of `batch`.
+      ValueError: unless `examples` is a multiple of the batch.
     """
     if isinstance(feed.train, Store):
+        return _Streamed(feed.train, feed.inputs, packing, pool, examples, epochs, seed)
+    return _Resident(feed.train, feed.counts, packing, pool, examples, seed)
+
+
+class _Resident:
+    """Rows of jets that lie on the device."""
+
+    def __init__(
+        self,
+        jets: Particles,
+        counts: Int[np.ndarray, "jets"],
+        packing: Packing,
+        pool: int,
+        examples: int,
+        seed: int,
+    ):
+        self.jets, self.counts, self.packing = jets, counts, packing
+        self.per_epoch = examples // packing.batch
+        # two epochs: a chunk may end one and begin the next
+        self._epoch = lru_cache(2)(partial(order, pool, examples, seed))
+
+    def chunk(self, start: int, stop: int) -> Chunked:
+        wanted = np.arange(start, min(stop, start + STEPS))
+        epochs, places = np.divmod(wanted, self.per_epoch)
+        parts = [
+            self._batches(epoch)[places[epochs == epoch]]
+            for epoch in np.unique(epochs).tolist()
+        ]
+        rows = np.concatenate(parts)
+        return Chunked(self.jets, *plan(rows, self.counts, self.packing, STEPS))
+
+    def _batches(self, epoch: int) -> Int[np.ndarray, "n b"]:
+        return self._epoch(epoch).reshape(-1, self.packing.batch)
+
+
+class _Streamed:
+    """Batches that Grain reads from a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        inputs: str,
+        packing: Packing,
+        pool: int,
+        examples: int,
+        epochs: int,
+        seed: int,
+    ):
         # here, so that jets in memory are trained on without Grain
         from jetlab.data.pipeline import batches
 
-        stream = batches(
-            feed.train,
+        self.packing = packing
+        self.open = partial(
+            batches,
+            store,
             INPUTS[inputs],
-            batch=batch,
+            batch=packing.batch,
             pool=pool,
             examples=examples,
             epochs=epochs,
             seed=seed,
         )
-        return _streamed(stream, batch)
-    rows = [order(pool, examples, seed, epoch) for epoch in range(epochs)]
-    return _gathered(feed.train, np.concatenate(rows).reshape(-1, batch))
+        self.next = -1  # batch that follows those in `waiting`
+        self.waiting: list[FlatJets] = []
+        self.stream: Iterator[FlatJets] = iter(())
+
+    def chunk(self, start: int, stop: int) -> Chunked:
+        if start != self.next - len(self.waiting):
+            self.stream, self.waiting, self.next = self.open(start=start), [], start
+        while len(self.waiting) < min(STEPS, stop - start):
+            self.waiting.append(next(self.stream))
+            self.next += 1
+        jets = FlatJets(*map(np.concatenate, zip(*self.waiting, strict=True)))
+        rows = np.arange(len(jets.counts)).reshape(-1, self.packing.batch)
+        counts = np.asarray(jets.counts)
+        planned = plan(rows[: stop - start], counts, self.packing, STEPS)
+        self.waiting = self.waiting[planned.batches :]
+        return Chunked(jax.device_put(self._one_shape(jets)), *planned)
+
+    def _one_shape(self, jets: FlatJets) -> Particles:
+        """The same arrays with rows enough for any chunk: one program serves all."""
+        most = STEPS * self.packing.rows
+        flat = flatten(*jets)
+        short = STEPS * self.packing.batch - len(flat.counts)
+        rest = [np.pad(column, (0, short)) for column in flat[1:]]
+        x = np.pad(flat.x, ((0, max(0, most - len(flat.x))), (0, 0)))
+        return Particles(x[:most], *rest)
 
 
-def _gathered(jets: Jets, rows: Int[np.ndarray, "n b"]) -> Iterator[Chunk]:
-    for start in range(0, len(rows), STEPS):
-        part = rows[start : start + STEPS]
-        padded = np.zeros((STEPS, rows.shape[1]), np.int32)
-        padded[: len(part)] = part
-        yield Chunk(jets, jnp.asarray(padded), jnp.asarray(len(part)))
-
-
-def _streamed(stream: Iterator[Jets], batch: int) -> Iterator[Chunk]:
-    rows = jnp.arange(STEPS * batch).reshape(STEPS, batch)
-    while part := list(itertools.islice(stream, STEPS)):
-        live = len(part)
-        part += part[-1:] * (STEPS - live)  # one shape for every chunk
-        jets = Jets(*(jnp.concatenate(column) for column in zip(*part, strict=True)))
-        yield Chunk(jets, rows, jnp.asarray(live))
-
-
-def _read(source: Source, inputs: Inputs, pool: int) -> Jets:
+def _read(source: Source, inputs: Inputs, pool: int) -> FlatJets:
     """The first `pool` training jets of a source, on the host."""
     parts = [
         featurize(source.train(start, min(start + READ, pool)), inputs)
         for start in range(0, pool, READ)
     ]
-    return Jets(*map(np.concatenate, zip(*parts, strict=True)))
+    return FlatJets(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _mean_particles(jets: Jets) -> float:
-    return float(np.mean(np.asarray(jets.mask).sum(axis=1)))
-
-
-def _fits(pool: int, inputs: Inputs) -> bool:
-    """Whether padded features take at most a quarter of the memory: they are read in
+def _fits(pool: int, particles: float, inputs: Inputs) -> bool:
+    """Whether the features take at most a quarter of the memory: they are read in
     parts, joined and copied to the device."""
-    needed = pool * inputs.particles * (2 * len(inputs.features) + 1)
+    needed = pool * (particles * 2 * len(inputs.features) + 12)
     stats = jax.devices()[0].memory_stats()
     if stats is None:  # a CPU: the host's memory
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -2,16 +2,21 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jetlab.types import Jets
+from jetlab.training.packing import Batch
 
 
 def cross_entropy(
-    tagger: Any, jets: Jets, rngs: nnx.Rngs | None = None
+    tagger: Any, jets: Batch, rngs: nnx.Rngs | None = None
 ) -> Float[Array, ""]:
-    """Mean over the jets of -ln p(true class); dropout acts only with `rngs`."""
-    logits = tagger(jets.x, jets.mask, rngs=rngs)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, jets.y).mean()
+    """Weighted sum over the jets of -ln p(true class), in float32.
+
+    Dropout acts only with `rngs`.
+    """
+    logits = tagger.read(jets.x, jets.layout, rngs=rngs).astype(jnp.float32)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jets.y)
+    return jnp.sum(jets.weight * losses)

@@ -1,4 +1,4 @@
-"""One run as a pair of pure functions; the only place where a gradient is taken."""
+"""One run as pure functions; the only place where a gradient is taken."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jetlab.training.optimizer import Rates, adamw, set_rates
@@ -32,29 +33,30 @@ class TrainState(NamedTuple):
     step: Int[Array, ""]
 
 
-class Info(NamedTuple):
-    """What a step shows and nobody needs to go on."""
-
-    loss: Float[Array, ""]
-    grad_norm: Float[Array, ""]
-
-
 class Engine(NamedTuple):
-    """`init(key, rates) -> state` and `step(state, batch) -> (state, info)`.
+    """Pure functions of a run, to be jitted, scanned, vmapped and sharded.
 
-    `module(params)` is the Flax module of some parameters, for reading it.
+    `step` is `update` after `gradient`; a batch in parts adds up the gradients of its
+    parts first. `module(params)` is the Flax module of some parameters.
     """
 
     init: Callable[[Key[Array, ""], Rates], TrainState]
-    step: Callable[[TrainState, Any], tuple[TrainState, Info]]
+    gradient: Callable[[TrainState, Any], tuple[Float[Array, ""], Any]]
+    update: Callable[[TrainState, Any], TrainState]
     module: Callable[[Any], Any]
 
+    def step(self, state: TrainState, batch: Any) -> tuple[TrainState, Array]:
+        """One step of training, and the loss before it."""
+        value, grads = self.gradient(state, batch)
+        return self.update(state, grads), value
 
-def make_engine(model: Model, loss: Loss) -> Engine:
+
+def make_engine(model: Model, loss: Loss, compute: DTypeLike = jnp.float32) -> Engine:
     """Training of any model under any loss with AdamW.
 
     The module's static part is taken once; the state is a plain pytree that can be
-    scanned, vmapped, sharded and saved.
+    scanned, vmapped, sharded and saved. Parameters, gradients and optimiser are kept
+    in float32; the loss is computed with parameters rounded to `compute`.
     """
     tx = adamw()
     abstract = nnx.eval_shape(lambda: model.build(nnx.Rngs(0)))
@@ -67,17 +69,20 @@ def make_engine(model: Model, loss: Loss) -> Engine:
         return TrainState(params, opt_state, noise, jnp.zeros((), jnp.int32))
 
     def module(params: Any) -> Any:
-        return nnx.merge(graphdef, params)
+        rounded = jax.tree.map(lambda p: p.astype(compute), params)
+        return nnx.merge(graphdef, rounded)
 
-    def objective(params: Any, batch: Any, key: Key[Array, ""]) -> Float[Array, ""]:
-        return loss(module(params), batch, nnx.Rngs(dropout=key))
-
-    def step(state: TrainState, batch: Any) -> tuple[TrainState, Info]:
+    def gradient(state: TrainState, batch: Any) -> tuple[Float[Array, ""], Any]:
         key = jax.random.fold_in(state.key, state.step)
-        value, grads = jax.value_and_grad(objective)(state.params, batch, key)
+
+        def objective(params: Any) -> Float[Array, ""]:
+            return loss(module(params), batch, nnx.Rngs(dropout=key))
+
+        return jax.value_and_grad(objective)(state.params)
+
+    def update(state: TrainState, grads: Any) -> TrainState:
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        following = TrainState(params, opt_state, state.key, state.step + 1)
-        return following, Info(value, optax.tree.norm(grads))
+        return TrainState(params, opt_state, state.key, state.step + 1)
 
-    return Engine(init, step, module)
+    return Engine(init, gradient, update, module)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jetlab.data import ragged
-from jetlab.data.features import FEATURES, INPUTS, Inputs, featurize
+from jetlab.data.features import FEATURES, INPUTS, Inputs, featurize, padded
 from jetlab.types import Ragged
 from tests.data.jetclass_files import SHARED
 
@@ -33,7 +33,7 @@ def one_particle(**changes: float) -> Ragged:
 
 
 def by_name(jets: Ragged) -> dict[str, float]:
-    x = featurize(jets, INPUTS["full-10"]).x[0, 0]
+    x = featurize(jets, INPUTS["full-10"]).x[0]
     return dict(zip(FEATURES, x.tolist(), strict=True))
 
 
@@ -111,7 +111,7 @@ def test_inputs_have_their_particles_and_features():
 
 def test_padding_is_zero_and_masked():
     two = ragged.concatenate([one_particle(), one_particle(pt=4.0)])
-    jets = featurize(two, INPUTS["kinematics-40"])
+    jets = padded(featurize(two, INPUTS["kinematics-40"]), 40)
     assert (jets.x.shape, jets.x.dtype) == ((2, 40, 3), np.float16)
     assert jets.mask.sum() == 2
     assert not jets.x[~jets.mask].any()
@@ -120,7 +120,7 @@ def test_padding_is_zero_and_masked():
 
 def test_fewer_inputs_are_a_part_of_more():
     two = ragged.concatenate([one_particle(), one_particle(pt=4.0)])
-    full = featurize(two, INPUTS["full-128"]).x[:, :40]
+    full = featurize(two, INPUTS["full-128"]).x
     columns = [FEATURES.index(name) for name in INPUTS["kinematics-40"].features]
     np.testing.assert_array_equal(
         featurize(two, INPUTS["kinematics-40"]).x, full[..., columns]
@@ -141,7 +141,8 @@ def test_real_jets_keep_their_values_and_moments():
     points = np.load(SHARED / "SMALLpfPoints.npy").transpose(0, 2, 1)
     mask = np.load(SHARED / "SMALLpfMask.npy")[:, 0] > 0
     label = np.load(SHARED / "SMALLlabels.npy").argmax(1)
-    read = featurize(_as_ragged(vectors, points, mask, label), INPUTS["full-128"])
+    flat = featurize(_as_ragged(vectors, points, mask, label), INPUTS["full-128"])
+    read = padded(flat, 128)
     x = {
         name: read.x[..., i][read.mask].astype(float) for i, name in enumerate(FEATURES)
     }

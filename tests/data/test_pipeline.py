@@ -9,7 +9,7 @@ from jetlab.data.order import order
 from jetlab.data.pipeline import batches
 from jetlab.data.store import Store
 from jetlab.data.writer import write
-from jetlab.types import Jets, Ragged
+from jetlab.types import FlatJets, Ragged
 
 INPUT = INPUTS["kinematics-40"]
 
@@ -32,7 +32,7 @@ def store(tmp_path_factory) -> Store:
     return Store(path)
 
 
-def same(one: Jets, other: Jets) -> bool:
+def same(one: FlatJets, other: FlatJets) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -84,6 +84,8 @@ def test_a_stream_resumes_at_any_batch(store):
         rest = list(resumed)
         assert len(rest) == 8 - number
         assert all(map(same, rest, whole[number:]))
+        begun = list(batches(store, INPUT, **choice, start=number))
+        assert all(map(same, begun, rest))
         next(stream)
 
 

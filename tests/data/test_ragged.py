@@ -69,16 +69,12 @@ def test_lead_keeps_the_first_particles(jets):
     assert led.measured[:, 0].tolist() == [0, 0, 1, 2, 2, 3, 3]
 
 
-def test_pad_puts_zeros_after_the_particles(jets):
-    padded = ragged.pad(jets, 4)
-    assert padded.mask.sum(1).tolist() == [3, 1, 4, 2]
-    for row, mask, particles in zip(
-        padded.measured, padded.mask, split(jets), strict=True
-    ):
-        np.testing.assert_array_equal(row[mask], particles[:4])
-        assert not row[~mask].any()
-    assert not padded.charge[~padded.mask].any()
-    np.testing.assert_array_equal(padded.species[0, :3], jets.species[:3])
+def test_spread_puts_zeros_after_the_particles(jets):
+    jets = ragged.lead(jets, 4)
+    spread = ragged.spread(jets.measured, jets.counts, 4)
+    for row, count, particles in zip(spread, jets.counts, split(jets), strict=True):
+        np.testing.assert_array_equal(row[:count], particles)
+        assert not row[count:].any()
 
 
 def test_spread_keeps_any_trailing_shape(jets):

@@ -31,7 +31,7 @@ def ledger(tmp_path) -> Ledger:
 
 
 def test_records_come_back_as_they_went(ledger):
-    kept = record("a", loss=0.123456789012345, curve=[(50, 2.25), (100, 2.0)])
+    kept = record("a", loss=0.123456789012345, curve=((50, 2.25), (100, 2.0)))
     with ledger.at_work():
         ledger.add(kept)
         ledger.add(record("b", "diverged", message="nan"))

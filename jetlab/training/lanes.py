@@ -1,0 +1,159 @@
+"""Many runs of one shape at once: their states stacked, a new run in a finished place.
+
+Lanes differ in everything that is an array: seed, rates, data order, length. They know
+nothing of each other, so a run gives the numbers that it gives alone.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from jetlab.training import stopping
+from jetlab.training.chunk import Steps, Take, compiler_options, make_chunk
+from jetlab.training.optimizer import Rates
+from jetlab.training.step import Engine, TrainState
+from jetlab.training.stopping import Best
+
+MOST = 256  # lanes
+GAIN = 1.4  # in speed, that twice the lanes must bring
+
+
+class Lane(NamedTuple):
+    """All that a run carries: one pytree; `best` only where it may stop early."""
+
+    train: TrainState
+    best: Best | tuple[()]
+
+
+class Lanes:
+    """So many places for runs on this device.
+
+    `state` is one pytree whose leaves have a leading axis of lanes; it can be saved
+    and put back as it is.
+    """
+
+    def __init__(self, engine: Engine, take: Take, count: int, *, stops: bool):
+        self.count = count
+        self._stops = stops
+        self._init, self._chunk = _programs(engine, take, count, stops)
+        blank = jax.eval_shape(self._init, jax.random.key(0), Rates())
+        self.state = jax.tree.map(partial(_blank, count), blank)
+
+    def start(self, lane: int, key: Key[Array, ""], rates: Rates) -> None:
+        """Put a new run into a place."""
+        self.state = _put(self.state, lane, self._init(key, rates))
+
+    def advance(self, store: Any, steps: Sequence[Steps]) -> Array:
+        """A chunk of every lane: the loss of each pass, (lanes, passes)."""
+        stacked = Steps(*(np.stack(column) for column in zip(*steps, strict=True)))
+        train, losses = self._chunk(self.state.train, store, stacked)
+        self.state = self.state._replace(train=train)
+        return losses
+
+    def params(self, lane: int) -> Any:
+        """The parameters of a run as they are."""
+        return _get(self.state.train.params, lane)
+
+    def consider(self, lane: int, loss: float) -> tuple[int, int]:
+        """Weigh a validation loss: the step of the best one, evaluations since."""
+        here = _get(self.state, lane)
+        train, best = here.train, here.best
+        best = stopping.consider(best, train.params, jnp.float32(loss), train.step)
+        self.state = _put(self.state, lane, Lane(train, best))
+        return int(best.step), int(best.waited)
+
+    def best_params(self, lane: int) -> Any:
+        return _get(self.state.best.params, lane)
+
+    def keep(self, lanes: Sequence[int]) -> Any:
+        """The states of these lanes, for a smaller set."""
+        chosen = jnp.asarray(lanes)
+        return jax.tree.map(lambda a: a[chosen], self.state)
+
+
+@lru_cache(64)
+def _programs(
+    engine: Engine, take: Take, count: int, stops: bool
+) -> tuple[Callable, Callable]:
+    """What starts a lane, and what takes a chunk of all; traced once for each shape."""
+    chunk = make_chunk(engine, take)
+    many = _alone(chunk) if count == 1 else jax.vmap(chunk, in_axes=(0, None, 0))
+    # the states' buffers are given up to the result
+    advance = jax.jit(many, donate_argnums=0, compiler_options=compiler_options())
+    return jax.jit(partial(_init, engine, stops)), advance
+
+
+def _init(engine: Engine, stops: bool, key: Key[Array, ""], rates: Rates) -> Lane:
+    train = engine.init(key, rates)
+    return Lane(train, stopping.begin(train.params) if stops else ())
+
+
+def _blank(count: int, leaf: jax.ShapeDtypeStruct) -> Array:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.split(jax.random.key(0), count)
+    return jnp.zeros((count, *leaf.shape), leaf.dtype)
+
+
+def _alone(chunk: Callable) -> Callable:
+    """One lane without `vmap`, under which a branch would compute both sides."""
+
+    def of_one(states: TrainState, store: Any, steps: Steps) -> Any:
+        first = partial(jax.tree.map, lambda a: a[0])
+        state, losses = chunk(first(states), store, first(steps))
+        return jax.tree.map(lambda a: a[None], state), losses[None]
+
+    return of_one
+
+
+@jax.jit
+def _get(state: Any, lane: Any) -> Any:
+    return jax.tree.map(lambda a: a[lane], state)
+
+
+@partial(jax.jit, donate_argnums=0)
+def _put(state: Any, lane: Any, new: Any) -> Any:
+    return jax.tree.map(lambda a, b: a.at[lane].set(b), state, new)
+
+
+class Probe(NamedTuple):
+    """A piece of a run's work, for choosing how many lanes to have."""
+
+    call: Callable[[], Any]  # does it once for all lanes
+    bytes: int  # memory that it takes
+
+
+def choose(probe: Callable[[int], Probe], wanted: int, share: float = 0.5) -> int:
+    """How many lanes pay on this device: a power of two up to `wanted` and `MOST`.
+
+    Twice the lanes must do at least `GAIN` times the work in the same time, and fit a
+    `share` of the memory. Where one run fills the machine, as on a CPU, that is one.
+    """
+    stats = jax.devices()[0].memory_stats()
+    limit = np.inf if stats is None else share * stats["bytes_limit"]
+    lanes, speed = 1, 1 / _seconds(probe(1).call)
+    while 2 * lanes <= min(wanted, MOST):
+        wider = probe(2 * lanes)
+        if wider.bytes > limit:
+            break
+        faster = 2 * lanes / _seconds(wider.call)
+        if faster < GAIN * speed:
+            break
+        lanes, speed = 2 * lanes, faster
+    return lanes
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    """The best of a few calls: what disturbs only makes them longer."""
+    jax.block_until_ready(call())
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - begin)
+    return min(times)

@@ -1,0 +1,62 @@
+"""The record of a run from what its job did."""
+
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+from jetlab.models import flops
+from jetlab.records import Record
+from jetlab.training.evaluate import Scores
+from jetlab.training.feed import Feed
+from jetlab.training.job import Job
+from jetlab.training.run import Run, cost
+
+
+def done(scores: Scores, steps: int) -> dict[str, Any]:
+    """What a finished run says of itself; its loss was reached after so many steps."""
+    return {
+        "status": "done",
+        "loss": scores.loss,
+        "loss_error": scores.error,
+        "accuracy": scores.accuracy,
+        "steps": steps,
+    }
+
+
+def lost(status: str, message: str, steps: int) -> dict[str, Any]:
+    """What a run says that ended without a loss."""
+    return {"status": status, "message": message, "steps": steps}
+
+
+def record(run: Run, job: Job, feed: Feed, study: str, **outcome: Any) -> Record:
+    """One row: the run's spec, its job's progress, and how it ended."""
+    progress, whole = job.progress, run is job.run
+    return Record(
+        id=run.id,
+        study=study,
+        source=run.source,
+        inputs=run.inputs,
+        width=run.model.width,
+        N=flops.parameters(run.model).total,
+        D=run.examples,
+        epochs=run.epochs,
+        C=cost(run, feed.n_p),
+        n_p=feed.n_p,
+        seed=run.seed,
+        batch=run.batch,
+        learning_rate=run.learning_rate,
+        weight_decay=run.weight_decay,
+        classes=run.model.classes,
+        valid=len(feed.valid.y),
+        curve=tuple(progress.curve),
+        valid_curve=tuple(progress.valid_curve) if whole else (),
+        trajectory="" if whole else job.run.id,
+        cut=progress.cut,
+        precision=run.precision,
+        patience=run.patience,
+        seconds=progress.seconds,
+        device=jax.devices()[0].device_kind,
+        version=version("jetlab"),
+        **outcome,
+    )

@@ -1,0 +1,43 @@
+"""A small store of shower jets that the tests of training share."""
+
+import pytest
+
+from jetlab.data.shower import Shower
+from jetlab.data.store import Store
+from jetlab.data.writer import write
+from jetlab.models.tagger import Tagger
+from jetlab.training.feed import Feed, open_feed
+from jetlab.training.run import Run
+
+POOL, VALID = 768, 100
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> Store:
+    path = tmp_path_factory.mktemp("run") / "store"
+    write([Shower().train(0, 1000)], path, expected=1000, origin={})
+    return Store(path)
+
+
+@pytest.fixture(scope="session")
+def feed(store) -> Feed:
+    return open_feed(store, "full-10", POOL, VALID)
+
+
+@pytest.fixture(scope="session")
+def spec():
+    """Makes a small run; its fields may be given."""
+
+    def make(**fields) -> Run:
+        defaults = dict(
+            source="test",
+            inputs="full-10",
+            model=Tagger(width=4, layers=2),
+            pool=POOL,
+            examples=512,
+            valid=VALID,
+            learning_rate=3e-3,
+        )
+        return Run(**{**defaults, **fields})
+
+    return make

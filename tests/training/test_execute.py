@@ -1,0 +1,280 @@
+"""Runs to records: same numbers from memory, from disk, in any company, on any way."""
+
+import dataclasses
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import numpy as np
+import pytest
+
+from jetlab.data.features import INPUTS, featurize
+from jetlab.models.tagger import Tagger
+from jetlab.records import Record
+from jetlab.training import execute, lanes
+from jetlab.training.execute import Group
+from jetlab.training.feed import batches_of
+
+VALID = 100
+
+
+def stripped(record: Record) -> Record:
+    return dataclasses.replace(record, seconds=0.0)
+
+
+def run_all(runs, feed, **options) -> list[Record]:
+    """Records in the order of the runs."""
+    found = {record.id: record for record in Group(runs, feed, "test", **options)}
+    return [found[run.id] for run in runs]
+
+
+@pytest.fixture
+def four_lanes(monkeypatch):
+    """As on an accelerator: several lanes under vmap."""
+    monkeypatch.setattr(Group, "_count", lambda group, jobs: min(4, jobs))
+
+
+def test_same_seed_same_numbers_and_another_seed_others(feed, spec):
+    first, other = run_all([spec(), spec(seed=1)], feed)
+    (again,) = run_all([spec()], feed)
+    assert stripped(first) == stripped(again)
+    assert first.loss != other.loss
+    assert (first.status, first.N, first.D, first.steps) == ("done", 638, 512, 4)
+    assert first.C == pytest.approx(6 * 638 * 512 * feed.n_p)
+
+
+def test_company_changes_nothing(feed, spec):
+    """Groups side by side in threads give the bits that they give alone."""
+    runs = [spec(seed=seed) for seed in range(2)]
+    alone = run_all(runs, feed)
+    with ThreadPoolExecutor(2) as pool:
+        lists = pool.map(lambda run: run_all([run], feed), runs)
+        together = list(itertools.chain(*lists))
+    assert list(map(stripped, alone)) == list(map(stripped, together))
+
+
+def test_lanes_give_what_runs_give_alone(feed, spec, four_lanes):
+    """Seeds, rates, lengths and a lane that diverges, in four lanes and one by one.
+
+    The rates are low: a high one makes rounding grow tenfold every few steps.
+    """
+    rates = ((0, 1e-4), (1, 3e-4), (2, 1e-3))
+    runs = [
+        *(spec(seed=s, learning_rate=r) for s, r in rates),
+        spec(seed=3, epochs=30, learning_rate=3e-4),
+        spec(seed=4, learning_rate=1e30),
+        spec(seed=5, weight_decay=0.3, epochs=20, learning_rate=3e-4),
+    ]
+    together = run_all(runs, feed)
+    for run, record in zip(runs, together, strict=True):
+        (alone,) = run_all([run], feed)
+        assert (record.status, record.steps) == (alone.status, alone.steps)
+        if alone.loss is not None:
+            assert record.loss == pytest.approx(alone.loss, rel=2e-6)
+    assert [r.status for r in together].count("diverged") == 1
+
+
+def test_each_number_of_lanes_is_traced_once(feed, spec, four_lanes, monkeypatch):
+    """One program a shape: halving the lanes at the end makes the only new ones."""
+    traced = []
+
+    def counting(engine, take):
+        chunk = make_chunk(engine, take)
+
+        def counted(*operands):
+            traced.append(jax.typeof(operands[2].rows).shape)
+            return chunk(*operands)
+
+        return counted
+
+    make_chunk = lanes.make_chunk
+    lanes._programs.cache_clear()
+    monkeypatch.setattr(lanes, "make_chunk", counting)
+    run_all([spec(seed=s, epochs=1 + 60 * (s == 0)) for s in range(9)], feed)
+    lanes._programs.cache_clear()
+    assert len(traced) == 2  # of four lanes, and of one where one is left
+
+
+def test_points_on_one_way_are_the_runs_alone(feed, spec):
+    """Four D of one seed: one trajectory, and each trained anew, to the bit."""
+    runs = [spec(examples=e) for e in (128, 256, 512, 768)]
+    shared = run_all(runs, feed)
+    anew = run_all(runs, feed, one_trajectory=False)
+    for one, other in zip(shared, anew, strict=True):
+        assert (one.loss, one.accuracy, one.steps) == (
+            other.loss,
+            other.accuracy,
+            other.steps,
+        )
+    assert [r.trajectory for r in shared] == [runs[-1].id] * 3 + [""]
+    assert not any(r.trajectory for r in anew)
+
+
+def test_what_is_known_gives_no_record(feed, spec):
+    runs = [spec(examples=e) for e in (128, 256, 512)]
+    found = list(Group(runs, feed, "test", known=[runs[1].id]))
+    assert [record.D for record in found] == [128, 512]
+
+
+def test_training_from_disk_gives_the_loss_from_memory(store, feed, spec):
+    run = spec(examples=384, epochs=2)
+    (here,) = run_all([run], feed)
+    (there,) = run_all([run], feed._replace(train=store))
+    assert stripped(here) == stripped(there)
+
+
+def test_a_stream_begins_where_it_is_asked_to(store, feed):
+    packing = feed.packing(128)
+    fields = dict(pool=768, examples=768, epochs=20, seed=3)
+    here = batches_of(feed, packing, **fields)
+    there = batches_of(feed._replace(train=store), packing, **fields)
+    for start, stop in ((0, 50), (50, 120), (7, 30)):
+        one, other = here.chunk(start, stop), there.chunk(start, stop)
+        assert one.batches == other.batches > 0
+        busy = one.steps.parts > 0
+        for row, far in zip(one.steps.rows[busy], other.steps.rows[busy], strict=True):
+            np.testing.assert_array_equal(one.jets.y[row], other.jets.y[far])
+
+
+def test_every_example_is_seen_once_an_epoch(feed):
+    batches = batches_of(
+        feed, feed.packing(128), pool=768, examples=512, epochs=20, seed=0
+    )
+    chunks = batches.chunk(0, 80), batches.chunk(50, 80)
+    rows = np.concatenate([c.steps.rows[c.steps.parts > 0] for c in chunks])
+    seen, times = np.unique(rows[rows >= 0], return_counts=True)
+    assert len(seen) == 512
+    assert set(times) == {20}
+
+
+def test_training_lowers_the_loss(feed, spec):
+    (record,) = run_all([spec(epochs=100, learning_rate=1e-2)], feed)
+    losses = [loss for _, loss in record.curve]
+    assert losses[0] > 2.2
+    assert losses[-1] < 2.0
+
+
+def test_a_diverged_run_is_recorded_as_such(feed, spec):
+    wild, calm = run_all([spec(learning_rate=1e30), spec()], feed)
+    assert (wild.status, wild.loss) == ("diverged", None)
+    assert "not finite" in wild.message
+    assert calm.status == "done"
+
+
+def test_early_stopping_keeps_the_best(feed, spec):
+    """Few jets, many passes: it overfits, stops, and reports the lowest loss."""
+    run = spec(examples=128, epochs=4000, patience=5, learning_rate=1e-2)
+    (record,) = run_all([run], feed)
+    losses = dict(record.valid_curve)
+    assert record.loss == pytest.approx(min(losses.values()), rel=1e-6)
+    assert losses[record.steps] == min(losses.values())
+    later = [step for step in losses if step > record.steps]
+    assert len(later) == 5
+    assert max(losses) < run.steps
+
+
+def test_patience_in_lanes_is_patience_alone(feed, spec, four_lanes):
+    fields = dict(examples=128, epochs=600, patience=3, learning_rate=3e-3)
+    runs = [spec(seed=seed, **fields) for seed in range(6)]
+    for run, record in zip(runs, run_all(runs, feed), strict=True):
+        (alone,) = run_all([run], feed)
+        assert record.steps == alone.steps
+        assert record.loss == pytest.approx(alone.loss, rel=1e-4)
+
+
+def test_evaluation_takes_a_fifth_at_most(feed, spec):
+    """An evaluation is a third of a training step for each of its jets."""
+    run = spec(examples=512, epochs=100, patience=100, valid=VALID)
+    (record,) = run_all([run], feed)
+    evaluated = len(record.valid_curve) * VALID / 3
+    assert evaluated / (evaluated + run.steps * run.batch) < 0.2 + 1e-9
+
+
+def test_a_device_out_of_memory_fails_the_run_and_not_the_others(
+    feed, spec, monkeypatch
+):
+    calls = itertools.count()
+    advance = lanes.Lanes.advance
+
+    def sometimes(self, store, steps):
+        if next(calls) == 0:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return advance(self, store, steps)
+
+    monkeypatch.setattr(lanes.Lanes, "advance", sometimes)
+    first, second = run_all([spec(), spec(seed=1)], feed)
+    assert (first.status, second.status) == ("failed", "done")
+    assert "out of memory" in first.message
+
+
+def test_validation_jets_are_balanced_and_apart(store, feed):
+    assert np.bincount(feed.valid.y).tolist() == [VALID // 10] * 10
+    train = featurize(store.train(0, store.size), INPUTS["full-10"])
+    seen = {part.tobytes() for part in np.split(train.x, train.counts.cumsum())}
+    held_out = np.split(feed.valid.x, feed.valid.counts.cumsum())[:-1]
+    assert not any(part.tobytes() in seen for part in held_out)
+
+
+def test_steps_are_reported_as_they_are_taken(feed, spec):
+    heard = []
+    run = spec(epochs=30)
+    run_all([run], feed, on_steps=lambda run, steps: heard.append(steps))
+    assert heard == [50, 50, 20]
+    assert sum(heard) == run.steps
+
+
+def test_runs_of_two_shapes_are_refused(feed, spec):
+    with pytest.raises(ValueError, match=r"Run\.shape"):
+        Group([spec(), spec(model=Tagger(width=8))], feed, "test")
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2, 5])
+def test_a_group_goes_on_from_its_checkpoint(
+    after, feed, spec, four_lanes, monkeypatch, tmp_path
+):
+    """Stopped after some chunks with a checkpoint of each: the same table, no run
+    begun anew that was under way."""
+    runs = [spec(seed=s, epochs=10 + 25 * s) for s in range(6)]
+    whole = run_all(runs, feed)
+    monkeypatch.setattr(execute, "SAVE_EVERY", 0.0)
+    heard = []
+
+    def until(run, steps):
+        heard.append(steps)
+        if len(heard) > 4 * after:
+            raise Killed
+
+    found = []
+    group = Group(runs, feed, "test", folder=tmp_path / "saved", on_steps=until)
+    with pytest.raises(Killed):
+        found.extend(group)
+    known = [record.id for record in found]
+    rest = Group(runs, feed, "test", folder=tmp_path / "saved", known=known)
+    found += list(rest)
+    assert rest.busy < sum(run.steps for run in runs)
+    by_id = {record.id: record for record in found}
+    assert [stripped(by_id[r.id]) for r in runs] == [stripped(r) for r in whole]
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_checkpoint_of_another_grid_is_not_taken(feed, spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "SAVE_EVERY", 0.0)
+
+    heard = []
+
+    def stop(run, steps):
+        heard.append(steps)
+        if len(heard) == 3:
+            raise Killed
+
+    folder = tmp_path / "saved"
+    with pytest.raises(Killed):
+        list(Group([spec(epochs=100)], feed, "test", folder=folder, on_steps=stop))
+    assert any(folder.iterdir())
+    (record,) = Group([spec(seed=7)], feed, "test", folder=folder)
+    (alone,) = run_all([spec(seed=7)], feed)
+    assert stripped(record) == stripped(alone)
