@@ -65,12 +65,19 @@ inline void tile(int K, const float* A, int am, int ak, const float* B, int ldb,
     for (int n = 0; n < NR; ++n) store(C + m * ldc + n * W, sum[m][n]);
 }
 
+constexpr int R = 6;  // rows of a tile: 12 sums and 2 operands fill 16 registers
+
 template <int NR>
 inline void panel(int M, int K, const float* A, int am, int ak, const float* B, int ldb,
                   float* C, int ldc) {
-  int m = 0;
-  for (; m + 4 <= M; m += 4) tile<4, NR>(K, A + m * am, am, ak, B, ldb, C + m * ldc, ldc);
-  for (; m < M; ++m) tile<1, NR>(K, A + m * am, am, ak, B, ldb, C + m * ldc, ldc);
+  for (; M >= R; M -= R, A += R * am, C += R * ldc) tile<R, NR>(K, A, am, ak, B, ldb, C, ldc);
+  switch (M) {
+    case 5: return tile<5, NR>(K, A, am, ak, B, ldb, C, ldc);
+    case 4: return tile<4, NR>(K, A, am, ak, B, ldb, C, ldc);
+    case 3: return tile<3, NR>(K, A, am, ak, B, ldb, C, ldc);
+    case 2: return tile<2, NR>(K, A, am, ak, B, ldb, C, ldc);
+    case 1: return tile<1, NR>(K, A, am, ak, B, ldb, C, ldc);
+  }
 }
 
 // C[M][N] = A[M][K] B[K][N] with N a multiple of W.

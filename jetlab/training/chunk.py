@@ -20,9 +20,8 @@ class Steps(NamedTuple):
     `parts` passes whose gradients are summed; the parameters move after the last.
     """
 
-    rows: Int[
-        Array | np.ndarray, "*s b"
-    ]  # into the jets on the device; -1 where there is none
+    # into the jets on the device; -1 where there is none
+    rows: Int[Array | np.ndarray, "*s b"]
     part: Int[Array | np.ndarray, "*s"]
     parts: Int[Array | np.ndarray, "*s"]  # 0: nothing to do
 

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from jetlab.training.chunk import Steps, compiler_options
-from jetlab.training.packing import Packing, Particles, flatten, tight, take
+from jetlab.training.packing import Packing, Particles, flatten, take, tight
 from jetlab.training.step import Engine
 from jetlab.types import FlatJets
 

@@ -176,7 +176,7 @@ class _Streamed:
 
     def _one_shape(self, jets: FlatJets) -> Particles:
         """The same arrays with rows enough for any chunk: one program serves all."""
-        most = STEPS * self.packing.rows
+        most = STEPS * self.packing.rows * self.packing.shares
         flat = flatten(*jets)
         short = STEPS * self.packing.batch - len(flat.counts)
         rest = [np.pad(column, (0, short)) for column in flat[1:]]

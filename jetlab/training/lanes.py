@@ -86,7 +86,10 @@ def _programs(
     many = _alone(chunk) if count == 1 else jax.vmap(chunk, in_axes=(0, None, 0))
     # the states' buffers are given up to the result
     advance = jax.jit(many, donate_argnums=0, compiler_options=compiler_options())
-    return jax.jit(partial(_init, engine, stops)), advance
+    # it runs once, so it had better compile fast than run fast: a third of the time
+    quick = {"xla_backend_optimization_level": "0"}
+    start = jax.jit(partial(_init, engine, stops), compiler_options=quick)
+    return start, advance
 
 
 def _init(engine: Engine, stops: bool, key: Key[Array, ""], rates: Rates) -> Lane:

@@ -1,9 +1,9 @@
 """Random batches of ragged jets in one static shape, on close to their real size.
 
 A batch of b jets with any number of particles is laid out flat, the longest jet first.
-Its number of rows is fixed beforehand so that one batch in a thousand does not fit; that
-one is cut in parts whose gradients are summed, so the gradient is always that of the
-padded batch.
+Its number of rows is fixed beforehand so that one batch in a thousand does not fit: it
+is cut in parts whose gradients are summed, so the gradient is always that of the padded
+batch.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int
 
 from jetlab.models import native
 from jetlab.models.layout import Flat, Groups
@@ -63,7 +63,9 @@ class Packing:
     groups: Groups
     shares: int = 1
 
-    def fits(self, lengths: Int[np.ndarray, "*n b"]) -> Bool[np.ndarray, "*n"]:
+    def fits(
+        self, lengths: Int[np.ndarray, "*n b"]
+    ) -> Bool[np.ndarray, "*n"] | np.bool_:
         """Whether jets of these lengths, sorted from the longest, fit."""
         allowed = np.array(self.longest)[: lengths.shape[-1]]
         return (lengths.sum(-1) <= self.rows) & (lengths <= allowed).all(-1)
@@ -159,6 +161,9 @@ def plan(
 
     The jets of a pass are dealt by falling length; the rows of the first share come
     first.
+
+    Raises:
+      ValueError: where a jet has more particles than the packing allows.
     """
     rows = rows[:passes]
     lengths = counts[rows]
@@ -190,6 +195,11 @@ def plan(
 def _parts(lengths: Int[np.ndarray, "b"], packing: Packing) -> int:
     """In how many parts a batch fits: each takes every so manieth jet, so the first
     has the most particles."""
+    if lengths[0] > packing.longest[0]:
+        raise ValueError(
+            f"a jet of {lengths[0]} particles in a packing for at most "
+            f"{packing.longest[0]}: give `measure` the most that a jet may have"
+        )
     parts = 2
     while not packing.fits(lengths[:: parts * packing.shares]):
         parts *= 2
@@ -201,18 +211,18 @@ def take(packing: Packing, jets: Particles, entry: Steps) -> Batch:
     there = entry.rows >= 0
     counts = jnp.where(there, jets.counts[entry.rows], 0)
     places = jnp.arange(len(entry.rows)) * entry.parts + entry.part
-    # an empty place, and a row past the last particle, read some particle in vain
     ends = jnp.cumsum(counts)
     shift = jets.first[entry.rows] - (ends - counts)
     row = jnp.arange(packing.rows)
     shift = jnp.repeat(shift, counts, total_repeat_length=packing.rows)
     x = jets.x[jnp.clip(row + shift, 0, len(jets.x) - 1)]
+    # past the last particle it may be that of any jet, NaN for all we know
     return Batch(
-        x=x,
+        x=jnp.where(row[:, None] < ends[-1], x, 0.0),
         counts=counts,
         places=places,
         y=jets.y[entry.rows],
-        weight=there / packing.batch,
+        weight=jnp.where(there, 1 / packing.batch, 0.0),
         groups=packing.groups,
     )
 
@@ -223,5 +233,8 @@ def useful(packing: Packing, counts: Int[np.ndarray, "jets"]) -> float:
     return real / (packing.batch + packing.rows * packing.shares)
 
 
-def flatten(x: Shaped[np.ndarray, "n f"], counts: np.ndarray, y: np.ndarray):
+def flatten(
+    x: Float[np.ndarray, "n f"], counts: Int[np.ndarray, "b"], y: Int[np.ndarray, "b"]
+) -> Particles:
+    """Jets that know where their particles begin."""
     return Particles(x, np.cumsum(counts) - counts, counts, y)

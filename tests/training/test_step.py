@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jetlab.training.chunk import STEPS, make_chunk
+from jetlab.training.chunk import STEPS, Steps, make_chunk
 from jetlab.training.optimizer import Rates
 from jetlab.training.step import make_engine
 
@@ -40,16 +40,30 @@ def points():
     return x, x @ jnp.array([1.0, -2.0, 0.5]) + 0.25
 
 
-def test_it_solves_least_squares(engine, points):
+def take(points, entry):
+    return jax.tree.map(lambda a: a[entry.rows], points)
+
+
+def whole(rows, passes):
+    """Steps of batches of one pass each, `passes` of them to be done."""
+    live = np.arange(len(rows)) < passes
+    return Steps(rows, np.zeros(len(rows), np.int32), live.astype(np.int32))
+
+
+@pytest.fixture(scope="module")
+def chunk(engine):
+    return jax.jit(make_chunk(engine, take))
+
+
+def test_it_solves_least_squares(engine, chunk, points):
     state = engine.init(jax.random.key(1), Rates(0.05, 0.0))
-    chunk = make_chunk(engine)
-    rows = jnp.tile(jnp.arange(64), (STEPS, 1))
+    rows = np.tile(np.arange(64), (STEPS, 1))
     for _ in range(20):
-        state, info = chunk(state, points, rows, jnp.asarray(STEPS))
+        state, losses = chunk(state, points, whole(rows, STEPS))
     weights = engine.module(state.params)
     np.testing.assert_allclose(weights.kernel[:, 0], [1.0, -2.0, 0.5], atol=1e-3)
     np.testing.assert_allclose(weights.bias, 0.25, atol=1e-3)
-    assert info.loss[-1] < 1e-6
+    assert losses[-1] < 1e-6
 
 
 def test_a_step_is_torch_style_adamw(engine, points):
@@ -70,18 +84,56 @@ def test_a_step_is_torch_style_adamw(engine, points):
     )
 
 
-def test_rows_past_the_end_change_nothing(engine, points):
-    chunk = make_chunk(engine)
-    rows = jax.random.randint(jax.random.key(3), (STEPS, 16), 0, 64)
+def test_passes_with_nothing_to_do_change_nothing(engine, chunk, points):
+    rows = np.random.default_rng(3).integers(0, 64, (STEPS, 16))
     begin = engine.init(jax.random.key(1), Rates(0.05))
-    by_hand = begin
+    by_hand, step = begin, jax.jit(engine.step)
     for row in rows[:7]:
-        by_hand, _ = engine.step(by_hand, jax.tree.map(lambda a, r=row: a[r], points))
-    state, info = chunk(begin, points, rows, jnp.asarray(7))
+        by_hand, _ = step(by_hand, jax.tree.map(lambda a, r=row: a[r], points))
+    state, losses = chunk(begin, points, whole(rows, 7))
     assert int(state.step) == 7
-    assert np.all(np.asarray(info.loss[7:]) == 0)
+    np.testing.assert_array_equal(losses[7:], 0.0)
     np.testing.assert_allclose(
         state.params["kernel"][...], by_hand.params["kernel"][...], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_a_batch_in_parts_is_one_step(points, monkeypatch, backend):
+    """Between two whole ones, with passes left over, by branching as on a CPU and by
+    selecting as on an accelerator."""
+
+    def sum_of_squares(line, batch, rngs):
+        x, y, weight = batch
+        return jnp.sum(weight * (line(x)[:, 0] - y) ** 2) / 16
+
+    def take_there(points, entry):
+        x, y = points
+        return x[entry.rows], y[entry.rows], entry.rows >= 0
+
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    engine = make_engine(Line(), sum_of_squares)
+    rows = np.random.default_rng(4).integers(0, 64, (3, 16))
+    cut = np.full((3, 16), -1)
+    for part in range(3):
+        share = rows[1, part::3]
+        cut[part, : len(share)] = share
+    all_rows = np.concatenate([rows[:1], cut, rows[2:], rows[:1]])
+    steps = Steps(all_rows, np.array([0, 0, 1, 2, 0, 0]), np.array([1, 3, 3, 3, 1, 0]))
+    begin = engine.init(jax.random.key(1), Rates(0.05, 0.1))
+    state, losses = jax.jit(make_chunk(engine, take_there))(begin, points, steps)
+    wanted, found = begin, []
+    for row in rows:
+        wanted, loss = jax.jit(engine.step)(
+            wanted, (points[0][row], points[1][row], np.ones(16))
+        )
+        found.append(loss)
+    by_batch = [losses[0], losses[1:4].sum(), losses[4]]
+    np.testing.assert_allclose(by_batch, found, rtol=1e-5)
+    assert losses[5] == 0
+    assert int(state.step) == 3
+    np.testing.assert_allclose(
+        state.params["kernel"][...], wanted.params["kernel"][...], rtol=1e-5
     )
 
 
@@ -103,11 +155,22 @@ def test_vmapped_runs_equal_runs_alone(engine, points):
     keys = jax.random.split(jax.random.key(5), 3)
     rates, decays = jnp.array([1e-3, 1e-2, 1e-1]), jnp.array([0.0, 0.1, 0.2])
     states = jax.vmap(engine.init)(keys, Rates(rates, decays))
-    together, infos = jax.vmap(engine.step, in_axes=(0, None))(states, points)
+    together, losses = jax.vmap(engine.step, in_axes=(0, None))(states, points)
     for lane in range(3):
         alone = engine.init(keys[lane], Rates(rates[lane], decays[lane]))
-        after, info = engine.step(alone, points)
-        np.testing.assert_allclose(info.loss, infos.loss[lane], rtol=1e-6)
+        after, loss = engine.step(alone, points)
+        np.testing.assert_allclose(loss, losses[lane], rtol=1e-6)
         np.testing.assert_allclose(
             after.params["kernel"][...], together.params["kernel"][lane], rtol=1e-6
         )
+
+
+def test_master_parameters_stay_in_float32_whatever_computes(points):
+    engine = make_engine(Line(), squares, compute=jnp.bfloat16)
+    state = engine.init(jax.random.key(1), Rates(0.05, 0.1))
+    rounded = engine.module(state.params)
+    assert rounded.kernel.dtype == jnp.bfloat16
+    _, grads = engine.gradient(state, points)
+    after = engine.update(state, grads)
+    for leaf in jax.tree.leaves([grads, after.params]):
+        assert leaf.dtype == jnp.float32

@@ -1,0 +1,125 @@
+"""Lane occupancy of an early-stopped grid: the engine's scheduler without training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jetlab.models.tagger import Tagger
+from jetlab.training.chunk import STEPS, Steps
+from jetlab.training.evaluate import Scores
+from jetlab.training.execute import Group
+from jetlab.training.feed import Chunked, Feed
+from jetlab.training.job import Job
+from jetlab.training.packing import flatten
+from jetlab.training.run import Run
+from jetlab.types import FlatJets
+
+BATCH, RUNS, LANES = 128, 96, 16
+SHORTEST, LONGEST = 20, 2000  # chunks until a run stops
+NOTHING = Steps(np.zeros((STEPS, BATCH), int), np.ones(STEPS, int), np.ones(STEPS, int))
+
+
+def occupancy(seed: int) -> float:
+    """Useful share of the lane-steps of 96 runs in 16 lanes. Each stops after a random
+    time, log-uniform from 20 to 2000 chunks, that the scheduler does not know.
+
+    The queue, the refilling and the shrinking are `Group`'s; chunks do nothing. A run
+    is evaluated on 100,000 jets as often as `Job` says, which is when it can stop.
+    """
+    runs = [_run(number) for number in range(RUNS)]
+    stops = dict(zip([run.id for run in runs], STEPS * _chunks(seed), strict=True))
+    grid = _Grid(runs, stops)
+    assert [record.status for record in grid] == ["done"] * RUNS
+    return grid.busy / grid.occupied
+
+
+def naive(seed: int) -> float:
+    """The same where 16 runs start together and wait for the last of them."""
+    together = _chunks(seed).reshape(-1, LANES)
+    return together.sum() / (LANES * together.max(axis=1).sum())
+
+
+def _chunks(seed: int) -> Float[np.ndarray, "runs"]:
+    rng = np.random.default_rng(seed)
+    return np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST), RUNS))
+
+
+def _run(number: int) -> Run:
+    """A run that may be longer than any becomes."""
+    return Run(
+        source="none",
+        inputs="full-10",
+        model=Tagger(width=4),
+        pool=BATCH * STEPS,
+        examples=BATCH * STEPS,
+        valid=100_000,
+        epochs=2 * LONGEST,
+        seed=number,
+        patience=1,
+    )
+
+
+class _Grid(Group):
+    """Group whose lanes and jobs do nothing, and whose loss is the time a run has yet
+    to go: it stops where that is none."""
+
+    def __init__(self, runs: Sequence[Run], stops: Mapping[str, float]):
+        ones = np.ones(20, np.int32)
+        jets = FlatJets(np.zeros((20, 21), np.float16), ones, ones)
+        super().__init__(runs, Feed(flatten(*jets), jets, ones, "full-10"), "")
+        self._jobs = [_Idle(job.runs) for job in self._jobs]
+        self._ends = stops
+
+    def _count(self, jobs: int) -> int:
+        return LANES
+
+    def _make(self, count: int) -> None:
+        self._lanes: Any = _Places(count)
+
+    def _scores(self, params: int) -> Scores:
+        job = self._at[params]
+        return Scores(self._ends[job.id] - job.progress.batches, 0.0, 0.0)
+
+
+class _Idle(Job):
+    """A job whose chunks are empty."""
+
+    def open(self, feed: Any, packing: Any) -> None:
+        """There are no jets."""
+
+    def chunk(self) -> Chunked:
+        batches = min(STEPS, self.stop - self.progress.batches)
+        nowhere: Any = None
+        return Chunked(nowhere, NOTHING, batches, 0)
+
+    def plan_ahead(self, chunk: Chunked) -> None:
+        """There is nothing to plan."""
+
+
+class _Places:
+    """Lanes without states; a lane's parameters are its number."""
+
+    state = None
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def start(self, lane: int, key: Any, rates: Any) -> None:
+        """Every lane is ready."""
+
+    def advance(self, store: Any, steps: Sequence[Steps]) -> np.ndarray:
+        return np.zeros((self.count, STEPS))
+
+    def params(self, lane: int) -> int:
+        return lane
+
+    def consider(self, lane: int, loss: float) -> tuple[int, int]:
+        return 0, int(loss <= 0)
+
+    def best_params(self, lane: int) -> int:
+        return lane
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        """There is nothing to keep."""

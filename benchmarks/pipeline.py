@@ -1,0 +1,157 @@
+"""Jets a second from files to a store, to the host, to the device, to the model.
+
+    python benchmarks/pipeline.py --quick
+
+First what every part of the road carries: JetClass files (20 of their branches, ROOT
+with ZLIB) converted to a store; the store read through Grain in random batches; the
+same put on the device with a plan of the steps; and the plan alone, for jets that lie
+on the device. Then what the feed costs of a step of each width, which is to be at most
+5 %. Batches have 128 jets of the shower, inputs full-128; reading is from the page
+cache. Times are of the process on a CPU, so rates are those of one core; elsewhere they
+are by the clock, and the feed works while the device does.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import awkward as ak
+import jax
+
+from benchmarks.baselines import BATCH, shower_jets
+from benchmarks.engine import chosen_lanes, engine_contender, packing_of
+from benchmarks.timing import Contender, lined_up, race
+from jetlab.data.convert import convert
+from jetlab.data.features import INPUTS
+from jetlab.data.pipeline import batches
+from jetlab.data.shower import Shower
+from jetlab.data.store import Store
+from jetlab.data.writer import write
+from jetlab.models import recipe
+from jetlab.training.chunk import STEPS
+from jetlab.training.feed import Feed, batches_of, open_feed
+from tests.data.jetclass_files import branches, write_tree
+
+WIDTHS, QUICK = (4, 16, 64, 128), (4, 64)
+INPUT = "full-128"
+EPOCHS = 10**6  # without end
+READ = 64  # batches a call
+VALID = 100  # jets
+FILES, GRAIN = ("ROOT to store", "Parquet to store"), "store to host, Grain"
+STREAMED, PLANNED = "store to device, Grain", "plan of jets on the device"
+
+
+def conversion(file: Path) -> Contender:
+    """Jets of a file into one new store after the other."""
+    fresh = count()
+
+    def run() -> int:
+        out = file.with_name(f"{file.name}-{next(fresh)}")
+        return int(convert([file], out)["jets"])
+
+    return run
+
+
+def files(folder: Path, jets: int) -> dict[str, Contender]:
+    data, paths = branches(jets), (folder / "jets.root", folder / "jets.parquet")
+    write_tree(paths[0], data)
+    ak.to_parquet(ak.Array(data), paths[1])
+    return dict(zip(FILES, map(conversion, paths), strict=True))
+
+
+def to_host(store: Store, examples: int) -> Contender:
+    stream = batches(
+        store,
+        INPUTS[INPUT],
+        batch=BATCH,
+        pool=examples,
+        examples=examples,
+        epochs=EPOCHS,
+        seed=0,
+    )
+
+    def run() -> int:
+        for _ in range(READ):
+            next(stream)
+        return READ * BATCH
+
+    return run
+
+
+def to_device(feed: Feed, examples: int) -> Contender:
+    """Chunk after chunk as a run asks for them."""
+    packing, begin = feed.packing(BATCH), 0
+    coming = batches_of(
+        feed, packing, pool=examples, examples=examples, epochs=EPOCHS, seed=0
+    )
+
+    def run() -> int:
+        nonlocal begin
+        chunk = coming.chunk(begin, begin + STEPS)
+        jax.block_until_ready(chunk.jets)
+        begin += chunk.batches
+        return chunk.batches * BATCH
+
+    return run
+
+
+def road(folder: Path, jets: int) -> dict[str, Contender]:
+    """From files to the device."""
+    path = folder / "store"
+    parts = map(partial(_block, jets // 10), range(10))
+    write(parts, path, expected=jets, origin={})
+    store = Store(path)
+    examples = store.size // BATCH * BATCH
+    resident = open_feed(store, INPUT, examples, VALID)
+    return files(folder, jets) | {
+        GRAIN: to_host(store, examples),
+        STREAMED: to_device(resident._replace(train=store), examples),
+        PLANNED: to_device(resident, examples),
+    }
+
+
+def _block(size: int, number: int):
+    return Shower().train(number * size, (number + 1) * size)
+
+
+def model(width: int) -> Contender:
+    """Training, counted in jets."""
+    jets = shower_jets(16)
+    packing = packing_of(jets)
+    lanes = chosen_lanes(width, packing)
+    steps = engine_contender(recipe.tagger(width), jets, packing, lanes=lanes)
+    return lambda: BATCH * steps()
+
+
+def report(seconds: Mapping[str, float], widths: Sequence[int]) -> None:
+    names = (*FILES, GRAIN, STREAMED, PLANNED)
+    rates = [[name, f"{1 / seconds[name]:,.0f}"] for name in names]
+    print(lined_up(rates, ["part of the road", "jets/s"]), end="\n\n")
+    rows = [
+        [d, f"{1 / seconds[f'd = {d}']:,.0f}"]
+        + [f"{seconds[name] / seconds[f'd = {d}']:.1%}" for name in (PLANNED, STREAMED)]
+        for d in widths
+    ]
+    of_step = ["feed from the device / step", "feed from a store / step"]
+    print(lined_up(rows, ["d", "jets/s trained", *of_step]))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer widths, jets")
+    parser.add_argument("--widths", type=int, nargs="+", metavar="D")
+    args = parser.parse_args(argv)
+    jets, repeats, seconds = (10_000, 3, 0.3) if args.quick else (100_000, 7, 2.0)
+    widths = args.widths or (QUICK if args.quick else WIDTHS)
+    with TemporaryDirectory() as folder:
+        racing = road(Path(folder), jets)
+        racing |= {f"d = {width}": model(width) for width in widths}
+        times = race(racing, repeats, seconds)
+    report({name: taken.fair for name, taken in times.items()}, widths)
+
+
+if __name__ == "__main__":
+    main()

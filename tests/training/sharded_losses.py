@@ -1,0 +1,134 @@
+"""Losses of the same eight runs on meshes of devices, as JSON; run by test_sharded.
+
+    python sharded_losses.py '{"devices": 8, "cases": {"name": [lanes, data, kind]}}'
+
+Kinds are "whole", "cut" (batches too large for the static shape) and "accelerator"
+(what a GPU runs). A case of no devices is the runs one by one on one device.
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from functools import partial
+from unittest import mock
+
+ASKED = json.loads(sys.argv[1])
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+    f"--xla_force_host_platform_device_count={ASKED['devices']}"
+    " --xla_backend_optimization_level=0"  # compiles in a third of the time
+)
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+import optax  # noqa: E402
+
+from jetlab.models.tagger import Tagger  # noqa: E402
+from jetlab.training import sharded  # noqa: E402
+from jetlab.training.chunk import make_chunk  # noqa: E402
+from jetlab.training.losses import cross_entropy  # noqa: E402
+from jetlab.training.optimizer import Rates  # noqa: E402
+from jetlab.training.packing import flatten, measure, plan, take  # noqa: E402
+from jetlab.training.step import make_engine  # noqa: E402
+
+LANES, JETS, BATCH, PARTICLES = 8, 200, 16, 10
+BATCHES, PASSES, CHUNKS = 4, 9, 2  # a pass to spare where every batch is cut in two
+
+rng = np.random.default_rng(0)
+counts = rng.integers(1, PARTICLES + 1, JETS).astype(np.int32)
+x = rng.normal(size=(counts.sum(), 21)).astype(np.float32)
+jets = flatten(x, counts, rng.integers(0, 10, JETS).astype(np.int32))
+rows = rng.integers(0, JETS, (CHUNKS, LANES, BATCHES, BATCH))
+engine = make_engine(Tagger(width=4, layers=2, dropout=0.2), cross_entropy)
+init = jax.jit(engine.init)
+
+
+def begin() -> list:
+    rates = np.geomspace(1e-4, 1e-3, LANES)  # low: steps amplify rounding
+    return [init(jax.random.key(lane), Rates(r)) for lane, r in enumerate(rates)]
+
+
+@jax.jit
+def stack(states: list):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def packing_of(shares: int, kind: str):
+    grouped = True if kind == "accelerator" else None
+    packing = measure(counts, BATCH, PARTICLES, grouped=grouped, shares=shares)
+    if kind != "cut":
+        return packing
+    # close to the mean of the first share, so that some batches fit and some do not
+    rows = -(-round(BATCH // shares * counts.mean()) // 8) * 8
+    return replace(packing, rows=rows)
+
+
+def steps_of(chunk: int, packing):
+    planned = [plan(lane, counts, packing, PASSES) for lane in rows[chunk]]
+    assert all(one.batches == BATCHES for one in planned)
+    return [one.steps for one in planned], sum(one.cut for one in planned)
+
+
+def by_batch(losses, steps) -> list[list[float]]:
+    """Sums over the parts of each batch."""
+    totals = np.zeros((LANES, BATCHES))
+    for total, lane, entry in zip(totals, np.asarray(losses), steps, strict=True):
+        batch = np.cumsum(entry.part == 0)[entry.parts > 0] - 1
+        np.add.at(total, batch, lane[entry.parts > 0])
+        assert np.all(lane[entry.parts == 0] == 0)
+    return totals.tolist()
+
+
+def report(losses, states, cut: int, sharding=None) -> dict:
+    """Losses by chunk, lane and batch; the size of what AdamW remembers of each lane's
+    gradients, as its steps would not tell if all of them were twice as large."""
+    squares = optax.tree.get(states.opt_state, "nu")
+    norms = jax.jit(jax.vmap(optax.tree.norm), out_shardings=sharding)(squares)
+    norms = np.asarray(norms).tolist()
+    batches = CHUNKS * LANES * BATCHES
+    return {"losses": losses, "squares": norms, "cut": cut, "batches": batches}
+
+
+def alone() -> dict:
+    packing = packing_of(1, "whole")
+    chunk = jax.jit(make_chunk(engine, partial(take, packing)))
+    states, losses = begin(), []
+    for number in range(CHUNKS):
+        steps, _ = steps_of(number, packing)
+        done = [chunk(s, jets, e) for s, e in zip(states, steps, strict=True)]
+        states = [state for state, _ in done]
+        losses.append(by_batch([values for _, values in done], steps))
+    return report(losses, stack(states), 0)
+
+
+def on_mesh(lanes: int, data: int, kind: str) -> dict:
+    mesh = sharded.make_mesh(lanes, data)
+    packing = packing_of(data, kind)
+    states = sharded.place(stack(begin()), sharded.by_lane(mesh))
+    store = sharded.place(jets, sharded.everywhere(mesh))
+    chunk = sharded.shard_chunk(engine, partial(take, packing), mesh)
+    losses, cut = [], 0
+    for number in range(CHUNKS):
+        steps, misfits = steps_of(number, packing)
+        states, values = chunk(states, store, sharded.place_steps(steps, mesh))
+        losses.append(by_batch(values, steps))
+        cut += misfits
+    return report(losses, states, cut, sharded.everywhere(mesh))
+
+
+def run(lanes: int, data: int, kind: str) -> dict:
+    if not lanes:
+        return alone()
+    backend = "gpu" if kind == "accelerator" else "cpu"
+    with mock.patch("jax.default_backend", return_value=backend):
+        return on_mesh(lanes, data, kind)
+
+
+if __name__ == "__main__":
+    if "port" in ASKED:
+        jax.distributed.initialize(
+            f"localhost:{ASKED['port']}", num_processes=2, process_id=ASKED["process"]
+        )
+    print(json.dumps({name: run(*case) for name, case in ASKED["cases"].items()}))
