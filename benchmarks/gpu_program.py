@@ -14,10 +14,12 @@ are fastest for matrix products; here they all go to cuBLAS.
 import argparse
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental import topologies
 from tabulate import tabulate
 from tqdm import tqdm
@@ -25,11 +27,11 @@ from tqdm import tqdm
 from benchmarks.hlo import Cost, cost
 from jetlab.models import recipe
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import STEPS, make_chunk
+from jetlab.training.chunk import STEPS, Steps, make_chunk
 from jetlab.training.losses import cross_entropy
 from jetlab.training.optimizer import Rates
-from jetlab.training.step import make_engine
-from jetlab.types import Jets
+from jetlab.training.packing import Packing, Particles, measure, take
+from jetlab.training.step import Engine, TrainState, make_engine
 
 BATCH, PARTICLES, POOL = 128, 128, 16_384  # jets a step, and on the device
 
@@ -76,39 +78,54 @@ class Program(NamedTuple):
 
 
 def step_case(model: Tagger, lanes: int) -> Case:
-    """A step of one run, or of several at once under `vmap`."""
-    engine = make_engine(model, cross_entropy)
-    state, jets = _state(engine), _jets(model, BATCH)
-    if lanes == 1:
-        step = jax.jit(engine.step, donate_argnums=0)
-        return Case("step", 1, 1, step, (state, jets))
-    step = jax.jit(jax.vmap(engine.step), donate_argnums=0)
-    each = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct((lanes, *a.shape), a.dtype), (state, jets)
-    )
-    return Case("step", 1, lanes, step, each)
+    """A step of one run, or of several at once, on batches gathered on the device."""
+    engine, packing = make_engine(model, cross_entropy), _packing()
+
+    def step(state: TrainState, jets: Particles, entry: Steps) -> TrainState:
+        return engine.step(state, take(packing, jets, entry))[0]
+
+    each = jax.jit(jax.vmap(step, in_axes=(0, None, 0)), donate_argnums=0)
+    arguments = _state(engine, lanes), _jets(model), _steps(lanes)
+    return Case("step", 1, lanes, each, arguments)
 
 
 def chunk_case(model: Tagger) -> Case:
-    """A chunk of steps of one run, on jets that are on the device."""
+    """A chunk of passes of one run; under `vmap` idle ones are selected away, as they
+    are on an accelerator."""
     engine = make_engine(model, cross_entropy)
-    rows = jax.ShapeDtypeStruct((STEPS, BATCH), jnp.int32)
-    live = jax.ShapeDtypeStruct((), jnp.int32)
-    arguments = _state(engine), _jets(model, POOL), rows, live
-    return Case("chunk", STEPS, 1, make_chunk(engine), arguments)
+    chunk = jax.vmap(
+        make_chunk(engine, partial(take, _packing())), in_axes=(0, None, 0)
+    )
+    arguments = _state(engine, 1), _jets(model), _steps(1, STEPS)
+    return Case("chunk", STEPS, 1, jax.jit(chunk, donate_argnums=0), arguments)
 
 
-def _state(engine: Any) -> Any:
-    return jax.eval_shape(lambda: engine.init(jax.random.key(0), Rates()))
+def _packing() -> Packing:
+    """Of jets with a mean of 39 particles, spread as JetClass's are."""
+    rng = np.random.default_rng(0)
+    counts = np.clip(rng.gamma(7.0, 5.6, POOL), 1, PARTICLES).astype(np.int32)
+    return measure(counts, BATCH, PARTICLES, grouped=True)
 
 
-def _jets(model: Tagger, count: int) -> Any:
-    def empty() -> Jets:
-        x = jnp.zeros((count, PARTICLES, model.features), jnp.float16)
-        mask = jnp.zeros((count, PARTICLES), jnp.bool_)
-        return Jets(x, mask, jnp.zeros((count,), jnp.int32))
+def _state(engine: Engine, lanes: int) -> Any:
+    one = jax.eval_shape(lambda: engine.init(jax.random.key(0), Rates()))
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((lanes, *a.shape), a.dtype), one)
+
+
+def _jets(model: Tagger) -> Particles:
+    def empty() -> Particles:
+        whole = jnp.zeros(POOL, jnp.int32)
+        return Particles(
+            jnp.zeros((40 * POOL, model.features), jnp.float16), whole, whole, whole
+        )
 
     return jax.eval_shape(empty)
+
+
+def _steps(*shape: int) -> Steps:
+    number = jax.ShapeDtypeStruct(shape, jnp.int32)
+    rows = jax.ShapeDtypeStruct((*shape, BATCH), jnp.int32)
+    return Steps(rows, number, number)  # type: ignore[arg-type]
 
 
 def h200() -> jax.sharding.Sharding:

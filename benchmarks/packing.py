@@ -34,7 +34,8 @@ from jetlab.training.packing import Packing, flatten, measure, plan, take, usefu
 from jetlab.training.step import make_engine
 from jetlab.types import FlatJets, Jets
 
-POOL, BATCHES, DRAWN = 64, 8, 5000  # batches: of the pool, on the clock, for the shares
+POOL, BATCHES, DRAWN = 32, 4, 5000  # batches: of the pool, on the clock, for the shares
+QUICK = ("full-40", "full-128")
 FORMS = {"native": False, "grouped": True}
 
 
@@ -103,7 +104,7 @@ def rows(inputs: str, width: int, repeats: int) -> Iterator[list[str]]:
             packing = measure(counts, BATCH, chosen.particles, grouped=grouped)
             racing[form] = packed(model, jets, packing)
             found[form] = shares(packing, jets)
-    times = race(racing, repeats, seconds=1.0)
+    times = race(racing, repeats, seconds=0.5)
     for form, share in found.items():
         faster = times["padded"].fair / times[form].fair
         full = [f"{share.tokens:.1%}", f"{share.pairs:.1%}", f"{share.cut:.2%}"]
@@ -112,11 +113,11 @@ def rows(inputs: str, width: int, repeats: int) -> Iterator[list[str]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--quick", action="store_true", help="fewer inputs, rounds")
     parser.add_argument("--width", type=int, default=16, metavar="D")
     args = parser.parse_args(argv)
-    repeats, table = 2 if args.quick else 7, []
-    for inputs in tqdm(INPUTS, "inputs", disable=None):
+    repeats, table = 3 if args.quick else 7, []
+    for inputs in tqdm(QUICK if args.quick else INPUTS, "inputs", disable=None):
         table += rows(inputs, args.width, repeats)
     full = ["tokens", "pairs", "batches cut"]
     headers = ["inputs", "form", *full, "ms a gradient", "over padding"]

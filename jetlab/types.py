@@ -42,7 +42,7 @@ class Jets(NamedTuple):
 
 
 class FlatJets(NamedTuple):
-    """The same on the host and without padding: the particles of one jet after those of another."""
+    """The same on the host without padding: particles of one jet after another's."""
 
     x: Float[np.ndarray, "n f"]
     counts: Int[np.ndarray, "b"]

@@ -106,11 +106,15 @@ class Job:
 
     def restore(self, notes: dict[str, Any]) -> None:
         """Take up what `notes` kept."""
-        curves = {
-            name: [(int(step), float(loss)) for step, loss in notes[name]]
-            for name in ("curve", "valid_curve")
-        }
-        self.progress = Progress(**(notes | curves))
+        self.progress = Progress(
+            batches=notes["batches"],
+            cut=notes["cut"],
+            seconds=notes["seconds"],
+            curve=[(int(step), float(loss)) for step, loss in notes["curve"]],
+            valid_curve=[
+                (int(step), float(loss)) for step, loss in notes["valid_curve"]
+            ],
+        )
 
 
 def jobs_of(runs: Sequence[Run], *, one_trajectory: bool) -> list[Job]:
