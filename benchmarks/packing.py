@@ -34,7 +34,11 @@ from jetlab.training.packing import Packing, flatten, measure, plan, take, usefu
 from jetlab.training.step import make_engine
 from jetlab.types import FlatJets, Jets
 
-POOL, BATCHES, DRAWN = 32, 4, 5000  # batches: of the pool, on the clock, for the shares
+POOL, BATCHES, DRAWN = (
+    128,
+    4,
+    5000,
+)  # batches: of the pool, on the clock, for the shares
 QUICK = ("full-40", "full-128")
 FORMS = {"native": False, "grouped": True}
 
