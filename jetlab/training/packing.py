@@ -97,8 +97,8 @@ def measure(
     # the first share gets the longest jet of every round, so its sums are the largest
     lengths = -np.sort(-drawn, axis=1)[:, ::shares]
     rows = int(np.quantile(lengths.sum(1), 1 - MISFITS, method="higher"))
-    # a misfit of any group is one of the batch
-    longest = np.quantile(lengths, 1 - MISFITS / GROUPS, axis=0, method="higher")
+    # any group may misfit, and room in one is cheaper than a second pass
+    longest = np.quantile(lengths, 1 - MISFITS / (5 * GROUPS), axis=0, method="higher")
     longest[0] = particles
     share = _packing(max(rows, particles), longest.astype(int), grouped)
     return replace(share, batch=batch, shares=shares)
