@@ -25,7 +25,7 @@ from benchmarks.baselines import (
     shower_jets,
 )
 from benchmarks.engine import engine_contender, packing_of
-from benchmarks.timing import Contender, Seconds, race
+from benchmarks.timing import Contender, Seconds, parser, race
 from jetlab.models import recipe
 from jetlab.types import FlatJets
 
@@ -72,13 +72,12 @@ def result(width: int, times: Mapping[str, Seconds]) -> dict[str, float]:
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer steps, no compile")
-    parser.add_argument("--json", action="store_true", help="an object for each width")
-    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS, metavar="D")
-    args = parser.parse_args(argv)
+    options = parser(__doc__, quick="fewer steps, no compile")
+    options.add_argument("--json", action="store_true", help="an object for each width")
+    options.set_defaults(widths=WIDTHS)
+    args = options.parse_args(argv)
     if find_spec("torch") is None:
-        parser.exit(2, MISSING)
+        options.exit(2, MISSING)
     return args
 
 

@@ -6,6 +6,8 @@ and hidden units, which takes it off PyTorch's fused attention: 1.4 to 2.5 times
 on a CPU, so it would be the easier opponent. Where JAX runs on a GPU so does PyTorch.
 """
 
+# pyright: reportMissingImports=false
+# PyTorch is an extra that the checks do without
 import os
 from collections.abc import Callable
 from dataclasses import replace

@@ -12,7 +12,6 @@ At the end, how many of the lanes' steps were useful in an early-stopped grid of
 runs, simulated with the engine's own scheduler.
 """
 
-import argparse
 from collections.abc import Sequence
 from statistics import mean
 
@@ -33,7 +32,7 @@ from benchmarks.engine import (
     packing_of,
 )
 from benchmarks.occupancy import LANES, RUNS, naive, occupancy
-from benchmarks.timing import Contender, Seconds, lined_up, race
+from benchmarks.timing import Contender, Seconds, lined_up, parser, race
 from jetlab.models import recipe
 from jetlab.training.packing import Packing
 from jetlab.types import FlatJets
@@ -76,10 +75,7 @@ def rows(width: int, chosen: int, times: dict[str, Seconds]) -> list[list[object
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer widths, shorter")
-    parser.add_argument("--widths", type=int, nargs="+", metavar="D")
-    args = parser.parse_args(argv)
+    args = parser(__doc__, quick="fewer widths, shorter").parse_args(argv)
     repeats, seconds, grids = (3, 0.5, 2) if args.quick else (7, 3.0, 10)
     widths = args.widths or (QUICK if args.quick else WIDTHS)
     jets = shower_jets(BATCHES)

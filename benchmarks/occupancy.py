@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from jetlab.models.tagger import Tagger
 from jetlab.training.chunk import STEPS, Steps
-from jetlab.training.evaluate import Scores
+from jetlab.training.evaluate import Scores, hold_out
 from jetlab.training.execute import Group
 from jetlab.training.feed import Chunked, Feed
 from jetlab.training.job import Job
@@ -68,7 +68,9 @@ class _Grid(Group):
     def __init__(self, runs: Sequence[Run], stops: Mapping[str, float]):
         ones = np.ones(20, np.int32)
         jets = FlatJets(np.zeros((20, 21), np.float16), ones, ones)
-        super().__init__(runs, Feed(flatten(*jets), jets, ones, "full-10"), "")
+        super().__init__(
+            runs, Feed(flatten(*jets), hold_out(jets), ones, "full-10"), ""
+        )
         self._jobs = [_Idle(job.runs) for job in self._jobs]
         self._ends = stops
 

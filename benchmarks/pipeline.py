@@ -11,7 +11,6 @@ cache. Times are of the process on a CPU, so rates are those of one core; elsewh
 are by the clock, and the feed works while the device does.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -23,7 +22,7 @@ import jax
 
 from benchmarks.baselines import BATCH, shower_jets
 from benchmarks.engine import chosen_lanes, engine_contender, packing_of
-from benchmarks.timing import Contender, lined_up, race
+from benchmarks.timing import Contender, lined_up, parser, race
 from jetlab.data.convert import convert
 from jetlab.data.features import INPUTS
 from jetlab.data.pipeline import batches
@@ -140,10 +139,7 @@ def report(seconds: Mapping[str, float], widths: Sequence[int]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer widths, jets")
-    parser.add_argument("--widths", type=int, nargs="+", metavar="D")
-    args = parser.parse_args(argv)
+    args = parser(__doc__, quick="fewer widths, jets").parse_args(argv)
     jets, repeats, seconds = (10_000, 3, 0.3) if args.quick else (100_000, 7, 2.0)
     widths = args.widths or (QUICK if args.quick else WIDTHS)
     with TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from benchmarks.baselines import BATCH, shower_jets
 from benchmarks.ceilings import bytes_of_sweep, flops_of_product, product, sweep
 from benchmarks.engine import chosen_lanes, engine_contender, loop, packing_of
-from benchmarks.timing import lined_up, race
+from benchmarks.timing import lined_up, parser, race
 from jetlab.models import flops, recipe
 from jetlab.training.packing import Packing
 from jetlab.training.run import PRECISIONS
@@ -46,10 +46,7 @@ def step_bytes(width: int, precision: str, jets: FlatJets, packing: Packing) -> 
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer widths, shorter")
-    parser.add_argument("--widths", type=int, nargs="+", metavar="D")
-    args = parser.parse_args(argv)
+    args = parser(__doc__, quick="fewer widths, shorter").parse_args(argv)
     widths = QUICK if args.quick else WIDTHS
     args.widths = args.widths or (widths if on_cpu() else (*widths, 512))
     return args

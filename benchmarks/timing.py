@@ -1,5 +1,6 @@
 """A race on one machine: contenders take turns, so that a busy minute hits them all."""
 
+import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -62,3 +63,11 @@ def _turn(contender: Contender, seconds: float) -> Seconds:
 def lined_up(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> str:
     """A table of numbers that are formatted already."""
     return tabulate(rows, headers, disable_numparse=True, stralign="right")
+
+
+def parser(doc: str | None, *, quick: str) -> argparse.ArgumentParser:
+    """Options of a benchmark by width; `quick` says what that leaves out."""
+    options = argparse.ArgumentParser(description=doc)
+    options.add_argument("--quick", action="store_true", help=quick)
+    options.add_argument("--widths", type=int, nargs="+", metavar="D")
+    return options

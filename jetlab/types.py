@@ -32,6 +32,10 @@ JET = ("pt", "eta", "phi", "energy")
 """Columns of `Ragged.jet`: GeV, -, rad, GeV."""
 
 
+MAX_PARTICLES = 128
+"""Leading particles kept of a jet."""
+
+
 class Jets(NamedTuple):
     """Jets as a model reads them: padded features, a mask that is True where a
     particle is real, and labels."""

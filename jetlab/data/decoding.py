@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from jetlab.data import ragged
 from jetlab.data.labels import JETCLASS2
-from jetlab.types import CLASSES, Ragged
+from jetlab.types import CLASSES, MAX_PARTICLES, Ragged
 
 FLOATS = (
     "part_px",
@@ -166,7 +166,7 @@ def _store(
         charge=columns["part_charge"].astype(np.int8),
         species=species.astype(np.int8),
     )
-    return ragged.lead(_sorted(jets, pt), ragged.MAX_PARTICLES)
+    return ragged.lead(_sorted(jets, pt), MAX_PARTICLES)
 
 
 def _sorted(jets: Ragged, pt: Float[np.ndarray, "total"]) -> Ragged:

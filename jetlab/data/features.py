@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jetlab.data import ragged
-from jetlab.types import JET, MEASURED, SPECIES, FlatJets, Jets, Ragged
+from jetlab.types import JET, MAX_PARTICLES, MEASURED, SPECIES, FlatJets, Jets, Ragged
 
 _HALVES = np.nan_to_num(
     np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32),
@@ -137,10 +137,10 @@ class Inputs:
         unknown = [name for name in self.features if name not in FEATURES]
         if unknown or not self.features:
             raise ValueError(f"no such features: {unknown}; choose from {FEATURES}")
-        if not 1 <= self.particles <= ragged.MAX_PARTICLES:
+        if not 1 <= self.particles <= MAX_PARTICLES:
             raise ValueError(
                 f"particles is {self.particles}; a store holds the leading "
-                f"{ragged.MAX_PARTICLES}, so choose 1 to {ragged.MAX_PARTICLES}"
+                f"{MAX_PARTICLES}, so choose 1 to {MAX_PARTICLES}"
             )
 
 

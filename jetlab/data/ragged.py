@@ -7,9 +7,6 @@ from jaxtyping import Float, Int, Shaped
 
 from jetlab.types import Ragged
 
-MAX_PARTICLES = 128
-"""Leading particles kept of a jet."""
-
 DTYPES: dict[str, type[np.generic]] = {
     "label": np.int16,
     "counts": np.int32,

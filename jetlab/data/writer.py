@@ -13,7 +13,7 @@ from jetlab.data.partial import whole
 from jetlab.data.shards import ShardWriter
 from jetlab.data.shuffle import Shuffle
 from jetlab.data.tally import Tally
-from jetlab.types import CLASSES, Ragged
+from jetlab.types import CLASSES, MAX_PARTICLES, Ragged
 
 
 def write(
@@ -64,7 +64,7 @@ def _checked(jets: Ragged, classes: int) -> Ragged:
         raise ValueError(f"labels run to {jets.label.max()}, of {classes} classes")
     if jets.counts.size and jets.counts.min() < 1:
         raise ValueError("a jet without particles")
-    jets = ragged.lead(jets, ragged.MAX_PARTICLES)
+    jets = ragged.lead(jets, MAX_PARTICLES)
     return Ragged(
         **{
             name: np.ascontiguousarray(column, ragged.DTYPES[name])

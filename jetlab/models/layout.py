@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from jetlab.models import native
+from jetlab.types import MAX_PARTICLES
 
-PLACES = 129  # of a jet: its class token and up to 128 particles
+PLACES = 1 + MAX_PARTICLES  # of a jet: its class token and its particles
 
 
 @runtime_checkable

@@ -26,6 +26,12 @@ class Steps(NamedTuple):
     parts: Int[Array | np.ndarray, "*s"]  # 0: nothing to do
 
 
+def nothing(passes: int, batch: int) -> Steps:
+    """So many passes with nothing to do, to be filled in on the host."""
+    rows = np.full((passes, batch), -1, np.int32)
+    return Steps(rows, np.zeros(passes, np.int32), np.zeros(passes, np.int32))
+
+
 Take = Callable[[Any, Steps], Any]
 """(what lies on the device, one entry of `Steps`) -> the batch of a loss."""
 
@@ -63,6 +69,22 @@ def make_chunk(engine: Engine, take: Take) -> Chunk:
         return state, values
 
     return chunk
+
+
+def each_lane(chunk: Chunk) -> Chunk:
+    """A chunk of every lane: states, steps and losses have a leading axis of lanes.
+
+    One lane goes without `vmap`, under which a branch would compute both its sides.
+    """
+    many = jax.vmap(chunk, in_axes=(0, None, 0))
+
+    def lanes(states: TrainState, store: Any, steps: Steps) -> tuple[TrainState, Array]:
+        if len(states.step) > 1:
+            return many(states, store, steps)
+        state, step = jax.tree.map(lambda a: a[0], (states, steps))
+        return jax.tree.map(lambda a: a[None], chunk(state, store, step))
+
+    return lanes
 
 
 def _branch(condition: Array, yes: Callable, no: Callable, *operands: Any) -> Any:

@@ -14,8 +14,8 @@ from jetlab.data.store import Store
 from jetlab.models.tagger import Tagger
 from jetlab.records import Record
 from jetlab.training.checkpoint import Checkpoints, Saved
-from jetlab.training.chunk import STEPS, Steps, Take
-from jetlab.training.evaluate import Scores, hold_out, make_evaluate, summarise
+from jetlab.training.chunk import STEPS, Take, nothing
+from jetlab.training.evaluate import Scores, make_evaluate, summarise
 from jetlab.training.feed import Chunked, Feed
 from jetlab.training.job import Job, jobs_of
 from jetlab.training.lanes import Lanes, choose
@@ -72,9 +72,8 @@ class Group:
         self._width, self._stops = first.model.width, first.patience > 0
         self._packing = feed.packing(first.batch)
         self._engine = _engine(first.model, first.precision)
-        held_out = hold_out(feed.valid)
-        self._labels = held_out.labels
-        self._evaluate = make_evaluate(self._engine, held_out)
+        self._idle = nothing(STEPS, first.batch)
+        self._evaluate = make_evaluate(self._engine, feed.valid)
         self._jobs = jobs_of(runs, one_trajectory=one_trajectory)
         self._at: dict[int, Job] = {}  # the job of each busy lane
         self._round_number = 0
@@ -114,7 +113,6 @@ class Group:
             self._make(self._count(len(missing)))
             return
         by_id = {job.id: job for job in self._jobs}
-        self._make(found.notes["lanes"])
         self._lanes.state, self._round_number = found.state, found.step
         for lane, (name, progress) in found.notes["at"].items():
             job = self._at[int(lane)] = by_id[name]
@@ -146,7 +144,7 @@ class Group:
         self._lanes = Lanes(self._engine, gather, count, stops=self._stops)
 
     def _form(self, notes: dict[str, Any]) -> Any:
-        """What a checkpoint's state looks like."""
+        """Lanes for a checkpoint's state, and what it looks like."""
         self._make(notes["lanes"])
         return self._lanes.state
 
@@ -181,13 +179,8 @@ class Group:
                 yield from self._reach(lane)
 
     def _advance(self, chunks: dict[int, Chunked]) -> np.ndarray:
-        nothing = Steps(
-            np.full((STEPS, self._packing.batch), -1, np.int32),
-            np.zeros(STEPS, np.int32),
-            np.zeros(STEPS, np.int32),
-        )
         count = self._lanes.count
-        steps = [chunks[n].steps if n in chunks else nothing for n in range(count)]
+        steps = [chunks[n].steps if n in chunks else self._idle for n in range(count)]
         losses = self._lanes.advance(next(iter(chunks.values())).jets, steps)
         for lane, job in self._at.items():  # while the device is busy
             job.plan_ahead(chunks[lane])
@@ -207,18 +200,18 @@ class Group:
         job.progress.valid_curve.append((here, scores.loss))
         if self._stops:
             step, waited = self._lanes.consider(lane, scores.loss)
-            ended = waited >= job.run.patience or here == job.run.steps
+            ended = job.ended or waited >= job.run.patience
             if ended:
                 best = self._scores(self._lanes.best_params(lane))
                 yield from self._record([job.run], job, done(best, step))
         else:
             yield from self._record(job.due(), job, done(scores, here))
-            ended = here == job.run.steps
+            ended = job.ended
         if ended:
             del self._at[lane]
 
     def _scores(self, params: Any) -> Scores:
-        return summarise(self._evaluate(params), self._labels)
+        return summarise(self._evaluate(params), self._feed.valid.labels)
 
     def _diverge(self, lane: int) -> Iterator[Record]:
         """Record the rest of a job as lost; its lane is free for another."""

@@ -4,7 +4,7 @@ Both roads give the same batches in the same order: `order` decides it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from jetlab.data.features import INPUTS, Inputs, featurize
 from jetlab.data.order import order
 from jetlab.data.store import Store
 from jetlab.training.chunk import STEPS, Steps
+from jetlab.training.evaluate import HeldOut, hold_out
 from jetlab.training.packing import Packing, Particles, flatten, measure, plan
 from jetlab.types import FlatJets, Source
 
@@ -24,10 +25,10 @@ READ = 65_536  # jets featurised at a time
 
 class Feed(NamedTuple):
     """The jets of a study: training jets on the device or in a store, validation jets
-    on the host, and how many particles the training jets show the model."""
+    on the device, and how many particles the training jets show the model."""
 
     train: Particles | Store
-    valid: FlatJets
+    valid: HeldOut
     counts: Int[np.ndarray, "jets"]  # of all training jets, or of a sample of them
     inputs: str
 
@@ -66,10 +67,12 @@ def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
         nor lie in a store.
     """
     chosen = INPUTS[inputs]
-    held_out = featurize(source.valid(valid), chosen)
-    sample = _read(source, chosen, min(pool, READ))
+    held_out = hold_out(featurize(source.valid(valid), chosen))
+    sample = _read(source, chosen, 0, min(pool, READ))
     if _fits(pool, float(np.mean(sample.counts)), chosen):
-        jets = sample if pool <= READ else _read(source, chosen, pool)
+        jets = sample
+        if pool > READ:
+            jets = _joined([sample, _read(source, chosen, READ, pool)])
         loaded = jax.device_put(flatten(*jets))
         return Feed(loaded, held_out, np.asarray(jets.counts), inputs)
     if not isinstance(source, Store):
@@ -167,7 +170,7 @@ class _Streamed:
         while len(self.waiting) < min(STEPS, stop - start):
             self.waiting.append(next(self.stream))
             self.next += 1
-        jets = FlatJets(*map(np.concatenate, zip(*self.waiting, strict=True)))
+        jets = _joined(self.waiting)
         rows = np.arange(len(jets.counts)).reshape(-1, self.packing.batch)
         counts = np.asarray(jets.counts)
         planned = plan(rows[: stop - start], counts, self.packing, STEPS)
@@ -184,12 +187,17 @@ class _Streamed:
         return Particles(x[:most], *rest)
 
 
-def _read(source: Source, inputs: Inputs, pool: int) -> FlatJets:
-    """The first `pool` training jets of a source, on the host."""
-    parts = [
-        featurize(source.train(start, min(start + READ, pool)), inputs)
-        for start in range(0, pool, READ)
-    ]
+def _read(source: Source, inputs: Inputs, start: int, stop: int) -> FlatJets:
+    """Training jets start to stop of a source, on the host."""
+    return _joined(
+        [
+            featurize(source.train(first, min(first + READ, stop)), inputs)
+            for first in range(start, stop, READ)
+        ]
+    )
+
+
+def _joined(parts: Sequence[FlatJets]) -> FlatJets:
     return FlatJets(*map(np.concatenate, zip(*parts, strict=True)))
 
 

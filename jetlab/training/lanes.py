@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from jetlab.training import stopping
-from jetlab.training.chunk import Steps, Take, compiler_options, make_chunk
+from jetlab.training.chunk import Steps, Take, compiler_options, each_lane, make_chunk
 from jetlab.training.optimizer import Rates
 from jetlab.training.step import Engine, TrainState
 from jetlab.training.stopping import Best
@@ -40,8 +40,7 @@ class Lanes:
 
     def __init__(self, engine: Engine, take: Take, count: int, *, stops: bool):
         self.count = count
-        self._stops = stops
-        self._init, self._chunk = _programs(engine, take, count, stops)
+        self._init, self._chunk = _programs(engine, take, stops)
         blank = jax.eval_shape(self._init, jax.random.key(0), Rates())
         self.state = jax.tree.map(partial(_blank, count), blank)
 
@@ -78,14 +77,13 @@ class Lanes:
 
 
 @lru_cache(64)
-def _programs(
-    engine: Engine, take: Take, count: int, stops: bool
-) -> tuple[Callable, Callable]:
+def _programs(engine: Engine, take: Take, stops: bool) -> tuple[Callable, Callable]:
     """What starts a lane, and what takes a chunk of all; traced once for each shape."""
     chunk = make_chunk(engine, take)
-    many = _alone(chunk) if count == 1 else jax.vmap(chunk, in_axes=(0, None, 0))
     # the states' buffers are given up to the result
-    advance = jax.jit(many, donate_argnums=0, compiler_options=compiler_options())
+    advance = jax.jit(
+        each_lane(chunk), donate_argnums=0, compiler_options=compiler_options()
+    )
     # it runs once, so it had better compile fast than run fast: a third of the time
     quick = {"xla_backend_optimization_level": "0"}
     start = jax.jit(partial(_init, engine, stops), compiler_options=quick)
@@ -101,17 +99,6 @@ def _blank(count: int, leaf: jax.ShapeDtypeStruct) -> Array:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.split(jax.random.key(0), count)
     return jnp.zeros((count, *leaf.shape), leaf.dtype)
-
-
-def _alone(chunk: Callable) -> Callable:
-    """One lane without `vmap`, under which a branch would compute both sides."""
-
-    def of_one(states: TrainState, store: Any, steps: Steps) -> Any:
-        first = partial(jax.tree.map, lambda a: a[0])
-        state, losses = chunk(first(states), store, first(steps))
-        return jax.tree.map(lambda a: a[None], state), losses[None]
-
-    return of_one
 
 
 @jax.jit

@@ -48,7 +48,7 @@ def record(run: Run, job: Job, feed: Feed, study: str, **outcome: Any) -> Record
         learning_rate=run.learning_rate,
         weight_decay=run.weight_decay,
         classes=run.model.classes,
-        valid=len(feed.valid.y),
+        valid=len(feed.valid.labels),
         curve=tuple(progress.curve),
         valid_curve=tuple(progress.valid_curve) if whole else (),
         trajectory="" if whole else job.run.id,

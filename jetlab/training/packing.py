@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jetlab.models import native
 from jetlab.models.layout import Flat, Groups
-from jetlab.training.chunk import Steps
+from jetlab.training.chunk import Steps, nothing
 
 SAMPLED = 2000  # batches whose sizes decide the shape
 MISFITS = 5e-3  # share of batches that may be too large for it
@@ -175,11 +175,7 @@ def plan(
     for index in np.flatnonzero(~packing.fits(lengths[:, :: packing.shares])):
         parts[index] = _parts(lengths[index], packing)
     batches = int(np.searchsorted(np.cumsum(parts), passes, side="right"))
-    steps = Steps(
-        np.full((passes, packing.batch), -1, np.int32),
-        np.zeros(passes, np.int32),
-        np.zeros(passes, np.int32),
-    )
+    steps = nothing(passes, packing.batch)
     entry = 0
     for row, count in zip(rows[:batches], parts[:batches].tolist(), strict=True):
         for part in range(count):

@@ -7,7 +7,6 @@ each: all processes plan the same work and read the same losses.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +14,14 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from jetlab.training.chunk import Chunk, Steps, Take, compiler_options, make_chunk
+from jetlab.training.chunk import (
+    Chunk,
+    Steps,
+    Take,
+    compiler_options,
+    each_lane,
+    make_chunk,
+)
 from jetlab.training.step import Engine, TrainState
 
 LANE, DATA = "lane", "data"
@@ -59,10 +65,10 @@ def shard_chunk(engine: Engine, take: Take, mesh: Mesh) -> Chunk:
     def update(state: TrainState, grads: Any) -> TrainState:
         return engine.update(state, jax.lax.psum(grads, DATA))
 
-    chunk = make_chunk(engine._replace(update=update), take_share)
+    chunk = each_lane(make_chunk(engine._replace(update=update), take_share))
 
     def of_device(states: TrainState, store: Any, steps: Steps) -> Any:
-        states, losses = _each(chunk, states, store, steps)
+        states, losses = chunk(states, store, steps)
         losses = jax.lax.psum(losses, DATA)
         return states, jax.lax.all_gather(losses, LANE, tiled=True)
 
@@ -75,15 +81,6 @@ def shard_chunk(engine: Engine, take: Take, mesh: Mesh) -> Chunk:
         check_vma=False,  # foreign functions do not say along which axes they vary
     )
     return jax.jit(mapped, donate_argnums=0, compiler_options=compiler_options())
-
-
-def _each(chunk: Chunk, states: TrainState, store: Any, steps: Steps) -> Any:
-    """A chunk of every lane of this device."""
-    if len(states.step) > 1:
-        return jax.vmap(chunk, in_axes=(0, None, 0))(states, store, steps)
-    # one alone without vmap, under which a branch would compute both of its sides
-    first = partial(jax.tree.map, lambda a: a[0])
-    return jax.tree.map(lambda a: a[None], chunk(first(states), store, first(steps)))
 
 
 def place_steps(steps: Sequence[Steps], mesh: Mesh) -> Steps:

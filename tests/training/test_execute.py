@@ -215,10 +215,11 @@ def test_a_device_out_of_memory_fails_the_run_and_not_the_others(
 
 
 def test_validation_jets_are_balanced_and_apart(store, feed):
-    assert np.bincount(feed.valid.y).tolist() == [VALID // 10] * 10
+    assert np.bincount(feed.valid.labels).tolist() == [VALID // 10] * 10
     train = featurize(store.train(0, store.size), INPUTS["full-10"])
     seen = {part.tobytes() for part in np.split(train.x, train.counts.cumsum())}
-    held_out = np.split(feed.valid.x, feed.valid.counts.cumsum())[:-1]
+    valid = jax.device_get(feed.valid.jets)
+    held_out = np.split(valid.x, valid.counts.cumsum())[:-1]
     assert not any(part.tobytes() in seen for part in held_out)
 
 
