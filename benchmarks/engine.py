@@ -26,6 +26,7 @@ from jetlab.training.packing import (
     take,
 )
 from jetlab.training.probe import feed_forward
+from jetlab.training.sharded import everywhere, make_mesh, place
 from jetlab.training.step import TrainState, make_engine
 from jetlab.types import FlatJets
 
@@ -70,10 +71,11 @@ def engine_contender(
     """Chunks of steps over jets on the device, of so many runs at once; the time of a
     step is that of one run."""
     engine = make_engine(model, cross_entropy, compute)
-    places = Lanes(engine, partial(take, packing), lanes, stops=False)
+    mesh = make_mesh(1, 1)  # one device, as the baselines
+    places = Lanes(engine, partial(take, packing), mesh, lanes, stops=False)
     for lane in range(lanes):
         places.start(lane, jax.random.key(lane), RATES)
-    store = jax.device_put(flatten(*jets))
+    store = place(flatten(*jets), everywhere(mesh))
     work = planned(jets, packing, batches_a_call(model.width))
 
     def run() -> int:

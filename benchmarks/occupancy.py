@@ -1,6 +1,6 @@
 """Lane occupancy of an early-stopped grid: the engine's scheduler without training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from jetlab.training.evaluate import Scores, hold_out
 from jetlab.training.execute import Group
 from jetlab.training.feed import Chunked, Feed
 from jetlab.training.job import Job
+from jetlab.training.lanes import Lanes
 from jetlab.training.packing import flatten
+from jetlab.training.places import Places
 from jetlab.training.run import Run
 from jetlab.types import FlatJets
 
@@ -72,17 +74,12 @@ class _Grid(Group):
             runs, Feed(flatten(*jets), hold_out(jets), ones, "full-10"), ""
         )
         self._jobs = [_Idle(job.runs) for job in self._jobs]
+        self._places = _Places(self._left)
         self._ends = stops
 
-    def _count(self, jobs: int) -> int:
-        return LANES
-
-    def _make(self, count: int) -> None:
-        self._lanes: Any = _Places(count)
-
-    def _scores(self, params: int) -> Scores:
-        job = self._at[params]
-        return Scores(self._ends[job.id] - job.progress.batches, 0.0, 0.0)
+    def _left(self, lane: int) -> float:
+        job = self._at[lane]
+        return self._ends[job.id] - job.progress.batches
 
 
 class _Idle(Job):
@@ -100,10 +97,28 @@ class _Idle(Job):
         """There is nothing to plan."""
 
 
-class _Places:
-    """Lanes without states; a lane's parameters are its number."""
+class _Places(Places):
+    """Lanes without devices; a lane's parameters are its number."""
 
-    state = None
+    packing: Any = None
+
+    def __init__(self, left: Callable[[int], float]):
+        self._left = left
+
+    def scores(self, params: int) -> Scores:
+        return Scores(self._left(params), 0.0, 0.0)
+
+    def open(self, jobs: int) -> None:
+        self.lanes = _Lanes(LANES)
+
+    def shrink(self, busy: Sequence[int]) -> bool:
+        fits = 2 * len(busy) <= self.lanes.count
+        self.lanes = _Lanes(self.lanes.count // 2) if fits else self.lanes
+        return fits
+
+
+class _Lanes(Lanes):
+    """Lanes without states."""
 
     def __init__(self, count: int):
         self.count = count
@@ -122,6 +137,3 @@ class _Places:
 
     def best_params(self, lane: int) -> int:
         return lane
-
-    def keep(self, lanes: Sequence[int]) -> None:
-        """There is nothing to keep."""

@@ -26,12 +26,14 @@ class Stopped(Exception):
 
 
 def at_once() -> int:
-    """Runs that train side by side: one on an accelerator, two on a CPU.
+    """Groups of runs that train side by side: one on accelerators, two on a CPU.
 
     One tiny run cannot keep two cores busy; more than two compete for the caches.
+    Programs of several devices wait for one another if two of them begin at once.
     """
-    on_cpu = jax.default_backend() == "cpu"
-    return min(2, os.cpu_count() or 1) if on_cpu else 1
+    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+        return 1
+    return min(2, os.cpu_count() or 1)
 
 
 def total_cost(study: Study) -> float:

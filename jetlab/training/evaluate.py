@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from jetlab.training.chunk import Steps, compiler_options
 from jetlab.training.packing import Packing, Particles, flatten, take, tight
+from jetlab.training.sharded import LANE, by_lane, everywhere, make_mesh, place
 from jetlab.training.step import Engine
 from jetlab.types import FlatJets
 
@@ -34,7 +36,7 @@ class PerJet(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """Validation jets on the device, cut in blocks of one static shape.
+    """Validation jets on the devices, cut in blocks of one static shape.
 
     Every block takes each so manieth jet in order of length, so that all have nearly
     the same lengths: almost nothing is padded, and no block can be too large.
@@ -47,10 +49,10 @@ class HeldOut(NamedTuple):
 
 
 def hold_out(jets: FlatJets) -> HeldOut:
-    """Validation jets, cut in blocks and put on the device."""
-    counts = np.asarray(jets.counts)
+    """Validation jets, cut in blocks and put on the devices, which share the blocks."""
+    counts, devices = np.asarray(jets.counts), jax.device_count()
     order = np.argsort(-counts, kind="stable").astype(np.int32)
-    number = -(-len(order) // BLOCK)
+    number = -(-len(order) // (BLOCK * devices)) * devices
     size = -(-len(order) // number)
     rows = np.full((number, size), -1, np.int32)
     for block in range(number):
@@ -59,8 +61,9 @@ def hold_out(jets: FlatJets) -> HeldOut:
     lengths = np.where(rows >= 0, counts[rows], 0)
     packing = tight(lengths)
     ones = np.ones(number, np.int32)
-    steps = jax.device_put(Steps(rows, 0 * ones, ones))
-    loaded = jax.device_put(flatten(*jets))
+    mesh = make_mesh(devices)
+    steps = place(Steps(rows, 0 * ones, ones), by_lane(mesh))
+    loaded = place(flatten(*jets), everywhere(mesh))
     return HeldOut(loaded, steps, packing, np.asarray(jets.y))
 
 
@@ -74,8 +77,10 @@ def make_evaluate(engine: Engine, held_out: HeldOut) -> Callable[[Any], PerJet]:
 def _program(engine: Engine, packing: Packing) -> Callable[..., PerJet]:
     """Traced once for each shape."""
 
-    @partial(jax.jit, compiler_options=compiler_options())
-    def evaluate(params: Any, jets: Particles, blocks: Steps) -> PerJet:
+    mesh = make_mesh(jax.device_count())
+    share, every = PartitionSpec(LANE), PartitionSpec()
+
+    def of_device(params: Any, jets: Particles, blocks: Steps) -> PerJet:
         tagger = engine.module(params)
 
         def block(entry: Steps) -> PerJet:
@@ -84,7 +89,19 @@ def _program(engine: Engine, packing: Packing) -> Callable[..., PerJet]:
             nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
             return PerJet(nll, jnp.argmax(logits, axis=-1) == batch.y)
 
-        results = jax.lax.map(block, blocks)
+        return jax.lax.map(block, blocks)
+
+    @partial(
+        jax.jit, out_shardings=everywhere(mesh), compiler_options=compiler_options()
+    )
+    def evaluate(params: Any, jets: Particles, blocks: Steps) -> PerJet:
+        results = jax.shard_map(
+            of_device,
+            mesh=mesh,
+            in_specs=(every, every, share),
+            out_specs=share,
+            check_vma=False,  # as in `shard_chunk`
+        )(params, jets, blocks)
         # empty places go to a row past the end, which is cut off
         count = len(jets.y)
         to = jnp.where(blocks.rows >= 0, blocks.rows, count).reshape(-1)

@@ -3,43 +3,25 @@
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jetlab.data.store import Store
-from jetlab.models.tagger import Tagger
 from jetlab.records import Record
 from jetlab.training.checkpoint import Checkpoints, Saved
-from jetlab.training.chunk import STEPS, Take, nothing
-from jetlab.training.evaluate import Scores, make_evaluate, summarise
+from jetlab.training.chunk import STEPS, nothing
 from jetlab.training.feed import Chunked, Feed
 from jetlab.training.job import Job, jobs_of
-from jetlab.training.lanes import Lanes, choose
-from jetlab.training.losses import cross_entropy
+from jetlab.training.lanes import Lanes
 from jetlab.training.optimizer import Rates
 from jetlab.training.outcome import done, lost, record
-from jetlab.training.packing import Packing, take
-from jetlab.training.probe import feed_forward
-from jetlab.training.run import PRECISIONS, Run
-from jetlab.training.step import Engine, make_engine
+from jetlab.training.places import Places
+from jetlab.training.run import Run
 
 SAVE_EVERY = 20.0
 """Seconds between checkpoints: what a killed run may have to do again."""
-
-
-@lru_cache(64)
-def _engine(model: Tagger, precision: str) -> Engine:
-    """The same engine for the same model: its programs are then traced once."""
-    return make_engine(model, cross_entropy, PRECISIONS[precision])
-
-
-@lru_cache(64)
-def _gather(packing: Packing) -> Take:
-    return partial(take, packing)
 
 
 class Group:
@@ -69,11 +51,9 @@ class Group:
         first = runs[0]
         self._feed, self._study, self._on_steps = feed, study, on_steps
         self._folder, self._known = folder, set(known)
-        self._width, self._stops = first.model.width, first.patience > 0
-        self._packing = feed.packing(first.batch)
-        self._engine = _engine(first.model, first.precision)
+        self._stops = first.patience > 0
+        self._places = Places(first, feed)
         self._idle = nothing(STEPS, first.batch)
-        self._evaluate = make_evaluate(self._engine, feed.valid)
         self._jobs = jobs_of(runs, one_trajectory=one_trajectory)
         self._at: dict[int, Job] = {}  # the job of each busy lane
         self._round_number = 0
@@ -84,7 +64,7 @@ class Group:
             saved = None
             if self._folder:
                 saved = stack.enter_context(Checkpoints(self._folder))
-            found = saved.latest(self._form) if saved else None
+            found = saved.latest(self._places.form) if saved else None
             if saved and found and not self._ours(found):
                 saved.clear()  # of another grid in the same folder
                 found = None
@@ -103,6 +83,10 @@ class Group:
             if saved:
                 saved.clear()
 
+    @property
+    def _lanes(self) -> Lanes:
+        return self._places.lanes
+
     def _begin(self, found: Saved | None) -> None:
         """Lanes and queue as a checkpoint left them, or new ones."""
         missing = [
@@ -110,14 +94,14 @@ class Group:
         ]
         self._queue = missing
         if found is None:
-            self._make(self._count(len(missing)))
+            self._places.open(len(missing))
             return
         by_id = {job.id: job for job in self._jobs}
         self._lanes.state, self._round_number = found.state, found.step
         for lane, (name, progress) in found.notes["at"].items():
             job = self._at[int(lane)] = by_id[name]
             job.restore(progress)
-            job.open(self._feed, self._packing)
+            job.open(self._feed, self._places.packing)
             self._on_steps(job.run, job.progress.batches)
         # with what was recorded after the checkpoint: every lane then does what it
         # did, and gives the bits that it gave
@@ -128,37 +112,19 @@ class Group:
         names = [name for name, _ in found.notes["at"].values()]
         return {*names, *found.notes["queue"]} <= {job.id for job in self._jobs}
 
-    def _count(self, jobs: int) -> int:
-        """How many lanes; jets that come from a store come for one run at a time.
-
-        On a CPU lanes never pay (benchmarks/lanes.py): a step fills the cores, and a
-        number that a busy machine decides would round sums differently each time.
-        """
-        on_cpu = jax.default_backend() == "cpu"
-        if on_cpu or isinstance(self._feed.train, Store) or jobs < 2:
-            return 1
-        return choose(partial(feed_forward, self._width, self._packing.rows), jobs)
-
-    def _make(self, count: int) -> None:
-        gather = _gather(self._packing)
-        self._lanes = Lanes(self._engine, gather, count, stops=self._stops)
-
-    def _form(self, notes: dict[str, Any]) -> Any:
-        """Lanes for a checkpoint's state, and what it looks like."""
-        self._make(notes["lanes"])
-        return self._lanes.state
-
     def _notes(self) -> dict[str, Any]:
-        at = {str(lane): (job.id, job.notes()) for lane, job in self._at.items()}
-        queue = [job.id for job in self._queue]
-        return {"lanes": self._lanes.count, "at": at, "queue": queue}
+        return {
+            **self._places.notes(),
+            "at": {str(lane): (job.id, job.notes()) for lane, job in self._at.items()},
+            "queue": [job.id for job in self._queue],
+        }
 
     def _fill(self) -> None:
         """A queued job into every free lane."""
         free = [lane for lane in range(self._lanes.count) if lane not in self._at]
         for lane in free[: len(self._queue)]:
             job = self._at[lane] = self._queue.pop(0)
-            job.open(self._feed, self._packing)
+            job.open(self._feed, self._places.packing)
             rates = Rates(job.run.learning_rate, job.run.weight_decay)
             self._lanes.start(lane, jax.random.key(job.run.seed), rates)
 
@@ -192,7 +158,8 @@ class Group:
     def _reach(self, lane: int) -> Iterator[Record]:
         """Evaluate a job where it stands."""
         job, begin = self._at[lane], time.perf_counter()
-        scores, here = self._scores(self._lanes.params(lane)), job.progress.batches
+        scores = self._places.scores(self._lanes.params(lane))
+        here = job.progress.batches
         job.progress.seconds += time.perf_counter() - begin
         if not np.isfinite(scores.loss):
             yield from self._diverge(lane)
@@ -202,16 +169,13 @@ class Group:
             step, waited = self._lanes.consider(lane, scores.loss)
             ended = job.ended or waited >= job.run.patience
             if ended:
-                best = self._scores(self._lanes.best_params(lane))
+                best = self._places.scores(self._lanes.best_params(lane))
                 yield from self._record([job.run], job, done(best, step))
         else:
             yield from self._record(job.due(), job, done(scores, here))
             ended = job.ended
         if ended:
             del self._at[lane]
-
-    def _scores(self, params: Any) -> Scores:
-        return summarise(self._evaluate(params), self._feed.valid.labels)
 
     def _diverge(self, lane: int) -> Iterator[Record]:
         """Record the rest of a job as lost; its lane is free for another."""
@@ -223,20 +187,16 @@ class Group:
     def _fail(self, message: str) -> Iterator[Record]:
         """Record what was at work as failed; go on with half the lanes."""
         jobs, self._at = list(self._at.values()), {}
-        self._make(max(1, self._lanes.count // 2))
+        self._places.renew()
         for job in jobs:
             here = job.progress.batches
             yield from self._record(job.open_runs(), job, lost("failed", message, here))
 
     def _shrink(self) -> None:
         """Half the lanes, as often as the jobs that are left fit in them."""
-        while not self._queue and self._at and 2 * len(self._at) <= self._lanes.count:
-            busy, half = sorted(self._at), self._lanes.count // 2
-            idle = [lane for lane in range(self._lanes.count) if lane not in busy]
-            state = self._lanes.keep([*busy, *idle][:half])
-            self._make(half)
-            self._lanes.state = state
-            self._at = {new: self._at[old] for new, old in enumerate(busy)}
+        while not self._queue and self._at and self._places.shrink(sorted(self._at)):
+            jobs = [job for _, job in sorted(self._at.items())]
+            self._at = dict(enumerate(jobs))
 
     def _record(
         self, runs: Sequence[Run], job: Job, outcome: dict[str, Any]

@@ -18,6 +18,7 @@ from jetlab.data.store import Store
 from jetlab.training.chunk import STEPS, Steps
 from jetlab.training.evaluate import HeldOut, hold_out
 from jetlab.training.packing import Packing, Particles, flatten, measure, plan
+from jetlab.training.sharded import everywhere, make_mesh, place
 from jetlab.types import FlatJets, Source
 
 READ = 65_536  # jets featurised at a time
@@ -37,8 +38,9 @@ class Feed(NamedTuple):
         """Mean number of particles of a training jet."""
         return float(np.mean(self.counts))
 
-    def packing(self, batch: int) -> Packing:
-        return measure(self.counts, batch, INPUTS[self.inputs].particles)
+    def packing(self, batch: int, shares: int = 1) -> Packing:
+        particles = INPUTS[self.inputs].particles
+        return measure(self.counts, batch, particles, shares=shares)
 
 
 class Chunked(NamedTuple):
@@ -73,7 +75,7 @@ def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
         jets = sample
         if pool > READ:
             jets = _joined([sample, _read(source, chosen, READ, pool)])
-        loaded = jax.device_put(flatten(*jets))
+        loaded = place(flatten(*jets), everywhere(make_mesh()))
         return Feed(loaded, held_out, np.asarray(jets.counts), inputs)
     if not isinstance(source, Store):
         raise ValueError(

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from jetlab.training import stopping
-from jetlab.training.chunk import Steps, Take, compiler_options, each_lane, make_chunk
+from jetlab.training.chunk import Chunk, Steps, Take
 from jetlab.training.optimizer import Rates
+from jetlab.training.sharded import by_lane, everywhere, place_steps, shard_chunk
 from jetlab.training.step import Engine, TrainState
 from jetlab.training.stopping import Best
 
@@ -32,83 +34,92 @@ class Lane(NamedTuple):
 
 
 class Lanes:
-    """So many places for runs on this device.
+    """So many places for runs on a mesh of devices, equally many on each.
 
     `state` is one pytree whose leaves have a leading axis of lanes; it can be saved
-    and put back as it is.
+    and put back as it is. What `advance` reads lies `everywhere` on the mesh.
     """
 
-    def __init__(self, engine: Engine, take: Take, count: int, *, stops: bool):
-        self.count = count
-        self._init, self._chunk = _programs(engine, take, stops)
-        blank = jax.eval_shape(self._init, jax.random.key(0), Rates())
-        self.state = jax.tree.map(partial(_blank, count), blank)
+    def __init__(
+        self, engine: Engine, take: Take, mesh: Mesh, count: int, *, stops: bool
+    ):
+        self.count, self._mesh = count, mesh
+        self._programs = _programs(engine, take, mesh, stops)
+        blank = jax.eval_shape(self._programs.init, jax.random.key(0), Rates())
+        self.state = jax.device_put(
+            jax.tree.map(partial(_blank, count), blank), by_lane(mesh)
+        )
 
     def start(self, lane: int, key: Key[Array, ""], rates: Rates) -> None:
         """Put a new run into a place."""
-        self.state = _put(self.state, lane, self._init(key, rates))
+        new = self._programs.init(key, rates)
+        self.state = self._programs.put(self.state, lane, new)
 
     def advance(self, store: Any, steps: Sequence[Steps]) -> Array:
         """A chunk of every lane: the loss of each pass, (lanes, passes)."""
-        stacked = Steps(*(np.stack(column) for column in zip(*steps, strict=True)))
-        train, losses = self._chunk(self.state.train, store, stacked)
+        placed = place_steps(steps, self._mesh)
+        train, losses = self._programs.chunk(self.state.train, store, placed)
         self.state = self.state._replace(train=train)
         return losses
 
     def params(self, lane: int) -> Any:
         """The parameters of a run as they are."""
-        return _get(self.state.train.params, lane)
+        return self._programs.get(self.state.train.params, lane)
 
     def consider(self, lane: int, loss: float) -> tuple[int, int]:
         """Weigh a validation loss: the step of the best one, evaluations since."""
-        here = _get(self.state, lane)
-        train, best = here.train, here.best
+        train, best = self._programs.get(self.state, lane)
         best = stopping.consider(best, train.params, jnp.float32(loss), train.step)
-        self.state = _put(self.state, lane, Lane(train, best))
+        self.state = self._programs.put(self.state, lane, Lane(train, best))
         return int(best.step), int(best.waited)
 
     def best_params(self, lane: int) -> Any:
-        return _get(self.state.best.params, lane)
+        return self._programs.get(self.state.best.params, lane)
 
     def keep(self, lanes: Sequence[int]) -> Any:
-        """The states of these lanes, for a smaller set."""
-        chosen = jnp.asarray(lanes)
-        return jax.tree.map(lambda a: a[chosen], self.state)
+        """The states of these lanes, for a smaller set of them on the same mesh."""
+        return self._programs.keep(self.state, jnp.asarray(lanes))
+
+
+class _Programs(NamedTuple):
+    """Traced once for each shape."""
+
+    init: Callable[[Array, Rates], Lane]
+    chunk: Chunk
+    get: Callable[[Any, int], Any]  # (states, lane) -> its state
+    put: Callable[[Any, int, Any], Any]  # (states, lane, its state) -> states
+    keep: Callable[[Any, Array], Any]
 
 
 @lru_cache(64)
-def _programs(engine: Engine, take: Take, stops: bool) -> tuple[Callable, Callable]:
-    """What starts a lane, and what takes a chunk of all; traced once for each shape."""
-    chunk = make_chunk(engine, take)
-    # the states' buffers are given up to the result
-    advance = jax.jit(
-        each_lane(chunk), donate_argnums=0, compiler_options=compiler_options()
-    )
+def _programs(engine: Engine, take: Take, mesh: Mesh, stops: bool) -> _Programs:
+    one, many = everywhere(mesh), by_lane(mesh)
+
+    def init(key: Key[Array, ""], rates: Rates) -> Lane:
+        train = engine.init(key, rates)
+        return Lane(train, stopping.begin(train.params) if stops else ())
+
+    def get(states: Any, lane: Array) -> Any:
+        return jax.tree.map(lambda a: a[lane], states)
+
+    def put(states: Any, lane: Array, new: Any) -> Any:
+        return jax.tree.map(lambda a, b: a.at[lane].set(b), states, new)
+
     # it runs once, so it had better compile fast than run fast: a third of the time
     quick = {"xla_backend_optimization_level": "0"}
-    start = jax.jit(partial(_init, engine, stops), compiler_options=quick)
-    return start, advance
-
-
-def _init(engine: Engine, stops: bool, key: Key[Array, ""], rates: Rates) -> Lane:
-    train = engine.init(key, rates)
-    return Lane(train, stopping.begin(train.params) if stops else ())
+    return _Programs(
+        jax.jit(init, out_shardings=one, compiler_options=quick),
+        shard_chunk(engine, take, mesh),
+        jax.jit(get, out_shardings=one),
+        jax.jit(put, out_shardings=many, donate_argnums=0),
+        jax.jit(get, out_shardings=many),
+    )
 
 
 def _blank(count: int, leaf: jax.ShapeDtypeStruct) -> Array:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.split(jax.random.key(0), count)
     return jnp.zeros((count, *leaf.shape), leaf.dtype)
-
-
-@jax.jit
-def _get(state: Any, lane: Any) -> Any:
-    return jax.tree.map(lambda a: a[lane], state)
-
-
-@partial(jax.jit, donate_argnums=0)
-def _put(state: Any, lane: Any, new: Any) -> Any:
-    return jax.tree.map(lambda a, b: a.at[lane].set(b), state, new)
 
 
 class Probe(NamedTuple):

@@ -1,4 +1,4 @@
-"""Runs on many devices: lanes spread over them, every batch dealt among them.
+"""Runs on the devices there are: lanes spread over them, batches dealt among them.
 
 A mesh has two axes. Along `lane` each device holds states of its own. Along `data` the
 devices hold the same states, compute the gradients of their shares of every batch and
@@ -43,8 +43,20 @@ def make_mesh(lanes: int = 1, data: int | None = None) -> Mesh:
             f"a mesh of {lanes} lanes x {data} shares of a batch does not cover the "
             f"{count} devices there are: choose two numbers whose product is {count}"
         )
-    # explicit axes, make_mesh's default, make the backward pass raise (jax 0.10.2)
-    return jax.make_mesh((lanes, data), (LANE, DATA), (AxisType.Auto,) * 2)
+    # in the order of jax.devices(), so that meshes of any shape share arrays; explicit
+    # axes, the default, make the backward pass raise (jax 0.10.2)
+    devices = np.array(jax.devices()).reshape(lanes, data)
+    return Mesh(devices, (LANE, DATA), axis_types=(AxisType.Auto,) * 2)
+
+
+def spread(runs: int, batch: int) -> Mesh:
+    """The mesh for so many runs at once: a device each while there are enough, and
+    the batches dealt among devices that are left over, where they divide a batch."""
+    count = jax.device_count()
+    for lanes in range(min(runs, count), count):
+        if count % lanes == 0 and batch % (count // lanes) == 0:
+            return make_mesh(lanes)
+    return make_mesh(count)
 
 
 def shard_chunk(engine: Engine, take: Take, mesh: Mesh) -> Chunk:

@@ -11,9 +11,10 @@ import pytest
 from jetlab.data.features import INPUTS, featurize
 from jetlab.models.tagger import Tagger
 from jetlab.records import Record
-from jetlab.training import execute, lanes
+from jetlab.training import execute, lanes, sharded
 from jetlab.training.execute import Group
 from jetlab.training.feed import batches_of
+from jetlab.training.places import Places
 
 VALID = 100
 
@@ -31,7 +32,7 @@ def run_all(runs, feed, **options) -> list[Record]:
 @pytest.fixture
 def four_lanes(monkeypatch):
     """As on an accelerator: several lanes under vmap."""
-    monkeypatch.setattr(Group, "_count", lambda group, jobs: min(4, jobs))
+    monkeypatch.setattr(Places, "_count", lambda places, jobs: min(4, jobs))
 
 
 def test_same_seed_same_numbers_and_another_seed_others(feed, spec):
@@ -87,9 +88,9 @@ def test_each_number_of_lanes_is_traced_once(feed, spec, four_lanes, monkeypatch
 
         return counted
 
-    make_chunk = lanes.make_chunk
+    make_chunk = sharded.make_chunk
     lanes._programs.cache_clear()
-    monkeypatch.setattr(lanes, "make_chunk", counting)
+    monkeypatch.setattr(sharded, "make_chunk", counting)
     run_all([spec(seed=s, epochs=1 + 60 * (s == 0)) for s in range(9)], feed)
     lanes._programs.cache_clear()
     assert len(traced) == 2  # of four lanes, and of one where one is left

@@ -1,0 +1,82 @@
+"""Records of groups of runs on eight devices, as JSON; run by test_devices.
+
+    python -m tests.training.group_on_devices STORE FOLDER
+
+also leaves a group in FOLDER as a killed one would, with checkpoints.
+"""
+
+import itertools
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from jetlab.data.store import Store
+from jetlab.models.tagger import Tagger
+from jetlab.training import execute
+from jetlab.training.execute import Group
+from jetlab.training.feed import open_feed
+from jetlab.training.run import Run
+
+RUN = Run(
+    source="test",
+    inputs="full-10",
+    model=Tagger(width=4, layers=2),
+    pool=768,
+    examples=256,
+    valid=100,
+    learning_rate=1e-4,  # low: steps amplify rounding
+)
+
+
+def seeds(number: int, **fields) -> list[Run]:
+    return [replace(RUN, seed=seed, **fields) for seed in range(number)]
+
+
+NINE = [replace(run, epochs=20 + 10 * run.seed) for run in seeds(9)]
+CASES = {
+    "a device each": NINE,
+    "all devices on one run": seeds(1),
+    "two devices each, one pair idle": seeds(3, epochs=15, patience=2),
+}
+
+
+def feed_of(path: str):
+    return open_feed(Store(Path(path)), RUN.inputs, RUN.pool, RUN.valid)
+
+
+class Killed(Exception):
+    pass
+
+
+def leave(group: Group, rounds: int) -> None:
+    """Drop a group in the middle of what it does."""
+    kept, count = group._round, itertools.count()
+
+    def round_():
+        if next(count) == rounds:
+            raise Killed
+        return kept()
+
+    group._round = round_
+    try:
+        list(group)
+    except Killed:
+        return
+    raise AssertionError("the group ended before it was left")
+
+
+def main(path: str, folder: str) -> None:
+    feed = feed_of(path)
+    found = {name: list(Group(runs, feed, "")) for name, runs in CASES.items()}
+    streamed = feed._replace(train=Store(Path(path)))
+    found["streamed"] = list(Group(seeds(2), streamed, ""))
+    execute.SAVE_EVERY = 0.0
+    leave(Group(NINE, feed, "", folder=Path(folder) / "here"), 2)
+    found["taken up"] = list(Group(NINE, feed, "", folder=Path(folder) / "here"))
+    leave(Group(NINE, feed, "", folder=Path(folder) / "there"), 2)
+    print(json.dumps({name: list(map(asdict, each)) for name, each in found.items()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
