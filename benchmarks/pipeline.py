@@ -37,7 +37,6 @@ from tests.data.jetclass_files import branches, write_tree
 WIDTHS, QUICK = (4, 16, 64, 128), (4, 64)
 INPUT = "full-128"
 EPOCHS = 10**6  # without end
-READ = 64  # batches a call
 VALID = 100  # jets
 FILES, GRAIN = ("ROOT to store", "Parquet to store"), "store to host, Grain"
 STREAMED, PLANNED = "store to device, Grain", "plan of jets on the device"
@@ -64,20 +63,15 @@ def files(folder: Path, jets: int) -> dict[str, Contender]:
 def to_host(store: Store, examples: int) -> Contender:
     stream = batches(
         store,
-        INPUTS[INPUT],
+        INPUTS[INPUT].particles,
         batch=BATCH,
         pool=examples,
         examples=examples,
         epochs=EPOCHS,
         seed=0,
+        together=STEPS,
     )
-
-    def run() -> int:
-        for _ in range(READ):
-            next(stream)
-        return READ * BATCH
-
-    return run
+    return lambda: len(next(stream).counts)
 
 
 def to_device(feed: Feed, examples: int) -> Contender:

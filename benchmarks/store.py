@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from tabulate import tabulate
 
-from jetlab.data.features import INPUTS, featurize
 from jetlab.data.store import Store
 from jetlab.data.writer import write
 from jetlab.types import SPECIES, Ragged
@@ -41,13 +40,11 @@ def invented(count: int, seed: int) -> Ragged:
     )
 
 
-def read(path: Path, inputs: str | None, blocks: int, seed: int) -> int:
-    """Read so many random blocks, as features where `inputs` names a configuration."""
+def read(path: Path, blocks: int, seed: int) -> int:
+    """Read so many random blocks."""
     store, rng = Store(path), np.random.default_rng(seed)
     for _ in range(blocks):
-        jets = store.take(rng.integers(0, store.size, BLOCK))
-        if inputs is not None:
-            featurize(jets, INPUTS[inputs])
+        store.take(rng.integers(0, store.size, BLOCK))
     return blocks * BLOCK
 
 
@@ -76,12 +73,10 @@ def main() -> None:
             return write(map(chunk, range(10)), path, expected=jets, origin={}).jets
 
         rates = {"write, shuffled": rate(fill)}
-        for inputs in (None, *INPUTS):
-            what = "stored quantities" if inputs is None else inputs
-            work = partial(read, path, inputs, blocks)
-            rates[f"{what}, 1 process"] = rate(partial(work, 0))
-            rates[f"{what}, 2 processes"] = together(work, 2)
-    base = rates["stored quantities, 1 process"]
+        work = partial(read, path, blocks)
+        rates["read, 1 process"] = rate(partial(work, 0))
+        rates["read, 2 processes"] = together(work, 2)
+    base = rates["read, 1 process"]
     rows = [(name, f"{r:,.0f}", f"{r / base:.2f}") for name, r in rates.items()]
     print(tabulate(rows, ["random blocks of 128", "jets/s", "ratio"]))
 

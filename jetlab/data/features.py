@@ -2,127 +2,26 @@
 
 The set is Particle Transformer's 17 inputs with its standardisation (arXiv:2202.03772)
 and the four-momentum: kinematics, particle identity and track parameters, 21 in all
-(arXiv:2602.15781). Every feature is computed from the stored quantities on reading.
+(arXiv:2602.15781). Every feature is computed from the stored quantities on reading, by
+XLA: on the device where the jets are to go, and several times faster than by NumPy.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Array, Bool, Float, Num, Shaped, UInt32
 
 from jetlab.data import ragged
-from jetlab.types import JET, MAX_PARTICLES, MEASURED, SPECIES, FlatJets, Jets, Ragged
+from jetlab.data.columns import COLUMNS, Particles, Stored
+from jetlab.types import MAX_PARTICLES, FlatJets, Jets, Ragged
 
-_HALVES = np.nan_to_num(
-    np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32),
-    posinf=0.0,
-    neginf=0.0,
-)
-"""The value of every finite float16. Stored quantities are float16, so a function of
-one of them is looked up: exact, and several times faster than computing it."""
+BLOCK = 2**16
+"""Particles that `featurize` computes at a time: one program serves all."""
 
-_LOG = np.log(np.maximum(_HALVES, np.finfo(np.float16).tiny))
-
-
-class _Particles:
-    """Columns over all particles of some jets, each made when first asked for."""
-
-    def __init__(self, jets: Ragged):
-        self.counts, self.charge, self.species = jets.counts, jets.charge, jets.species
-        self.jet = dict[str, np.ndarray](zip(JET, jets.jet.T, strict=True))
-        bits = np.ascontiguousarray(jets.measured.view(np.uint16).T)
-        self.bits = dict[str, np.ndarray](zip(MEASURED, bits, strict=True))
-
-    def column(self, name: str) -> Float[np.ndarray, "total"]:
-        return _HALVES.take(self.bits[name])
-
-    def beside(self, jet: Float[np.ndarray, "b"]) -> Float[np.ndarray, "total"]:
-        """A quantity of the jet, beside each of its particles."""
-        return np.repeat(jet, self.counts)
-
-    def log_ratio(self, name: str) -> Float[np.ndarray, "total"]:
-        return _LOG.take(self.bits[name]) - self.beside(np.log(self.jet[name]))
-
-    @cached_property
-    def pt(self) -> Float[np.ndarray, "total"]:
-        return self.column("pt")
-
-    @cached_property
-    def phi(self) -> Float[np.ndarray, "total"]:
-        return self.beside(self.jet["phi"]) + self.column("dphi")
-
-    @property
-    def pz(self) -> Float[np.ndarray, "total"]:
-        sign = np.copysign(np.float32(1), self.jet["eta"])
-        eta = self.beside(self.jet["eta"]) + self.beside(sign) * self.column("deta")
-        grown = np.exp(eta)
-        return self.pt * (grown - 1 / grown) / 2  # sinh, by the faster exp
-
-    @property
-    def distance(self) -> Float[np.ndarray, "total"]:
-        deta, dphi = self.column("deta"), self.column("dphi")
-        return np.sqrt(deta * deta + dphi * dphi)
-
-
-Column = Callable[[_Particles], np.ndarray]
-
-
-def _asinh(p: Float[np.ndarray, "total"]) -> Float[np.ndarray, "total"]:
-    """asinh(p / 1 GeV): linear for soft particles, logarithmic for hard ones, odd."""
-    size = np.abs(p)
-    return np.copysign(np.log(size + np.sqrt(size * size + 1)), p)
-
-
-def _scale(
-    value: Num[np.ndarray, "total"],
-    subtract: float = 0.0,
-    multiply: float = 1.0,
-    low: float = -5.0,
-    high: float = 5.0,
-) -> Float[np.ndarray, "total"]:
-    return np.clip((value - subtract) * multiply, low, high)
-
-
-def _table(values: Float[np.ndarray, "halves"], name: str) -> Column:
-    """The entry of a stored quantity in a table over all float16."""
-    halves = values.astype(np.float16)
-    return lambda p: halves.take(p.bits[name])
-
-
-def _is(species: int) -> Column:
-    flags = (np.arange(len(SPECIES)) == species).astype(np.float16)
-    return lambda p: flags.take(p.species)
-
-
-_COLUMNS: dict[str, Column] = {
-    "part_pt_log": _table(_scale(_LOG, 1.7, 0.7), "pt"),
-    "part_e_log": _table(_scale(_LOG, 2.0, 0.7), "energy"),
-    "part_logptrel": lambda p: _scale(p.log_ratio("pt"), -4.7, 0.7),
-    "part_logerel": lambda p: _scale(p.log_ratio("energy"), -4.7, 0.7),
-    "part_deltaR": lambda p: _scale(p.distance, 0.2, 4.0),
-    "part_charge": lambda p: p.charge,
-    "part_isChargedHadron": _is(0),
-    "part_isNeutralHadron": _is(1),
-    "part_isPhoton": _is(2),
-    "part_isElectron": _is(3),
-    "part_isMuon": _is(4),
-    "part_d0": _table(np.tanh(_HALVES), "d0val"),
-    "part_d0err": _table(_scale(_HALVES, low=0.0, high=1.0), "d0err"),
-    "part_dz": _table(np.tanh(_HALVES), "dzval"),
-    "part_dzerr": _table(_scale(_HALVES, low=0.0, high=1.0), "dzerr"),
-    "part_deta": _table(_HALVES, "deta"),
-    "part_dphi": _table(_HALVES, "dphi"),
-    "part_px": lambda p: 0.4 * _asinh(p.pt * np.cos(p.phi)),
-    "part_py": lambda p: 0.4 * _asinh(p.pt * np.sin(p.phi)),
-    "part_pz": lambda p: 0.4 * _asinh(p.pz),
-    "part_energy": _table(0.4 * _asinh(_HALVES), "energy"),
-}
-# The scaling of the four-momentum is a choice, as the paper prints none:
-# 0.4 asinh(p / 1 GeV) is smooth and odd, and stays within +-3.5 for jets to 3 TeV.
-
-FEATURES = tuple(_COLUMNS)
+FEATURES = tuple(COLUMNS)
 """Names of the 21 features, in order."""
 
 
@@ -156,14 +55,59 @@ INPUTS = {
 
 
 def featurize(jets: Ragged, inputs: Inputs) -> FlatJets:
-    """What a model reads of jets, their particles one jet after the other: x float16,
-    counts int32, y int32."""
+    """What a model reads of jets, on the host, their particles one jet after the other:
+    x float16, counts int32, y int32."""
     jets = ragged.lead(jets, inputs.particles)
-    particles = _Particles(jets)
-    flat = np.empty((len(jets.charge), len(inputs.features)), np.float16)
-    for column, name in enumerate(inputs.features):
-        flat[:, column] = _COLUMNS[name](particles)
-    return FlatJets(flat, jets.counts, jets.label.astype(np.int32))
+    total = len(jets.charge)
+    stored = _stored(jets, -(-total // BLOCK) * BLOCK)
+    x = np.empty((total, len(inputs.features)), np.float16)
+    for first in range(0, total, BLOCK):
+        block = Stored(*(column[..., first : first + BLOCK] for column in stored))
+        computed = np.asarray(_compute(block, inputs.features))
+        x[first : first + BLOCK] = computed[: total - first]
+    return FlatJets(x, jets.counts, jets.label.astype(np.int32))
+
+
+def on_device(jets: Ragged, inputs: Inputs, rows: int) -> Float[Array, "{rows} f"]:
+    """The features of the first `rows` particles of jets that have no more than
+    `inputs.particles` each; rows that are left over mean nothing."""
+    return _compute(_stored(jets, rows), inputs.features)
+
+
+def _stored(jets: Ragged, rows: int) -> Stored:
+    """So many rows; those after the last particle are zero and of the last jet."""
+    pt, eta, phi, energy = jets.jet.T
+    of_jet = np.stack([np.log(pt), np.log(energy), eta, np.cos(phi), np.sin(phi)])
+    counts = jets.counts.copy()
+    counts[-1:] += max(0, rows - len(jets.charge))
+    return Stored(
+        measured=_cut(jets.measured.T, rows),
+        jet=np.repeat(of_jet, counts, axis=1)[:, :rows],
+        charge=_cut(jets.charge, rows),
+        species=_cut(jets.species, rows),
+    )
+
+
+def _cut(column: Shaped[np.ndarray, "*q n"], rows: int) -> Shaped[np.ndarray, "*q m"]:
+    cut = np.zeros((*column.shape[:-1], rows), column.dtype)
+    cut[..., : column.shape[-1]] = column[..., :rows]
+    return cut
+
+
+@partial(jax.jit, static_argnames="features")
+def _compute(stored: Stored, features: tuple[str, ...]) -> Float[Array, "n f"]:
+    particles = Particles(stored)
+    columns = [_bits(COLUMNS[name](particles)) for name in features]
+    # In pairs: a CPU moves so many numbers, of any size, from columns to rows a second.
+    columns += [jnp.zeros_like(columns[0])] * (len(columns) % 2)
+    pairs = map(jnp.bitwise_or, columns[::2], [high << 16 for high in columns[1::2]])
+    x = jax.lax.bitcast_convert_type(jnp.stack([*pairs], axis=1), jnp.float16)
+    return x.reshape(len(x), -1)[:, : len(features)]
+
+
+def _bits(column: Num[Array, "n"] | Bool[Array, "n"]) -> UInt32[Array, "n"]:
+    halves = column.astype(jnp.float16)
+    return jax.lax.bitcast_convert_type(halves, jnp.uint16).astype(jnp.uint32)
 
 
 def padded(jets: FlatJets, particles: int) -> Jets:

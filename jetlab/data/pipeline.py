@@ -8,18 +8,18 @@ import grain
 import numpy as np
 from jaxtyping import Int
 
-from jetlab.data.features import Inputs, featurize
+from jetlab.data import ragged
 from jetlab.data.order import order
 from jetlab.data.store import Store
-from jetlab.types import FlatJets
+from jetlab.types import Ragged
 
-# One thread: the work is short numpy calls, in which a second one only contends.
-_READ = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
+# One thread: the work is numpy calls, in which a second one only contends.
+_READ = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
 
 
 def batches(
     store: Store,
-    inputs: Inputs,
+    particles: int,
     *,
     batch: int,
     pool: int,
@@ -27,13 +27,16 @@ def batches(
     epochs: int,
     seed: int,
     start: int = 0,
-) -> grain.DatasetIterator[FlatJets]:
+    together: int = 1,
+) -> grain.DatasetIterator[Ragged]:
     """Iterator over the batches of a run: `examples` of the first `pool` training jets,
-    `epochs` times, from batch `start` on.
+    `epochs` times, from batch `start` on. The jets come as they are stored, with their
+    leading `particles`.
 
-    `get_state` and `set_state` of the iterator continue a stream at any batch. Raises
-    ValueError where `examples` is not a multiple of `batch` or more than the pool, or
-    the pool more than the training jets of the store.
+    So many batches come `together`, the last time fewer: a call costs as much as
+    reading a batch. `get_state` and `set_state` of the iterator continue a stream at
+    any call. Raises ValueError where `examples` is not a multiple of `batch` or more
+    than the pool, or the pool more than the training jets of the store.
     """
     if examples % batch:
         raise ValueError(
@@ -48,8 +51,10 @@ def batches(
     def rows(epoch: int) -> Int[np.ndarray, "n batch"]:
         return order(pool, examples, seed, epoch).reshape(-1, batch)
 
-    source = _Batches(store, inputs, rows, examples // batch, epochs)
-    return iter(grain.MapDataset.source(source)[start:].to_iter_dataset(_READ))
+    per_epoch = examples // batch
+    numbers = range(start, epochs * per_epoch)
+    source = _Batches(store, particles, rows, per_epoch, numbers, together)
+    return iter(grain.MapDataset.source(source).to_iter_dataset(_READ))
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,18 @@ class _Batches:
     """Random access to the batches of a run: Grain's source of records."""
 
     store: Store
-    inputs: Inputs
+    particles: int
     rows: Callable[[int], np.ndarray]  # of an epoch
     per_epoch: int
-    epochs: int
+    numbers: range  # of the batches
+    together: int
 
     def __len__(self) -> int:
-        return self.epochs * self.per_epoch
+        return -(-len(self.numbers) // self.together)
 
-    def __getitem__(self, index: int) -> FlatJets:
-        epoch, place = divmod(index, self.per_epoch)
-        return featurize(self.store.take(self.rows(epoch)[place]), self.inputs)
+    def __getitem__(self, index: int) -> Ragged:
+        first = index * self.together
+        numbers = self.numbers[first : first + self.together]
+        places = (divmod(number, self.per_epoch) for number in numbers)
+        jets = np.concatenate([self.rows(epoch)[place] for epoch, place in places])
+        return ragged.lead(self.store.take(jets), self.particles)

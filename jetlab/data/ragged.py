@@ -42,6 +42,7 @@ def first_rows(jets: Ragged) -> Int[np.ndarray, "b"]:
 
 def concatenate(parts: Sequence[Ragged]) -> Ragged:
     """All jets of `parts`, in order."""
+    parts = [part for part in parts if len(part.label)] or parts[:1]
     if len(parts) == 1:
         return parts[0]
     return Ragged(*map(np.concatenate, zip(*parts, strict=True)))

@@ -91,6 +91,7 @@ def _forget(out: Path) -> None:
 def _keep_programs(out: Path) -> None:
     """Compiled programs stay beside the records: to go on need not compile again."""
     jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _title(module: ModuleType) -> str:

@@ -12,14 +12,15 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jetlab.data.features import INPUTS, Inputs, featurize
+from jetlab.data import ragged
+from jetlab.data.features import INPUTS, Inputs, featurize, on_device
 from jetlab.data.order import order
 from jetlab.data.store import Store
 from jetlab.training.chunk import STEPS, Steps
 from jetlab.training.evaluate import HeldOut, hold_out
 from jetlab.training.packing import Packing, Particles, flatten, measure, plan
 from jetlab.training.sharded import everywhere, make_mesh, place
-from jetlab.types import FlatJets, Source
+from jetlab.types import FlatJets, Ragged, Source
 
 READ = 65_536  # jets featurised at a time
 
@@ -151,42 +152,44 @@ class _Streamed:
         # here, so that jets in memory are trained on without Grain
         from jetlab.data.pipeline import batches
 
-        self.packing = packing
+        self.inputs, self.packing = INPUTS[inputs], packing
         self.open = partial(
             batches,
             store,
-            INPUTS[inputs],
+            self.inputs.particles,
             batch=packing.batch,
             pool=pool,
             examples=examples,
             epochs=epochs,
             seed=seed,
+            together=STEPS,
         )
-        self.next = -1  # batch that follows those in `waiting`
-        self.waiting: list[FlatJets] = []
-        self.stream: Iterator[FlatJets] = iter(())
+        self.next = -1  # batch with which `waiting` begins
+        self.waiting: list[Ragged] = []
+        self.stream: Iterator[Ragged] = iter(())
 
     def chunk(self, start: int, stop: int) -> Chunked:
-        if start != self.next - len(self.waiting):
-            self.stream, self.waiting, self.next = self.open(start=start), [], start
-        while len(self.waiting) < min(STEPS, stop - start):
+        if start != self.next:
+            self.stream, self.waiting = self.open(start=start), []
+        wanted = min(STEPS, stop - start) * self.packing.batch
+        while sum(len(jets.counts) for jets in self.waiting) < wanted:
             self.waiting.append(next(self.stream))
-            self.next += 1
-        jets = _joined(self.waiting)
-        rows = np.arange(len(jets.counts)).reshape(-1, self.packing.batch)
-        counts = np.asarray(jets.counts)
-        planned = plan(rows[: stop - start], counts, self.packing, STEPS)
-        self.waiting = self.waiting[planned.batches :]
-        return Chunked(jax.device_put(self._one_shape(jets)), *planned)
+        there = ragged.concatenate(self.waiting)
+        cut = partial(ragged.between, there, ragged.first_rows(there))
+        jets = cut(0, wanted)
+        rows = np.arange(wanted).reshape(-1, self.packing.batch)
+        planned = plan(rows, jets.counts, self.packing, STEPS)
+        self.next = start + planned.batches
+        self.waiting = [cut(planned.batches * self.packing.batch, len(there.counts))]
+        return Chunked(self._one_shape(jets), *planned)
 
-    def _one_shape(self, jets: FlatJets) -> Particles:
-        """The same arrays with rows enough for any chunk: one program serves all."""
+    def _one_shape(self, jets: Ragged) -> Particles:
+        """Jets on the device, in rows enough for any chunk: one program serves all."""
         most = STEPS * self.packing.rows * self.packing.shares
-        flat = flatten(*jets)
-        short = STEPS * self.packing.batch - len(flat.counts)
-        rest = [np.pad(column, (0, short)) for column in flat[1:]]
-        x = np.pad(flat.x, ((0, max(0, most - len(flat.x))), (0, 0)))
-        return Particles(x[:most], *rest)
+        short = STEPS * self.packing.batch - len(jets.counts)
+        columns = ragged.first_rows(jets), jets.counts, jets.label.astype(np.int32)
+        padded = [np.pad(column, (0, short)) for column in columns]
+        return Particles(on_device(jets, self.inputs, most), *jax.device_put(padded))
 
 
 def _read(source: Source, inputs: Inputs, start: int, stop: int) -> FlatJets:

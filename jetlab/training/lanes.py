@@ -25,6 +25,10 @@ from jetlab.training.stopping import Best
 MOST = 256  # lanes
 GAIN = 1.4  # in speed, that twice the lanes must bring
 
+QUICK = {"xla_backend_optimization_level": "0"}
+"""For what runs once, and had better compile fast than run fast: a third of the time.
+"""
+
 
 class Lane(NamedTuple):
     """All that a run carries: one pytree; `best` only where it may stop early."""
@@ -45,10 +49,7 @@ class Lanes:
     ):
         self.count, self._mesh = count, mesh
         self._programs = _programs(engine, take, mesh, stops)
-        blank = jax.eval_shape(self._programs.init, jax.random.key(0), Rates())
-        self.state = jax.device_put(
-            jax.tree.map(partial(_blank, count), blank), by_lane(mesh)
-        )
+        self.state = self._programs.blank(count)
 
     def start(self, lane: int, key: Key[Array, ""], rates: Rates) -> None:
         """Put a new run into a place."""
@@ -84,6 +85,7 @@ class Lanes:
 class _Programs(NamedTuple):
     """Traced once for each shape."""
 
+    blank: Callable[[int], Any]  # states of so many lanes, to be written over
     init: Callable[[Array, Rates], Lane]
     chunk: Chunk
     get: Callable[[Any, int], Any]  # (states, lane) -> its state
@@ -99,16 +101,21 @@ def _programs(engine: Engine, take: Take, mesh: Mesh, stops: bool) -> _Programs:
         train = engine.init(key, rates)
         return Lane(train, stopping.begin(train.params) if stops else ())
 
+    start = jax.jit(init, out_shardings=one, compiler_options=QUICK)
+
+    def blank(count: int) -> Any:
+        like = jax.eval_shape(start, jax.random.key(0), Rates())
+        return jax.tree.map(partial(_zeros, count), like)
+
     def get(states: Any, lane: Array) -> Any:
         return jax.tree.map(lambda a: a[lane], states)
 
     def put(states: Any, lane: Array, new: Any) -> Any:
         return jax.tree.map(lambda a, b: a.at[lane].set(b), states, new)
 
-    # it runs once, so it had better compile fast than run fast: a third of the time
-    quick = {"xla_backend_optimization_level": "0"}
     return _Programs(
-        jax.jit(init, out_shardings=one, compiler_options=quick),
+        jax.jit(blank, static_argnums=0, out_shardings=many, compiler_options=QUICK),
+        start,
         shard_chunk(engine, take, mesh),
         jax.jit(get, out_shardings=one),
         jax.jit(put, out_shardings=many, donate_argnums=0),
@@ -116,7 +123,7 @@ def _programs(engine: Engine, take: Take, mesh: Mesh, stops: bool) -> _Programs:
     )
 
 
-def _blank(count: int, leaf: jax.ShapeDtypeStruct) -> Array:
+def _zeros(count: int, leaf: jax.ShapeDtypeStruct) -> Array:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.split(jax.random.key(0), count)
     return jnp.zeros((count, *leaf.shape), leaf.dtype)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from jetlab.data import ragged
-from jetlab.data.features import FEATURES, INPUTS, Inputs, featurize, padded
+from jetlab.data.features import (
+    BLOCK,
+    FEATURES,
+    INPUTS,
+    Inputs,
+    featurize,
+    on_device,
+    padded,
+)
 from jetlab.types import Ragged
 from tests.data.jetclass_files import SHARED
 
@@ -125,6 +133,42 @@ def test_fewer_inputs_are_a_part_of_more():
     np.testing.assert_array_equal(
         featurize(two, INPUTS["kinematics-40"]).x, full[..., columns]
     )
+
+
+def random_jets(count: int) -> Ragged:
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 11, count).astype(np.int32)
+    total = int(counts.sum())
+    measured = rng.normal(size=(total, 8))
+    measured[:, :2] = np.exp(2 * measured[:, :2])
+    return Ragged(
+        label=np.zeros(count, np.int16),
+        counts=counts,
+        jet=np.abs(rng.normal(size=(count, 4))).astype(np.float32),
+        measured=measured.astype(np.float16),
+        charge=rng.integers(-1, 2, total).astype(np.int8),
+        species=rng.integers(0, 5, total).astype(np.int8),
+    )
+
+
+@pytest.mark.parametrize("spare", [1003, -1003])
+def test_features_have_the_same_bits_in_any_shape(spare):
+    """Two blocks on the host; more or fewer rows than there are particles."""
+    jets, inputs = random_jets(BLOCK // 5), INPUTS["full-10"]
+    here = featurize(jets, inputs).x
+    assert BLOCK < len(here) < 2 * BLOCK
+    there = np.asarray(on_device(jets, inputs, len(here) + spare))
+    assert len(there) == len(here) + spare
+    rows = min(len(here), len(there))
+    np.testing.assert_array_equal(
+        here[:rows].view(np.uint16), there[:rows].view(np.uint16)
+    )
+
+
+def test_a_jet_alone_has_the_features_it_has_among_others():
+    jets, inputs = random_jets(30), INPUTS["full-10"]
+    alone = [featurize(ragged.take(jets, np.array([i])), inputs).x for i in range(30)]
+    np.testing.assert_array_equal(featurize(jets, inputs).x, np.concatenate(alone))
 
 
 @pytest.mark.parametrize(

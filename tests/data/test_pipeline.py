@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetlab.data.features import INPUTS, featurize
+from jetlab.data import ragged
 from jetlab.data.order import order
 from jetlab.data.pipeline import batches
 from jetlab.data.store import Store
 from jetlab.data.writer import write
-from jetlab.types import FlatJets, Ragged
+from jetlab.types import Ragged
 
-INPUT = INPUTS["kinematics-40"]
+PARTICLES = 40
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def store(tmp_path_factory) -> Store:
     return Store(path)
 
 
-def same(one: FlatJets, other: FlatJets) -> bool:
+def same(one: Ragged, other: Ragged) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -63,37 +63,45 @@ def test_order_stays_in_the_pool(examples):
 
 def test_batches_are_the_jets_of_order(store):
     stream = batches(
-        store, INPUT, batch=16, pool=store.size, examples=64, epochs=3, seed=3
+        store, PARTICLES, batch=16, pool=store.size, examples=64, epochs=3, seed=3
     )
     found = list(stream)
     assert len(found) == 12
     for number, jets in enumerate(found):
         epoch, place = divmod(number, 4)
         indices = order(store.size, 64, 3, epoch)[place * 16 : (place + 1) * 16]
-        assert same(jets, featurize(store.take(indices), INPUT))
+        assert same(jets, ragged.lead(store.take(indices), PARTICLES))
 
 
 def test_a_stream_resumes_at_any_batch(store):
     choice = {"batch": 16, "pool": 400, "examples": 64, "epochs": 2, "seed": 3}
-    whole = list(batches(store, INPUT, **choice))
-    stream = batches(store, INPUT, **choice)
+    whole = list(batches(store, PARTICLES, **choice))
+    stream = batches(store, PARTICLES, **choice)
     for number in range(8):
         state = stream.get_state()
-        resumed = batches(store, INPUT, **choice)
+        resumed = batches(store, PARTICLES, **choice)
         resumed.set_state(state)
         rest = list(resumed)
         assert len(rest) == 8 - number
         assert all(map(same, rest, whole[number:]))
-        begun = list(batches(store, INPUT, **choice, start=number))
+        begun = list(batches(store, PARTICLES, **choice, start=number))
         assert all(map(same, begun, rest))
         next(stream)
 
 
+def test_batches_come_together_across_epochs_and_from_anywhere(store):
+    choice = {"batch": 16, "pool": 400, "examples": 64, "epochs": 3, "seed": 3}
+    whole = list(batches(store, PARTICLES, **choice))
+    found = list(batches(store, PARTICLES, **choice, start=1, together=5))
+    assert [len(jets.counts) for jets in found] == [5 * 16, 5 * 16, 16]
+    assert same(ragged.concatenate(found), ragged.concatenate(whole[1:]))
+
+
 def test_a_batch_must_divide_the_examples(store):
     with pytest.raises(ValueError, match="not a multiple of a batch of 16"):
-        batches(store, INPUT, batch=16, pool=400, examples=65, epochs=1, seed=0)
+        batches(store, PARTICLES, batch=16, pool=400, examples=65, epochs=1, seed=0)
 
 
 def test_examples_must_be_in_the_training_pool(store):
     with pytest.raises(ValueError, match="pool of 400"):
-        batches(store, INPUT, batch=16, pool=400, examples=416, epochs=1, seed=0)
+        batches(store, PARTICLES, batch=16, pool=400, examples=416, epochs=1, seed=0)
