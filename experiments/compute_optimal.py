@@ -70,14 +70,14 @@ SIZES = {
     "laptop": Size(
         inputs="full-40",
         widths=(4, 8, 16, 32),
-        examples=log_spaced(2**13, 2**16, 4, multiple=BATCH),
+        examples=log_spaced(2**13, 2**17, 5, multiple=BATCH),
         seeds=1,
-        valid=25_000,
+        valid=19_000,
     ),
     "workstation": Size(
         inputs="full-40",
         widths=(4, 8, 16, 32, 64),
-        examples=log_spaced(2**14, 2**18, 5, multiple=BATCH),
+        examples=log_spaced(2**14, 2**19, 6, multiple=BATCH),
         seeds=1,
         valid=60_000,
     ),
@@ -86,7 +86,7 @@ SIZES = {
         widths=(4, 8, 16, 32, 64, 128),
         examples=log_spaced(2**12, 2**20, 9, multiple=BATCH),
         seeds=2,
-        valid=200_000,
+        valid=75_000,
     ),
     "paper": Size(
         inputs="full-128",

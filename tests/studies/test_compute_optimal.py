@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jetlab.studies.study import load_experiment
+from jetlab.training.job import jobs_of
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "compute_optimal.py"
 
@@ -39,12 +40,21 @@ def test_no_point_stands_twice_and_none_asks_for_too_much(experiment, size):
         assert size is None or max(run.examples for run in runs) <= size
 
 
+def test_evaluation_takes_a_fifth_of_a_grid_at_most(experiment):
+    """An evaluation is a third of a training step for each of its jets."""
+    for name in experiment.SIZES:
+        runs = experiment.study(name, Shelf(None, None)).runs
+        trained = sum(job.run.examples for job in jobs_of(runs, one_trajectory=True))
+        evaluated = sum(run.valid for run in runs) / 3
+        assert evaluated < 0.2 * (trained + evaluated), name
+
+
 def test_a_source_too_small_for_a_grid_is_refused(experiment):
     with pytest.raises(ValueError, match="has 3000 training jets"):
         experiment.study("laptop", Shelf(3000, 1000))
 
 
-@pytest.mark.parametrize(("held_out", "valid"), [(None, 25_000), (3_750, 3_750)])
+@pytest.mark.parametrize(("held_out", "valid"), [(None, 19_000), (3_750, 3_750)])
 def test_validation_is_as_many_as_there_are(experiment, held_out, valid):
     runs = experiment.study("laptop", Shelf(20_000, held_out)).runs
     assert {run.valid for run in runs} == {valid}
