@@ -89,9 +89,13 @@ def _forget(out: Path) -> None:
 
 
 def _keep_programs(out: Path) -> None:
-    """Compiled programs stay beside the records: to go on need not compile again."""
-    jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    """Compiled programs stay beside the records: to go on need not compile again.
+
+    Where the user keeps them elsewhere (JAX_COMPILATION_CACHE_DIR) they stay there.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _title(module: ModuleType) -> str:
