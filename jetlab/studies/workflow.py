@@ -93,7 +93,8 @@ def _keep_programs(out: Path) -> None:
 
     Where the user keeps them elsewhere (JAX_COMPILATION_CACHE_DIR) they stay there.
     """
-    if jax.config.read("jax_compilation_cache_dir") is None:
+    kept = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if kept is None:
         jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
