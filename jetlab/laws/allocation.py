@@ -22,16 +22,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws.fitted import Fit, percentiles
-from jetlab.laws.forms import Form, Theta
+from jetlab.laws import plans
+from jetlab.laws.fitted import Fit
+from jetlab.laws.form import Form, Theta
+from jetlab.laws.plans import PARTICLES
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.
     warnings.simplefilter("ignore", DeprecationWarning)
     import jaxopt
-
-PARTICLES = 40.0
-"""Mean particles in a JetClass jet, n_p of arXiv:2602.15781."""
 
 FARTHEST = 200.0  # |log N - log(ND)/2| searched: far past any network
 
@@ -76,26 +75,31 @@ def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Alloca
 
     `particles` is n_p, tokens per example: 1 where D counts tokens already. Raises
     ValueError for a form without N and D, a fit without parameters, a law without an
-    optimum inside, or a budget that is not positive.
+    optimum inside, or a budget that is not positive or buys less than one example.
     """
-    _check(fit, budget, particles)
+    plans.check_law(fit)
+    plans.require(budget=budget, particles=particles)
     log_nd = float(np.log(budget / (6 * particles)))
-    best = optima(fit.form, _with_draws(fit), log_nd)
+    best = optima(fit.form, plans.with_draws(fit), log_nd)
     values = {name: float(column[0]) for name, column in best.items()}
     if not isfinite(values["N"]):
         raise ValueError(
             f"no optimum: L falls with N or with D alone at {fit.params}; both terms"
             " must fall for a budget to be worth dividing"
         )
-    beyond = {"N": values["N"], "D": values["D"], "ND": float(np.exp(log_nd))}
-    beyond = {name: value / fit.span[name][1] for name, value in beyond.items()}
+    if min(values["N"], values["D"]) < 1:
+        raise ValueError(
+            f"a budget of {budget:g} FLOPs is too small: the best plan would be"
+            f" N = {values['N']:.3g} and D = {values['D']:.3g}"
+        )
+    bought = {"N": values["N"], "D": values["D"], "ND": float(np.exp(log_nd))}
     return Allocation(
         **values,
         budget=budget,
         particles=particles,
-        intervals=_intervals(best) if fit.draws else {},
-        beyond=beyond,
-        message=_words(fit, beyond),
+        intervals=plans.intervals(best),
+        beyond=plans.beyond(fit, bought),
+        message="; ".join(plans.reach(fit, bought)),
     )
 
 
@@ -104,12 +108,6 @@ def frontier(
 ) -> list[Allocation]:
     """The optimal trajectory: `allocate` at each budget, in FLOPs."""
     return [allocate(fit, budget, particles=particles) for budget in budgets]
-
-
-def _with_draws(fit: Fit) -> dict[str, Float[np.ndarray, "m"]]:
-    """The fit's parameters first, then those of its draws."""
-    draws = fit.draws.values if fit.draws else {}
-    return {k: np.append(v, draws.get(k, [])) for k, v in fit.params.items()}
 
 
 def optima(
@@ -160,36 +158,9 @@ def _optimum(form: Form, theta: Theta, log_nd: Float[Array, ""]) -> Optimum:
 
 def _along(form: Form, balance: Array, theta: Theta, log_nd: Array) -> Array:
     """log L on the line of constant N D; balance is log(N / D) / 2."""
-    return form.log_loss(theta, {"N": log_nd / 2 + balance, "D": log_nd / 2 - balance})
+    log_n, log_d = log_nd / 2 + balance, log_nd / 2 - balance
+    return form.log_loss(theta, {"N": log_n, "D": log_d, "U": log_d})  # one pass
 
 
 def _slope(form: Form, balance: Array, theta: Theta, log_nd: Array) -> Array:
     return jax.grad(_along, argnums=1)(form, balance, theta, log_nd)
-
-
-def _intervals(
-    best: Mapping[str, Float[np.ndarray, "m"]],
-) -> dict[str, tuple[float, float]]:
-    """68 % percentile interval of each quantity over the draws that have an optimum."""
-    draws = {name: column[1:][np.isfinite(column[1:])] for name, column in best.items()}
-    ends = {name: percentiles(column) for name, column in draws.items() if column.size}
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
-
-
-def _check(fit: Fit, budget: float, particles: float) -> None:
-    if not {"N", "D"} <= set(fit.form.columns):
-        raise ValueError(f"{fit.form.name} has no N and D to divide a budget between")
-    if not (isfinite(budget) and budget > 0 and isfinite(particles) and particles > 0):
-        raise ValueError(f"budget {budget} and particles {particles} must be positive")
-    if not all(isfinite(value) for value in fit.params.values()):
-        raise ValueError(f"the fit has no parameters to allocate by: {fit.message}")
-
-
-def _words(fit: Fit, beyond: Mapping[str, float]) -> str:
-    """How far the plan reaches past the rows, and whether the fit bears it."""
-    past = [f"{name} {times:.3g} times" for name, times in beyond.items() if times > 1]
-    reach = f"extrapolation: {', '.join(past)} the largest in the rows fitted"
-    words = [reach if past else "within the range of the rows fitted"]
-    if not (fit.converged and fit.identified):
-        words.append(f"the fit does not bear a plan ({fit.message})")
-    return "; ".join(words)

@@ -1,130 +1,106 @@
 """The formulas: what a law says of the loss, one definition each.
 
-A form reads logarithms and gives the logarithm of the loss, so that a sum of power
-laws is one log-sum-exp: stable at any size, and convex along a line of constant
-compute. Its parameters come as `theta`: the logarithm of a positive parameter, an
-exponent as it is.
+Laws of repeated data are in `jetlab.laws.repetition`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array
 
-Theta = Mapping[str, Array]
-Logs = Mapping[str, Array]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """A parameter of a form.
-
-    `unit` is the dimension of a positive parameter as (column, power) pairs, a power
-    being a number or the name of an exponent: A of A/N^alpha has L^1 N^alpha. A solver
-    measures it in that unit at the centre of the rows. `starts` are values to search
-    from, in that unit.
-    """
-
-    name: str
-    positive: bool
-    starts: tuple[float, ...]
-    unit: tuple[tuple[str, float | str], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """A law: its formula as text and as `log_loss(theta, logs)`, the columns that it
-    reads, and its source."""
-
-    name: str
-    formula: str
-    source: str
-    columns: tuple[str, ...]
-    parameters: tuple[Parameter, ...]
-    log_loss: Callable[[Theta, Logs], Array]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(parameter.name for parameter in self.parameters)
-
-    def theta(self, params: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Physical parameters to the form's own: logarithms of the positive ones."""
-        values = {p.name: jnp.asarray(params[p.name]) for p in self.parameters}
-        logs = {p.name: jnp.log(values[p.name]) for p in self.parameters if p.positive}
-        return values | logs
-
-    def predict(
-        self, params: Mapping[str, float], columns: Mapping[str, np.ndarray]
-    ) -> np.ndarray:
-        """The loss at each row of `columns`, in float64."""
-        with jax.enable_x64(True):
-            logs = {name: jnp.log(jnp.asarray(columns[name])) for name in self.columns}
-            return np.asarray(jnp.exp(self.log_loss(self.theta(params), logs)))
-
-
-def _sum(*terms: Float[Array, "*#n"]) -> Float[Array, "*n"]:
-    """Logarithm of a sum of terms given by their logarithms."""
-    return jax.nn.logsumexp(jnp.stack(jnp.broadcast_arrays(*terms)), axis=0)
-
-
-def _fall(theta: Theta, logs: Logs, scale: str, exponent: str, column: str) -> Array:
-    """Logarithm of scale / column^exponent."""
-    return theta[scale] - theta[exponent] * logs[column]
-
-
-FLOOR = Parameter(
-    name="L_inf", positive=True, starts=(0.1, 0.5, 0.9), unit=(("L", 1.0),)
-)
-
-
-def _power(scale: str, exponent: str, column: str) -> tuple[Parameter, Parameter]:
-    """The two parameters of a term scale / column^exponent."""
-    unit = (("L", 1.0), (column, exponent))
-    return (
-        Parameter(name=scale, positive=True, starts=(0.1, 0.4), unit=unit),
-        Parameter(name=exponent, positive=False, starts=(0.1, 0.3, 0.7, 1.5)),
-    )
-
+from jetlab.laws.form import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
+from jetlab.laws.repetition import amplified, repeated, repetition
 
 additive = Form(
     name="additive",
     formula="L_inf + A / N^alpha + B / D^beta",
     source="arXiv:2203.15556, Eq. 10; arXiv:2602.15781, Eq. 1",
     columns=("N", "D"),
-    parameters=(FLOOR, *_power("A", "alpha", "N"), *_power("B", "beta", "D")),
-    log_loss=lambda theta, logs: _sum(
+    parameters=(FLOOR, *power("A", "alpha", "N"), *power("B", "beta", "D")),
+    log_loss=lambda theta, logs: total(
         theta["L_inf"],
-        _fall(theta, logs, "A", "alpha", "N"),
-        _fall(theta, logs, "B", "beta", "D"),
+        fall(theta, logs, "A", "alpha", "N"),
+        fall(theta, logs, "B", "beta", "D"),
     ),
 )
 
-model_only = Form(
-    name="model_only",
-    formula="L_inf + A / N^alpha",
-    source="arXiv:2001.08361, Eq. 1.1, with a floor",
+
+def _one_power(name: str, scale: str, exponent: str, column: str, source: str) -> Form:
+    """A floor and a power of one column."""
+    return Form(
+        name=name,
+        formula=f"L_inf + {scale} / {column}^{exponent}",
+        source=source,
+        columns=(column,),
+        parameters=(FLOOR, *power(scale, exponent, column)),
+        log_loss=lambda theta, logs: total(
+            theta["L_inf"], fall(theta, logs, scale, exponent, column)
+        ),
+    )
+
+
+model_only = _one_power(
+    "model_only", "A", "alpha", "N", "arXiv:2001.08361, Eq. 1.1, with a floor"
+)
+data_only = _one_power(
+    "data_only", "B", "beta", "D", "arXiv:2001.08361, Eq. 1.2, with a floor"
+)
+compute_only = _one_power(
+    "compute_only", "K", "gamma", "C", "arXiv:2001.08361, Eq. 1.3, with a floor"
+)
+
+LINE = 1e-3  # of a: below, the logarithm of a - b ln N goes on as a straight line
+
+
+def _log_of_line(theta: Theta, logs: Logs) -> Array:
+    """log(a - b ln N). The law ends where the line meets zero; its logarithm goes on
+    straight from a thousandth of a, so that a solver that strays there comes back."""
+    height = 1 - jnp.exp(theta["b"] - theta["a"]) * logs["N"]
+    above = jnp.log(jnp.maximum(height, LINE))
+    return theta["a"] + above + (jnp.minimum(height, LINE) / LINE - 1)
+
+
+logarithmic = Form(
+    name="logarithmic",
+    formula="a - b ln N",
+    source="arXiv:2605.28940 names a logarithmic law in N; this reading is ours",
     columns=("N",),
-    parameters=(FLOOR, *_power("A", "alpha", "N")),
-    log_loss=lambda theta, logs: _sum(
-        theta["L_inf"], _fall(theta, logs, "A", "alpha", "N")
+    parameters=(
+        Parameter(name="a", positive=True, starts=(1.2, 2.0, 6.0), unit=(("L", 1.0),)),
+        Parameter(name="b", positive=True, starts=(0.01, 0.1), unit=(("L", 1.0),)),
+    ),
+    log_loss=_log_of_line,
+)
+
+transfer = Form(
+    name="transfer",
+    formula="D_T = k D^alpha N^beta",  # column L holds D_T, D the fine-tuning examples
+    source="arXiv:2102.01293, effective data transferred",
+    columns=("N", "D"),
+    parameters=(
+        Parameter(
+            name="k",
+            positive=True,
+            starts=(0.1, 1.0),
+            unit=(("L", 1.0), ("D", "-alpha"), ("N", "-beta")),
+        ),
+        Parameter(name="alpha", positive=False, starts=(0.1, 0.5)),
+        Parameter(name="beta", positive=False, starts=(0.1, 0.5)),
+    ),
+    log_loss=lambda theta, logs: (
+        theta["k"] + theta["alpha"] * logs["D"] + theta["beta"] * logs["N"]
     ),
 )
 
-data_only = Form(
-    name="data_only",
-    formula="L_inf + B / D^beta",
-    source="arXiv:2001.08361, Eq. 1.2, with a floor",
-    columns=("D",),
-    parameters=(FLOOR, *_power("B", "beta", "D")),
-    log_loss=lambda theta, logs: _sum(
-        theta["L_inf"], _fall(theta, logs, "B", "beta", "D")
-    ),
+FORMS = (
+    additive,
+    model_only,
+    data_only,
+    compute_only,
+    logarithmic,
+    repetition,
+    amplified,
+    repeated,
+    transfer,
 )
-
-FORMS = (additive, model_only, data_only)
 
 
 def named(name: str) -> Form:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws.forms import Form, Parameter
+from jetlab.laws.form import Form, Parameter, exponent
 
 Leaf = Any  # a float, or what JAX puts in its place while tracing
 EDGE = 1e-6  # a start on a bound is put this share of the width inside it
@@ -73,8 +73,7 @@ class Space:
         """Logarithm of the parameter's unit at the centre of the rows."""
         total = jnp.zeros(())
         for column, power in p.unit:
-            exponent = theta[power] if isinstance(power, str) else power
-            total += exponent * self.centre[column]
+            total += exponent(power, theta) * self.centre[column]
         return total
 
     def coordinates(self, params: Mapping[str, float]) -> np.ndarray:

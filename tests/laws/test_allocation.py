@@ -10,6 +10,7 @@ from jetlab.laws import forms
 from jetlab.laws.allocation import allocate, frontier
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Draws
+from jetlab.laws.plans import device_budget, simulation_cost
 
 
 @pytest.fixture
@@ -52,10 +53,12 @@ def test_brute_force(law):
 
 def test_extrapolation_is_said_with_its_distance(law):
     inside = allocate(law, 1e10)
-    assert inside.message == "within the range of the rows fitted"
+    assert inside.message == "interpolation: within the range of the rows fitted"
     far = allocate(law, 240 * 1e7 * 1e8 * 100)
     assert far.beyond["ND"] == pytest.approx(100)
-    assert "ND 100 times" in far.message
+    assert "ND 100 times the largest" in far.message
+    near = allocate(law, 1e8)
+    assert "times the smallest" in near.message
 
 
 def test_intervals_come_from_the_draws(law, jets):
@@ -85,6 +88,34 @@ def test_plans_that_cannot_be_made(law, jets):
         allocate(replace(law, params=jets | {"alpha": -0.1}), 1e18)
     with pytest.raises(ValueError, match="no N and D"):
         allocate(replace(law, form=forms.data_only), 1e18)
+    with pytest.raises(ValueError, match="no N and D"):
+        allocate(replace(law, form=forms.transfer), 1e18)
+    with pytest.raises(ValueError, match="too small"):
+        allocate(law, 1.0)
+    with pytest.raises(ValueError, match="lacks beta of additive"):
+        allocate(replace(law, params=dict.fromkeys(list(jets)[:4], 1.0)), 1e18)
+
+
+def test_a_law_of_repeats_is_allocated_for_one_pass(law, jets):
+    """There its terms are the additive law's."""
+    repeating = replace(
+        law,
+        form=forms.repetition,
+        params=jets | {"R_D_star": 15.4, "R_N_star": 5.3},
+    )
+    plan, plain = allocate(repeating, 1e15), allocate(law, 1e15)
+    assert plan.N == pytest.approx(plain.N, rel=1e-6)
+    assert plan.loss == pytest.approx(plain.loss, rel=1e-12)
+    assert plan.a == pytest.approx(plain.a, rel=1e-9)
+
+
+def test_device_hours_and_core_seconds_become_flops():
+    assert device_budget(10.0, 1e14) == pytest.approx(3.6e18)
+    assert simulation_cost(0.5, 2e11) == pytest.approx(1e11)
+    with pytest.raises(ValueError, match="flop_rate is 0"):
+        device_budget(10.0, 0.0)
+    with pytest.raises(ValueError, match="core_seconds is nan"):
+        simulation_cost(np.nan, 2e11)
 
 
 def test_a_doubtful_fit_taints_its_plan(law):
