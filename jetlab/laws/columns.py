@@ -41,12 +41,25 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> Table:
     }
 
 
+def read_labels(path: str | Path, column: str) -> np.ndarray:
+    """A column of a CSV file as text. Raises ValueError where it has no such column."""
+    try:
+        table = pyarrow.csv.read_csv(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is not a table in CSV: {error}") from error
+    if column not in table.column_names:
+        raise ValueError(
+            f"{path} has no column {column!r}; it has {', '.join(table.column_names)}"
+        )
+    return np.array([str(cell) for cell in table[column].to_pylist()])
+
+
 def _numbers(cells: Sequence[str], where: str) -> np.ndarray:
-    """Cells as float64; the header is line 1 of the file."""
+    """Cells as float64, an empty one as NaN; the header is line 1 of the file."""
     values = np.empty(len(cells))
     for i, cell in enumerate(cells):
         try:
-            values[i] = float(cell)
+            values[i] = float(cell) if cell.strip() else np.nan
         except ValueError:
             raise ValueError(f"{where}, line {i + 2}: {cell!r} is no number") from None
     return values
@@ -71,8 +84,35 @@ def log_columns(table: Mapping[str, np.ndarray], names: Sequence[str]) -> Table:
             raise ValueError(
                 f"column {name}, row {bad[0]} (from 0): {column[bad[0]]} is not"
                 f" positive and finite as power laws need ({bad.size} such rows);"
-                " leave diverged or unfinished runs out"
+                " leave diverged or unfinished runs out (columns.usable names them)"
             )
     if rows == 0:
         raise ValueError("the table has no rows")
     return {name: np.log(column) for name, column in values.items()}
+
+
+def usable(
+    table: Mapping[str, np.ndarray], names: Sequence[str]
+) -> tuple[Table, dict[int, str]]:
+    """The rows of which every named column has a logarithm, all columns kept, and for
+    each other row (by number, from 0) the reason: "L is nan".
+
+    Diverged and unfinished runs are no part of a law, and a fit refuses them. This
+    leaves them out in the open: `fit(form, kept, left_out=reasons)` reports them.
+    Raises ValueError for a missing column or columns of different lengths.
+    """
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise ValueError(f"the table has no column {missing[0]}; it has {list(table)}")
+    lengths = {name: len(column) for name, column in table.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the columns differ in length: {lengths}")
+    reasons: dict[int, str] = {}
+    for name in names:
+        column = np.asarray(table[name], float)
+        for row in np.flatnonzero(~(np.isfinite(column) & (column > 0))):
+            reasons.setdefault(int(row), f"{name} is {column[row]:g}")
+    kept = np.ones(max(lengths.values()), bool)
+    kept[list(reasons)] = False
+    rest = {name: np.asarray(column)[kept] for name, column in table.items()}
+    return rest, dict(sorted(reasons.items()))

@@ -1,4 +1,4 @@
-"""Fit a law to rows: many starts, Levenberg-Marquardt (jaxopt), a Newton polish.
+"""Fit a law to rows: starts by variable projection, Newton's method on the best.
 
     from jetlab.laws import forms
     from jetlab.laws.fit import fit
@@ -11,6 +11,7 @@ Everything runs in float64, whatever the rest of the program uses.
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -18,20 +19,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jetlab.laws import identify
-from jetlab.laws.columns import log_columns
+from jetlab.laws import identify, projection
+from jetlab.laws.absolute import sharpened
 from jetlab.laws.fitted import Fit
-from jetlab.laws.forms import Form
-from jetlab.laws.huber import Problem, Rows, pseudo_residuals, residuals
+from jetlab.laws.form import Form
+from jetlab.laws.huber import Problem, pseudo_residuals, residuals
 from jetlab.laws.lanes import Lanes, in_chunks, lane_problem, polish
-from jetlab.laws.space import Space, check_choices
+from jetlab.laws.misfit import HUBER, Misfit
+from jetlab.laws.posing import pose
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.
     warnings.simplefilter("ignore", DeprecationWarning)
     import jaxopt
 
-DELTA = 1e-3
 EXPLORE = 40  # Levenberg-Marquardt steps from each start
 FINALISTS = 16  # starts that are polished
 CONVERGED = 1e-5  # an imbalance of pulls that counts as none
@@ -43,48 +44,34 @@ def fit(
     *,
     fixed: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    delta: float = DELTA,
+    misfit: Misfit = HUBER,
+    weight: str | None = None,
+    left_out: Mapping[int, str] | None = None,
 ) -> Fit:
-    """The parameters that minimise the sum of Huber_delta(log L_fit - log L).
+    """The parameters that minimise the sum of w rho(log L_fit - log L).
 
-    `table` has the form's columns and "L", one row a run. `fixed` and `bounds` hold
-    physical values by parameter. A fit that did not converge, or that the rows cannot
-    decide, comes back with `converged` or `identified` False and the reason in
-    `message`. Raises ValueError, naming them, for rows or choices that are not usable.
+    `table` has the form's columns and "L", one row a run; `misfit` says what rho is and
+    `weight` names the column of w, if there is one (only ratios count). `fixed` and
+    `bounds` hold physical values by parameter. `left_out` is what
+    `jetlab.laws.columns.usable` left out, for the fit to report: rows without a
+    logarithm are refused here, never dropped.
+
+    A fit that did not converge, or that the rows cannot decide, comes back with
+    `converged` or `identified` False and the reason in `message`, which names outliers
+    too. Raises ValueError, naming them, for rows or choices that are not usable.
     """
     with jax.enable_x64(True):
-        problem = pose(form, table, fixed or {}, bounds or {}, delta)
+        problem = pose(form, table, fixed or {}, bounds or {}, misfit, weight)
         lacking = identify.lacking(problem)
-        return _unsolved(problem, lacking) if lacking else _solved(problem)
+        law = _unsolved(problem, lacking) if lacking else _solved(problem, misfit)
+        law = replace(law, misfit=misfit, weight=weight, left_out=dict(left_out or {}))
+        notes = [law.message, *law.exceptions]
+        return replace(law, message="; ".join(notes))
 
 
-def pose(
-    form: Form,
-    table: Mapping[str, np.ndarray],
-    fixed: Mapping[str, float],
-    bounds: Mapping[str, tuple[float, float]],
-    delta: float,
-) -> Problem:
-    """The problem as the solver sees it. Raises as `fit` does."""
-    logs = log_columns(table, (*form.columns, "L"))
-    check_choices(form, fixed, bounds)
-    if not delta > 0:
-        raise ValueError(f"Huber's delta is {delta}, not positive")
-    centre = {name: float(column.mean()) for name, column in logs.items()}
-    space = Space(form=form, bounds=dict(bounds), fixed=dict(fixed), centre=centre)
-    count = len(logs["L"])
-    index = np.arange(padded(count))
-    columns = {k: jnp.asarray(v[np.minimum(index, count - 1)]) for k, v in logs.items()}
-    loss = columns.pop("L")
-    rows = Rows(columns, loss, jnp.asarray(index < count, float))
-    return Problem(space, rows, jnp.asarray(delta))
-
-
-def padded(rows: int) -> int:
-    """The next of 16, 24, 32, 48, 64, ...: few sizes, so that tables of nearly the same
-    size share a compiled program, and at most a third of the work is on padding."""
-    power = max(16, 1 << (rows - 1).bit_length())
-    return power * 3 // 4 if rows <= power * 3 // 4 and power > 16 else power
+def pose_again(law: Fit, table: Mapping[str, np.ndarray]) -> Problem:
+    """The problem that `law` solved. Raises as `fit` does."""
+    return pose(law.form, table, law.fixed, law.bounds, law.misfit, law.weight)
 
 
 def descend(
@@ -118,24 +105,45 @@ def _descend_chunk(
     return jax.vmap(one)(*lanes)
 
 
-def _solved(problem: Problem) -> Fit:
-    rows = problem.rows
-    z, value = descend(problem, Lanes.same_rows(problem.space.grid(), rows), EXPLORE)
-    finalists = z[np.argsort(value)[:FINALISTS]]
-    z, value, imbalance = polish(problem, Lanes.same_rows(finalists, rows))
-    best = int(np.argmin(value))
-    close = value <= value[best] * (1 + 1e-6) + 1e-9 * rows.count
+def _solved(problem: Problem, misfit: Misfit) -> Fit:
+    rows, space = problem.rows, problem.space
+    z, value, imbalance = polish(problem, Lanes.same_rows(_finalists(problem), rows))
+    value = np.nan_to_num(value, nan=np.inf)
+    close = value <= value.min() * (1 + 1e-6) + 1e-9 * rows.count
+    settled = close & (imbalance <= CONVERGED)  # in a flat valley not all of them
+    best = _plainest(z, np.where(settled if settled.any() else close, value, np.inf))
     stray = _stray(imbalance[best], int(close.sum()))
-    doubts = identify.doubts(problem, z[best])
+    optimum, lowest = z[best], float(value[best] * problem.delta**2)
+    if misfit.kind == "absolute":
+        optimum, lowest = sharpened(problem, z[best])
+    doubts = identify.doubts(problem, optimum)
     return _result(
         problem,
-        params=problem.space.params(z[best]),
-        objective=float(value[best] * problem.delta**2),
+        params=space.params(optimum),
+        objective=lowest,
         converged=stray is None,
         identified=not doubts,
         message="; ".join([stray or "converged", *(doubts or ["identified"])]),
-        residuals=np.asarray(residuals(jnp.asarray(z[best]), problem))[: rows.count],
+        residuals=np.asarray(residuals(jnp.asarray(optimum), problem))[: rows.count],
     )
+
+
+def _plainest(z: Float[np.ndarray, "lane k"], value: Float[np.ndarray, "lane"]) -> int:
+    """The lowest lane, and of equally low ones, along a valley that is flat to the last
+    digits, that of the least coordinates: no term and no exponent there is extreme."""
+    lowest = value <= value.min() * (1 + 1e-12)
+    return int(np.argmin(np.where(lowest, np.linalg.norm(z, axis=1), np.inf)))
+
+
+def _finalists(problem: Problem) -> Float[np.ndarray, "start k"]:
+    """Where Newton's method starts: points of the projected grid of exponents, or for a
+    form without linear scales the best of Levenberg-Marquardt from every start."""
+    projected = projection.starts(problem, FINALISTS)
+    if projected is not None:
+        return projected
+    lanes = Lanes.same_rows(problem.space.grid(), problem.rows)
+    z, value = descend(problem, lanes, EXPLORE)
+    return z[np.argsort(value)[:FINALISTS]]
 
 
 def _stray(imbalance: float, agree: int) -> str | None:
@@ -178,7 +186,7 @@ def _result(
     residuals: Float[np.ndarray, "n"],
 ) -> Fit:
     """A Fit with what was asked beside what was found."""
-    space, rows, delta = problem
+    space, rows, _ = problem
     return Fit(
         form=space.form,
         params=params,
@@ -188,8 +196,8 @@ def _result(
         message=message,
         residuals=residuals,
         rows=rows.count,
-        delta=float(delta),
         span=identify.span(rows.logs),
+        points={n: np.exp(np.asarray(c)[: rows.count]) for n, c in rows.logs.items()},
         fixed=space.fixed,
         bounds=space.bounds,
     )

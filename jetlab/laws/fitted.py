@@ -8,12 +8,18 @@ from math import isfinite
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.forms import Form, named
+from jetlab.laws.form import Form
+from jetlab.laws.forms import named
+from jetlab.laws.identify import scatter
+from jetlab.laws.misfit import HUBER, Misfit
 
 UNKNOWN = (np.nan, np.nan)
 LEVEL = 0.68
 """Coverage of the intervals quoted, as in arXiv:2602.15781."""
 
+OUTLYING = 5.0  # robust sigmas
+FINEST = 1e-6  # of log L: a scatter below it is the arithmetic's
+NAMED = 5  # rows that a message names; the JSON has all
 KEPT = 1000  # draws that go into a file, enough for the intervals of an allocation
 
 
@@ -45,11 +51,13 @@ class Draws:
 class Fit:
     """A form fitted to rows.
 
-    `params` are physical values; `objective` is the weighted sum of Huber(log
-    residual). Where `converged` or `identified` is False, `message` says why, and the
-    numbers are not to be quoted; they are NaN where there was nothing to fit.
-    `residuals` are log(fitted) - log(L), row by row. `span` is the range of each column
-    in the rows, and of their product "ND" where the form reads both N and D.
+    `params` are physical values; `objective` is the weighted sum of the misfit of log
+    residuals, `weight` the column of weights. Where `converged` or `identified` is
+    False, `message` says why, and the numbers are not to be quoted; they are NaN where
+    there was nothing to fit. `residuals` are log(fitted) - log(L), row by row. `span`
+    is the range of each column in the rows, and of their product "ND" where the form
+    reads both N and D. `left_out` has the reason by number (from 0) of each row of the
+    table that was not fitted; `points` are the form's columns of the rows that were.
     """
 
     form: Form
@@ -59,12 +67,48 @@ class Fit:
     identified: bool
     message: str
     rows: int
-    delta: float
     span: dict[str, tuple[float, float]]
     residuals: Float[np.ndarray, "n"]
     fixed: dict[str, float] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     draws: Draws | None = None
+    misfit: Misfit = HUBER
+    weight: str | None = None
+    left_out: dict[int, str] = field(default_factory=dict)
+    points: dict[str, Float[np.ndarray, "n"]] = field(default_factory=dict)
+
+    @property
+    def delta(self) -> float:
+        """The misfit's delta."""
+        return self.misfit.delta
+
+    @property
+    def scatter(self) -> float:
+        """Robust sigma of log L about the law: 1.4826 times the median |residual|,
+        without the rows that a fit with so many free parameters goes through."""
+        free = len(self.params) - len(self.fixed)
+        return scatter(self.residuals, free) if self.rows > free else np.nan
+
+    @property
+    def outliers(self) -> tuple[int, ...]:
+        """Rows (from 0) more than five robust sigmas off the law, the worst first. They
+        are part of the fit."""
+        size = np.abs(self.residuals)
+        far = np.flatnonzero(size > OUTLYING * max(self.scatter, FINEST))
+        return tuple(int(i) for i in far[np.argsort(-size[far])])
+
+    @property
+    def exceptions(self) -> list[str]:
+        """Sentences on the outliers and on rows left out; none where there are none."""
+        off = [
+            f"{row} ({100 * np.expm1(-self.residuals[row]):+.3g} %)"
+            for row in self.outliers
+        ]
+        out = [f"{row} ({why})" for row, why in self.left_out.items()]
+        return [
+            *_listed(off, f"more than {OUTLYING:g} robust sigmas from the law, kept"),
+            *_listed(out, "left out"),
+        ]
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """The fitted loss at each row of columns N, D (those that the form reads)."""
@@ -94,10 +138,15 @@ class Fit:
             "identified": self.identified,
             "message": self.message,
             "rows": self.rows,
-            "delta": self.delta,
+            "misfit": self.misfit.record(),
+            "weight": self.weight,
+            "scatter": _rounded(self.scatter, 6),
+            "outliers": list(self.outliers),
+            "left_out": {str(row): why for row, why in self.left_out.items()},
             "fixed": self.fixed,
             "bounds": {name: list(ends) for name, ends in self.bounds.items()},
             "span": {name: list(ends) for name, ends in self.span.items()},
+            "points": {n: _numbers(column) for n, column in self.points.items()},
             "residuals": [_rounded(r, 6) for r in self.residuals],
             "draws": _draws_record(self.draws),
         }
@@ -114,9 +163,22 @@ class Fit:
             ) from error
 
 
+def _listed(items: list[str], what: str) -> list[str]:
+    """One sentence that counts the rows and names the first of them."""
+    if not items:
+        return []
+    noun = "row" if len(items) == 1 else "rows"
+    names = ", ".join(items[:NAMED]) + (", ..." if len(items) > NAMED else "")
+    return [f"{len(items)} {noun} {what}: {names}"]
+
+
 def _rounded(value: float, digits: int) -> float | None:
     """A number of so many digits; None, JSON's null, for one that is not finite."""
     return float(f"{value:.{digits}g}") if isfinite(value) else None
+
+
+def _numbers(column: Float[np.ndarray, "n"]) -> list[float | None]:
+    return [_rounded(x, 12) for x in column]
 
 
 def _draws_record(draws: Draws | None) -> dict | None:
@@ -144,11 +206,14 @@ def _read(record: Mapping) -> Fit:
         identified=record["identified"],
         message=record["message"],
         rows=record["rows"],
-        delta=record["delta"],
         span=_pairs(record["span"]),
         residuals=_array(record["residuals"]),
         fixed=record["fixed"],
         bounds=_pairs(record["bounds"]),
+        misfit=Misfit(**record["misfit"]),
+        weight=record["weight"],
+        left_out={int(row): why for row, why in record["left_out"].items()},
+        points={name: _array(column) for name, column in record["points"].items()},
         draws=draws
         and Draws(
             values={k: _array(v) for k, v in draws["values"].items()},

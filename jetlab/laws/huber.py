@@ -15,7 +15,10 @@ import numpy as np
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
+from jetlab.laws.misfit import Rho
 from jetlab.laws.space import Space
+
+ROUNDING = 1e-14  # relative, by which the sum over rows may rise in a step downhill
 
 
 class Rows(NamedTuple):
@@ -35,11 +38,20 @@ class Rows(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A fit to do: where to move, what to compare with, and Huber's delta."""
+    """A fit to do: where to move, what to compare with, and what a miss costs."""
 
     space: Space
     rows: Rows
-    delta: Float[Array, ""]
+    rho: Rho
+
+    @property
+    def delta(self) -> Float[Array, ""]:
+        """The unit of residuals; Huber's delta."""
+        return self.rho.delta
+
+    def sharpened(self, delta: float) -> "Problem":
+        """The same problem with another delta."""
+        return self._replace(rho=self.rho._replace(delta=jnp.asarray(delta)))
 
 
 def residuals(z: Float[Array, "k"], problem: Problem) -> Float[Array, "n"]:
@@ -48,19 +60,28 @@ def residuals(z: Float[Array, "k"], problem: Problem) -> Float[Array, "n"]:
     return space.form.log_loss(space.theta(z), rows.logs) - rows.log_loss
 
 
+def sided(r: Float[Array, "n"], problem: Problem) -> Float[Array, "n"]:
+    """Weights of the rows, those above the law (L > L_fit) counted `above` times."""
+    return problem.rows.weight * jnp.where(r < 0, problem.rho.above, 1.0)
+
+
 def objective(z: Float[Array, "k"], problem: Problem) -> Float[Array, ""]:
-    """Sum of w Huber(r), in units of delta^2 so that a solver sees numbers near 1."""
-    r = jnp.abs(residuals(z, problem)) / problem.delta
-    return jnp.sum(problem.rows.weight * jnp.where(r <= 1, r**2 / 2, r - 0.5))
+    """Sum of w rho(r), in units of delta^2 so that a solver sees numbers near 1."""
+    r = residuals(z, problem) / problem.delta
+    size, knee = jnp.abs(r), problem.rho.knee
+    rho = jnp.where(size <= knee, size**2 / 2, knee * size - knee**2 / 2)
+    return jnp.sum(sided(r, problem) * rho)
 
 
 def pseudo_residuals(z: Float[Array, "k"], problem: Problem) -> Float[Array, "n"]:
     """Numbers whose half sum of squares is the objective, for least-squares solvers:
-    sign(r) sqrt(2 |r| - 1) where |r| > 1, else r (r in units of delta)."""
+    r up to the knee k, sign(r) sqrt(2 k |r| - k^2) beyond (r in units of delta)."""
     r = residuals(z, problem) / problem.delta
-    outside = jnp.abs(r) > 1
-    root = jnp.sqrt(jnp.where(outside, 2 * jnp.abs(r) - 1, 1.0))  # no NaN gradient
-    return jnp.sqrt(problem.rows.weight) * jnp.where(outside, jnp.sign(r) * root, r)
+    knee = problem.rho.knee
+    outside = jnp.abs(r) > knee
+    square = jnp.where(outside, 2 * knee * jnp.abs(r) - knee**2, 1.0)  # no NaN gradient
+    size = jnp.where(outside, jnp.sign(r) * jnp.sqrt(square), r)
+    return jnp.sqrt(sided(r, problem)) * size
 
 
 class State(NamedTuple):
@@ -75,7 +96,7 @@ class State(NamedTuple):
 
 class Local(NamedTuple):
     """The objective near a point: slope, curvature, and the curvature of a parabola
-    above it (that of reweighted least squares), which never fails to be positive."""
+    above it (that of reweighted least squares), which is never negative."""
 
     slope: Float[Array, "k"]
     curvature: Float[Array, "k k"]
@@ -85,15 +106,17 @@ class Local(NamedTuple):
 
 def local(z: Float[Array, "k"], problem: Problem) -> Local:
     """Derivatives at z. `imbalance` is 0 at an optimum and at most 1: for each
-    parameter |sum of pulls| / sum of |pulls| of the rows, the largest of them. A
-    parameter that runs to zero ceases to pull; its sum of |pulls| is held up."""
+    parameter |sum of pulls| / sum of |pulls| of the rows, the largest of them, a pull
+    being the mean one (of delta at least). A parameter that runs to zero ceases to
+    pull; its sum of |pulls| is held up."""
     r = residuals(z, problem) / problem.delta
     jacobian = jax.jacfwd(residuals)(z, problem) / problem.delta
-    weight = problem.rows.weight
-    slope = jacobian.T @ (weight * jnp.clip(r, -1, 1))
-    pull = jnp.abs(jacobian).T @ weight
+    weight, knee = sided(r, problem), problem.rho.knee
+    slope = jacobian.T @ (weight * jnp.clip(r, -knee, knee))
+    mean = jnp.sum(weight * jnp.minimum(jnp.abs(r), knee)) / jnp.sum(weight)
+    pull = jnp.abs(jacobian).T @ weight * jnp.maximum(1, mean)
     idle = 1e-4 * jnp.sum(weight) / problem.delta  # d log L below 1e-4 for dz = 1
-    reweighted = weight / jnp.maximum(1, jnp.abs(r))
+    reweighted = weight / jnp.maximum(1, jnp.abs(r) / knee)
     return Local(
         slope=slope,
         curvature=jax.hessian(objective)(z, problem),
@@ -108,8 +131,9 @@ def newton(
     """Damped Newton steps until the imbalance is below `tolerance`.
 
     The damping is added in the metric of the majorant: large, it is a step of
-    reweighted least squares cut short; small, it is Newton's. Returns z, the objective
-    (in units of delta^2) and the imbalance there.
+    reweighted least squares cut short; small, it is Newton's. A hundredth of its
+    diagonal goes with it, for parameters that the rows cannot separate. Returns z, the
+    objective (in units of delta^2) and the imbalance there.
     """
     state = State(
         z=z,
@@ -125,12 +149,13 @@ def newton(
 
 def _advance(state: State, *, problem: Problem, tolerance: float) -> State:
     at = local(state.z, problem)
-    ridge = 1e-12 * jnp.diag(jnp.diag(at.majorant) + 1e-300)  # for a flat direction
+    share = 1e-12 + 1e-2 * state.damping  # a flat direction has no metric
+    ridge = share * jnp.diag(jnp.diag(at.majorant) + 1e-300)
     damped = at.curvature + state.damping * at.majorant + ridge
     factor = jnp.linalg.cholesky(damped)  # NaN where not positive: the step is refused
     z = state.z - cho_solve((factor, True), at.slope)
     value = objective(z, problem)
-    better = value <= state.value  # False for NaN
+    better = value <= state.value * (1 + ROUNDING)  # False for NaN
     return State(
         z=jnp.where(better, z, state.z),
         value=jnp.where(better, value, state.value),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jetlab.laws.columns import log_columns, read_columns
+from jetlab.laws.columns import log_columns, read_columns, usable
 
 COLUMNS = {"N": "Model Size", "L": "loss"}
 
@@ -35,7 +35,6 @@ def test_one_column_may_serve_twice(write):
     [
         ("Model Size,Loss\n1,2\n", "no column 'loss'; it has Model Size, Loss"),
         ("Model Size,loss\n1,2\n3,high\n", "column 'loss', line 3: 'high'"),
-        ("Model Size,loss\n1,\n", "column 'loss', line 2: ''"),
         ("Model Size,loss\n", "no rows"),
         ("", "not a table"),
         ("Model Size,loss\n1,2\n1,2,3\n", "not a table"),
@@ -44,6 +43,17 @@ def test_one_column_may_serve_twice(write):
 def test_bad_files_are_named_with_the_place(write, text, words):
     with pytest.raises(ValueError, match=words):
         read_columns(write(text), COLUMNS)
+
+
+def test_an_empty_cell_is_a_run_to_leave_out(write):
+    table = read_columns(write("Model Size,loss\n1,2\n3,\n4,5\n"), COLUMNS)
+    kept, reasons = usable(table, ("N", "L"))
+    assert reasons == {1: "L is nan"}
+    np.testing.assert_array_equal(kept["N"], [1, 4])
+    with pytest.raises(ValueError, match="no column D"):
+        usable(table, ("N", "D"))
+    with pytest.raises(ValueError, match="differ in length"):
+        usable(table | {"N": np.ones(2)}, ("N", "L"))
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])

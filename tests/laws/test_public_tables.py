@@ -9,9 +9,12 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate
 from jetlab.laws.bootstrap import refit
+from jetlab.laws.envelope import records
 from jetlab.laws.fit import fit, pose
 from jetlab.laws.fitted import Draws, percentiles
+from jetlab.laws.isoflop import Valley, isoflop
 from jetlab.laws.lanes import Lanes
+from jetlab.laws.misfit import ABSOLUTE
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,23 @@ def test_chinchilla_optimum(law):
     assert law.params == pytest.approx(expected, rel=2e-7)
     assert law.objective == pytest.approx(0.00101827403, rel=2e-8)
     assert law.objective < 0.00101827403
+
+
+def test_chinchilla_headline(chinchilla):
+    """arXiv:2404.10102's headline 482.01, 2085.43, 1.8172, .3478, .3658: a fit of the
+    noise scale beside the law collapsed to least absolute deviations."""
+    expected = {
+        "L_inf": 1.816864,
+        "A": 482.00606,
+        "alpha": 0.347813,
+        "B": 2085.43625,
+        "beta": 0.365854,
+    }
+    law = fit(forms.additive, chinchilla, misfit=ABSOLUTE)
+    assert law.converged
+    assert law.params["A"] == pytest.approx(expected["A"], abs=6e-6)
+    assert law.params["B"] == pytest.approx(expected["B"], abs=6e-6)
+    assert law.params == pytest.approx(expected, rel=2e-6)
 
 
 def test_chinchilla_bootstrap(law, chinchilla):
@@ -76,3 +96,23 @@ def test_teacher_and_student(teacher_student):
     assert law.params["beta"] == pytest.approx(0.824, abs=5e-4)
     plan = allocate(law, 1e10, particles=1)
     assert plan.a == pytest.approx(0.496, abs=1e-3)
+
+
+def test_teacher_and_student_by_approach_1(teacher_student):
+    """Published a_N .415, a_D .569: the cells (means over seeds, iso-FLOP runs among
+    them) that no cheaper one does as well as, compute as the table counts it."""
+    found = records(teacher_student)
+    assert len(found.C) == 60
+    assert found.size.exponent == pytest.approx(0.415, abs=5e-4)
+    assert found.data.exponent == pytest.approx(0.569, abs=5e-4)
+
+
+def test_teacher_and_student_by_approach_2(teacher_student):
+    """Published a_N .558, a_D .411: parabolas of the loss itself below six times the
+    lowest of a group, through the dedicated runs, minima counted alike."""
+    own = teacher_student["iso_C"] > 0
+    rows = {name: column[own] for name, column in teacher_student.items()}
+    valley = Valley(degree=2, logarithm=False, rise=6)
+    found = isoflop(rows, group="iso_C", valley=valley, weighted=False).trajectory
+    assert found.size.exponent == pytest.approx(0.558, abs=5e-4)
+    assert found.data.exponent == pytest.approx(0.411, abs=5e-4)
