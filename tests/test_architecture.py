@@ -26,9 +26,12 @@ ONLY = {
     "orbax": {"training/checkpoint.py"},
     "pyarrow": {"data/jetclass.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
-    "jaxopt": {"laws/fit.py", "laws/allocation.py"},
-    "matplotlib": {"studies/figures.py"},
-    "click": {f"cli/{name}.py" for name in ("main", "options", "jets", "runs", "laws")},
+    "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/passes.py"},
+    "matplotlib": {"studies/figures.py", "studies/law_figures.py"},
+    "click": {
+        f"cli/{name}.py"
+        for name in ("main", "options", "jets", "runs", "laws", "plans")
+    },
     "jinja2": {"studies/report.py"},
     "tabulate": {"studies/tables.py"},
 }

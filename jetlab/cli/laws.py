@@ -1,12 +1,13 @@
-"""Commands that fit laws and plan by them."""
+"""Commands that fit laws, and count parameters and FLOPs."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from jetlab.cli.options import Pairs, as_json, example, show
-from jetlab.studies.tables import scientific, with_interval
+from jetlab.studies.tables import with_interval
 
 
 @click.command(
@@ -20,69 +21,78 @@ from jetlab.studies.tables import scientific, with_interval
     type=Pairs(str),
     default="N=N,D=D,L=L",
     show_default=True,
-    help="Which columns of the table hold N, D and L.",
+    help="Which columns of the table hold N, D and L; C in place of D.",
 )
+@click.option("--form", default="additive", show_default=True, help="Of the law.")
 @click.option("--fix", type=Pairs(float), default={}, help="L_inf=0.32, say.")
+@click.option(
+    "--misfit",
+    type=click.Choice(["huber", "squares", "absolute"]),
+    default="huber",
+    show_default=True,
+    help="What is minimised, of log L; Huber's delta is 0.001.",
+)
+@click.option("--weight", help="A column of weights of the rows.")
+@click.option(
+    "--clusters",
+    help="A column that names rows which share their luck (trajectories), or 'cells'"
+    " for rows of equal N and D: intervals draw them as one.",
+)
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@click.option(
+    "--particles", type=float, default=40.0, show_default=True, help="n_p of D from C."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="A folder for tables and figures."
+)
 @as_json
 def fit(
     table: Path,
     columns: dict[str, str],
+    form: str,
     fix: dict[str, float],
+    misfit: Literal["huber", "squares", "absolute"],
+    weight: str | None,
+    clusters: str | None,
     bootstrap: int,
     seed: int,
+    particles: float,
+    out: Path | None,
     as_json: bool,
 ):
-    """L_inf + A/N^alpha + B/D^beta through the rows of a CSV file, with intervals."""
-    from jetlab.laws import forms
-    from jetlab.laws.bootstrap import bootstrap as resample
-    from jetlab.laws.columns import read_columns
-    from jetlab.laws.fit import fit as fit_law
+    """A law through the rows of a CSV file, L_inf + A/N^alpha + B/D^beta by default.
 
-    missing = {"N", "D", "L"} - set(columns)
-    if missing:
-        raise click.BadParameter(
-            f"no column given for {', '.join(sorted(missing))}: "
-            "write --columns N=...,D=...,L=...",
-        )
-    rows = read_columns(table, columns)
-    law = fit_law(forms.additive, rows, fixed=fix)
-    if bootstrap:
-        law = replace(law, draws=resample(law, rows, draws=bootstrap, seed=seed))
+    Rows without a positive, finite number in every column are left out and named.
+    """
+    from jetlab.laws.misfit import Misfit
+    from jetlab.studies.foreign import Choices, fit_file
+
+    choices = Choices(
+        form=form,
+        fixed=fix,
+        misfit=Misfit(kind=misfit),
+        weight=weight,
+        clusters=clusters,
+        draws=bootstrap,
+        seed=seed,
+        particles=particles,
+    )
+    law, rows, odd = fit_file(table, columns, choices)
+    if out is not None:
+        from jetlab.studies.law_report import export
+
+        export(law, rows, out)
     if as_json:
-        click.echo(law.to_json())
+        click.echo(replace(law, message="; ".join([law.message, *odd])).to_json())
         return
     for name, value in law.params.items():
         click.echo(f"{name}: {with_interval(value, law.intervals.get(name))}")
     click.echo(f"objective: {law.objective:.8g}\nrows: {law.rows}\n{law.message}")
-    if law.draws:
-        click.echo(law.draws.message)
-
-
-@click.command(epilog=example("jetlab allocate fit.json --budget 1e18"))
-@click.argument("law", metavar="FIT.json", type=click.Path(path_type=Path))
-@click.option("--budget", type=float, required=True, help="Training compute in FLOPs.")
-@click.option(
-    "--particles", type=float, default=40.0, show_default=True, help="n_p of 6 n_p N D."
-)
-@as_json
-def allocate(law: Path, budget: float, particles: float, as_json: bool):
-    """The model size and dataset size that a budget should buy."""
-    from jetlab.laws.allocation import allocate as solve
-    from jetlab.laws.fitted import Fit
-
-    best = solve(Fit.from_json(law.read_text()), budget, particles=particles)
-    if as_json:
-        click.echo(best.to_json())
-        return
-    for name in ("N", "D", "loss", "a", "gamma"):
-        value = scientific(getattr(best, name)) if name in "ND" else None
-        value = value or with_interval(getattr(best, name), best.intervals.get(name))
-        click.echo(f"{name}: {value}")
-    click.echo(best.message)
+    for words in [law.draws.message if law.draws else "", *odd]:
+        click.echo(words)
 
 
 @click.command(epilog=example("jetlab flops --width 64"))

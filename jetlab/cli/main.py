@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from jetlab.cli import jets, laws, runs
+from jetlab.cli import jets, laws, plans, runs
 
 # Commands import what they need when they run: `--help` should not wait for JAX.
 
@@ -23,7 +23,8 @@ for command in (
     runs.run,
     runs.status,
     laws.fit,
-    laws.allocate,
+    plans.allocate,
+    plans.suggest,
     laws.flops,
     runs.report,
 ):

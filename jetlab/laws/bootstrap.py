@@ -23,48 +23,84 @@ drawing those zeros makes it look better determined than it is.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from jetlab.laws.fit import CONVERGED, descend, pose
+from jetlab.laws.fit import CONVERGED, descend, pose_again
 from jetlab.laws.fitted import Draws, Fit
 from jetlab.laws.huber import Problem, residuals
-from jetlab.laws.lanes import Lanes, polish
+from jetlab.laws.lanes import HostOrDevice, Lanes, polish
+from jetlab.laws.resampling import Labels, clusters, drawn, scattered
 from jetlab.records import Table
 
 ALTERNATIVES = 12  # other starts for a draw that did not converge from the optimum
 TOO_MANY = 0.03  # a share of refits lost that may bend the intervals
 
 
-def bootstrap(fit: Fit, table: Table, *, draws: int = 1000, seed: int = 0) -> Draws:
-    """Refits of `draws` resampled tables; `dataclasses.replace(fit, draws=...)` keeps
-    them with the fit.
+def bootstrap(
+    fit: Fit,
+    table: Table,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    labels: Labels | None = None,
+    wild: bool = False,
+    keep_lost: bool = False,
+) -> Draws:
+    """Refits of `draws` other tables; `dataclasses.replace(fit, draws=...)` keeps them
+    with the fit.
 
-    Refits that did not converge are left out and counted in `message`. A fit that has
-    no parameters gives no draws. Raises ValueError if `table` is not what was fitted.
+    Rows are drawn anew; with `labels` (`cells(table)`, names of trajectories) whole
+    clusters of rows are. With `wild` the rows keep N and D and their residuals are
+    turned by random signs, one a cluster. Refits that did not converge are left out and
+    counted in `message`; with `keep_lost` they are NaN in their places, so that draws
+    of one seed can be paired. A fit that has no parameters gives no draws.
+
+    Raises:
+      ValueError: if `table` is not what was fitted, or has no more clusters than the
+        form has free parameters.
     """
     if np.isnan(fit.objective):
         return Draws(values={}, asked=0, message="no draws: there was no fit")
     with jax.enable_x64(True):
-        problem = pose(fit.form, table, fit.fixed, fit.bounds, fit.delta)
+        problem = pose_again(fit, table)
         optimum = problem.space.coordinates(fit.params)
-        _check_rows(problem, optimum, fit)
-        weight = resample(problem, draws, seed)
-        log_loss = np.broadcast_to(np.asarray(problem.rows.log_loss), weight.shape)
-        optima = np.broadcast_to(optimum, (draws, len(optimum)))
-        z, converged = refit(problem, Lanes(optima, log_loss, weight))
-        z = corrected(z, optima, fit.rows)[converged]
+        left = _residuals(problem, optimum, fit)
+        ids = clusters(labels, fit.rows)
+        lanes = _lanes(problem, optimum, left, ids, draws, seed, wild)
+        z, converged = refit(problem, lanes)
+        if not wild:
+            z = corrected(z, lanes.z, int(ids.max()) + 1)
+        values = problem.space.many_params(z if keep_lost else z[converged])
+        if keep_lost:
+            values = {k: np.where(converged, v, np.nan) for k, v in values.items()}
         return Draws(
-            values=problem.space.many_params(z),
+            values=values,
             asked=draws,
             message=_words(converged),
         )
 
 
-def resample(problem: Problem, draws: int, seed: int) -> Float[np.ndarray, "draws n"]:
-    """How often each row is drawn: integer weights that sum to the number of rows."""
-    chance = np.asarray(problem.rows.weight) / problem.rows.count
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(problem.rows.count, chance, draws).astype(float)
+def _lanes(
+    problem: Problem,
+    optimum: Float[np.ndarray, "k"],
+    left: Float[np.ndarray, "n"],
+    ids: Int[np.ndarray, "n"],
+    draws: int,
+    seed: int,
+    wild: bool,
+) -> Lanes:
+    """The other tables, each to be fitted from the optimum."""
+    free, count = len(optimum), int(ids.max()) + 1
+    if count <= free:
+        raise ValueError(
+            f"{count} clusters of rows cannot tell how sure {free} parameters are: "
+            "take finer clusters, or fix parameters"
+        )
+    same = Lanes.same_rows(np.broadcast_to(optimum, (draws, free)), problem.rows)
+    if wild:
+        others = scattered(problem.rows, left, ids, free, draws, seed)
+        return same._replace(log_loss=others)
+    return same._replace(weight=drawn(problem.rows, ids, draws, seed))
 
 
 def refit(
@@ -79,10 +115,12 @@ def refit(
 
 
 def corrected(
-    z: Float[np.ndarray, "lane k"], optima: Float[np.ndarray, "lane k"], rows: int
+    z: Float[np.ndarray, "lane k"],
+    optima: Float[HostOrDevice, "lane k"],
+    clusters: int,
 ) -> Float[np.ndarray, "lane k"]:
-    """Draws moved towards the optimum by sqrt(1 - k / n)."""
-    return optima + np.sqrt(1 - z.shape[1] / rows) * (z - optima)
+    """Draws moved towards the optimum by sqrt(1 - k / G), for G clusters drawn."""
+    return optima + np.sqrt(1 - z.shape[1] / clusters) * (z - optima)
 
 
 def _from_here(problem: Problem, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
@@ -111,12 +149,14 @@ def _polished(
     return z, imbalance
 
 
-def _check_rows(problem: Problem, optimum: np.ndarray, fit: Fit) -> None:
-    """Raises ValueError if the rows are not those that were fitted."""
+def _residuals(
+    problem: Problem, optimum: np.ndarray, fit: Fit
+) -> Float[np.ndarray, "n"]:
+    """Those of the fit. Raises ValueError if the rows are not those fitted."""
     if problem.rows.count == fit.rows:
         ours = np.asarray(residuals(jnp.asarray(optimum), problem))[: fit.rows]
         if np.allclose(ours, fit.residuals, rtol=1e-4, atol=1e-4):
-            return
+            return ours
     raise ValueError("the table is not the one that was fitted: its residuals differ")
 
 

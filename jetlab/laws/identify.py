@@ -131,7 +131,7 @@ def _uncertain(
     """Parameters that are within two standard errors of zero, a scale's error being
     that of its term at the centre of the rows."""
     space = problem.space
-    errors = _standard_errors(problem, z, jacobian)
+    errors = np.sqrt(np.diag(_covariance(problem, z, jacobian)))
     theta = space.theta(jnp.asarray(z))
     names = [space.free[i].name for i in inner]
     found = []
@@ -148,15 +148,28 @@ def _uncertain(
     ]
 
 
-def _standard_errors(
+def scatter(left: Float[np.ndarray, "n"], free: int) -> float:
+    """Robust standard deviation of log L from residuals, 1.4826 times the median size
+    of those that the fit misses. A fit of absolute deviations passes through as many
+    rows as it has free parameters: those tell nothing of the scatter and would make a
+    law through 13 rows look five times better than it is."""
+    return float(1.4826 * np.median(np.sort(np.abs(left))[free:]))
+
+
+def covariance(
+    problem: Problem, z: Float[Array | np.ndarray, "k"]
+) -> Float[np.ndarray, "k k"]:
+    """Rough covariance of z: sigma^2 (J^T J)^-1."""
+    jacobian = np.asarray(jax.jacfwd(residuals)(jnp.asarray(z), problem))
+    return _covariance(problem, np.asarray(z), jacobian[: problem.rows.count])
+
+
+def _covariance(
     problem: Problem, z: Float[np.ndarray, "k"], jacobian: Float[np.ndarray, "n j"]
-) -> Float[np.ndarray, "j"]:
-    """Rough errors of z: sigma sqrt(diag (J^T J)^-1), sigma from the median |residual|
-    and the efficiency 2 / pi of absolute deviations under normal scatter. Such a fit
-    passes through as many rows as it has parameters: those tell nothing of the scatter
-    and would make a law through 13 rows look five times better than it is."""
+) -> Float[np.ndarray, "j j"]:
+    """sigma^2 from the scatter and the efficiency 2 / pi of absolute deviations under
+    normal scatter."""
     count, free = jacobian.shape
-    left = np.abs(np.asarray(residuals(jnp.asarray(z), problem))[:count])
-    scatter = np.median(np.sort(left)[free:])
-    sigma = 1.4826 * scatter * np.sqrt(np.pi / 2 * count / (count - free))
-    return sigma * np.sqrt(np.diag(np.linalg.inv(jacobian.T @ jacobian)))
+    left = np.asarray(residuals(jnp.asarray(z), problem))[:count]
+    sigma = scatter(left, free) * np.sqrt(np.pi / 2 * count / (count - free))
+    return sigma**2 * np.linalg.inv(jacobian.T @ jacobian)

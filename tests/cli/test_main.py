@@ -53,6 +53,74 @@ def test_fit_and_allocate_through_json(capsys, table, tmp_path):
     assert 6 * 40 * plan["N"] * plan["D"] == pytest.approx(1e15, rel=1e-6)
 
 
+@pytest.fixture
+def law(capsys, table, tmp_path):
+    """A fit of the table, as a file."""
+    _, out, _ = run(capsys, "fit", str(table), *COLUMNS, "--bootstrap", "0", "--json")
+    path = tmp_path / "fit.json"
+    path.write_text(out)
+    return path
+
+
+def test_a_plan_that_may_repeat(capsys, law):
+    choices = ("--budget", "1e18", "--jet-cost", "1e9", "--max-epochs", "50")
+    status, out, _ = run(capsys, "allocate", str(law), *choices, "--json")
+    plan = json.loads(out)
+    assert status == 0
+    spent = plan["D"] * (240 * plan["N"] * plan["E"] + 1e9)
+    assert spent == pytest.approx(1e18, rel=1e-9)
+    assert 1 < plan["E"] < 50
+    assert plan["simulated"] == pytest.approx(plan["D"] * 1e9 / 1e18)
+    assert plan["repeat_above_cost"] < 1e9
+    assert "are assumed" in plan["message"]
+    status, out, _ = run(capsys, "allocate", str(law), *choices)
+    assert status == 0
+    assert "E: 9.36" in out
+
+
+def test_device_hours_are_a_budget(capsys, law):
+    hours = ("--device-hours", "10", "--flop-rate", "1e12", "--json")
+    _, ours, _ = run(capsys, "allocate", str(law), *hours)
+    _, theirs, _ = run(capsys, "allocate", str(law), "--budget", "3.6e16", "--json")
+    assert json.loads(ours) == json.loads(theirs)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ("", "give --budget, or --device-hours with --flop-rate"),
+        ("--budget 1e18 --device-hours 1", "not both"),
+        ("--device-hours 1", "go together"),
+        ("--device-hours 0 --flop-rate 1e12", "device_hours is 0"),
+        ("--budget -1e18", "budget is -1e+18"),
+        ("--budget nan", "budget is nan"),
+        ("--budget 1", "too small"),
+        ("--budget much", "--budget"),
+        ("--budget 1e18 --max-epochs 5", "need a cost of simulation"),
+        ("--budget 1e18 --jet-cost 0", "jet_cost is 0"),
+        ("--budget 1e8 --jet-cost 1e9", "cannot simulate one jet"),
+        ("--budget 1e18 --jet-cost 1e9 --max-epochs 0", "at least 1"),
+        ("--budget 1e18 --jet-cost 1e9 --jet-seconds 1", "not both"),
+        ("--budget 1e18 --jet-seconds 1", "go together"),
+        ("--budget 1e18 --jet-cost 1e9 --repeats omega=2", "repeats take"),
+    ],
+)
+def test_plans_that_cannot_be_made(capsys, law, choices, words):
+    status, out, err = run(capsys, "allocate", str(law), *choices.split())
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_a_law_without_sizes_plans_nothing(capsys, law):
+    fit = json.loads(law.read_text()) | {"form": "data_only"}
+    law.write_text(json.dumps(fit))
+    status, _, err = run(capsys, "allocate", str(law), "--budget", "1e18")
+    assert status == 2
+    assert "no N and D" in err
+
+
 def test_fixed_parameters_stay(capsys, table):
     options = (*COLUMNS, "--fix", "L_inf=0.3", "--bootstrap", "0", "--json")
     status, out, _ = run(capsys, "fit", str(table), *options)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
+from jetlab.laws.cells import cell_means
 
 TABLES = Path(__file__).parents[2] / "../shared/data/laws"
 
@@ -14,12 +15,12 @@ TABLES = Path(__file__).parents[2] / "../shared/data/laws"
 JETS = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def jets() -> dict[str, float]:
     return dict(JETS)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def grid():
     """Rows of the jets' law on a grid, with normal scatter of log L."""
 
@@ -33,10 +34,30 @@ def grid():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wide(grid):
     """Twenty-five rows over four decades of N and five of D, 1 % scatter."""
     return grid(np.logspace(3, 7, 5), np.logspace(3, 8, 5), scatter=0.01)
+
+
+@pytest.fixture(scope="session")
+def seeds_of_cells():
+    """Three seeds in each of 25 cells, with scatter of the cells and of the seeds."""
+
+    def make(cells_scatter, seeds_scatter, seed=0, **changes):
+        n, d = np.meshgrid(np.logspace(3, 7, 5), np.logspace(3, 8, 5))
+        cell = {"N": n.ravel(), "D": d.ravel()}
+        rng = np.random.default_rng(seed)
+        common = cells_scatter * rng.normal(size=25)
+        loss = forms.additive.predict(JETS | changes, cell)
+        rows = {name: np.repeat(column, 3) for name, column in cell.items()}
+        noise = np.repeat(common, 3) + seeds_scatter * rng.normal(size=75)
+        return rows | {
+            "L": np.repeat(loss, 3) * np.exp(noise),
+            "seed": np.tile([0, 1, 2], 25),
+        }
+
+    return make
 
 
 def read_table(name: str) -> list[dict[str, str]]:
@@ -63,11 +84,12 @@ def chinchilla() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def teacher_student() -> dict[str, np.ndarray]:
-    """Regressions on a teacher network with a known floor, mean loss over seeds."""
-    cells: dict[tuple[float, float], list[float]] = {}
-    for row in read_table("vigl_demo_mlp_teacher_student_L2.csv"):
-        cell = float(row["N"]), float(row["D"])
-        cells.setdefault(cell, []).append(float(row["val_loss"]))
-    sizes, examples = np.array(list(cells)).T
-    mean = np.array([np.mean(losses) for losses in cells.values()])
-    return {"N": sizes, "D": examples, "L": mean}
+    """Regressions on a teacher network with a known floor, mean loss over seeds; C as
+    the table counts it, iso_C 0 for the grid or the budget of an iso-FLOP run."""
+    rows = read_table("vigl_demo_mlp_teacher_student_L2.csv")
+    names = {"N": "N", "D": "D", "C": "C", "L": "val_loss", "iso_C": "iso_C"}
+    table = {
+        name: np.array([float(row[column]) for row in rows])
+        for name, column in names.items()
+    }
+    return cell_means(table, ("N", "D", "iso_C"))

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap, corrected, refit, resample
+from jetlab.laws.bootstrap import bootstrap, corrected, refit
 from jetlab.laws.fit import fit, pose
 from jetlab.laws.fitted import percentiles
 from jetlab.laws.lanes import Lanes
+from jetlab.laws.resampling import cells, drawn
 
 EXPERIMENTS, DRAWS = 200, 100
 
@@ -26,7 +27,8 @@ def test_intervals_cover_as_often_as_they_say(wide, jets):
         weight = np.tile(rows.weight, (EXPERIMENTS, 1))
         optima, found = refit(problem, Lanes(truth, tables, weight))
         assert found.all()
-        weight = resample(problem, EXPERIMENTS * DRAWS, seed=1)
+        ids = np.arange(rows.count)
+        weight = drawn(rows, ids, EXPERIMENTS * DRAWS, seed=1)
         starts = np.repeat(optima, DRAWS, axis=0)
         z, found = refit(problem, Lanes(starts, np.repeat(tables, DRAWS, 0), weight))
         assert found.mean() > 0.999
@@ -81,3 +83,41 @@ def test_nothing_to_draw_where_nothing_was_fitted(grid):
     draws = bootstrap(fit(forms.additive, table), table)
     assert draws.intervals == {}
     assert "no draws" in draws.message
+
+
+@pytest.fixture(scope="module")
+def seeded(seeds_of_cells):
+    return seeds_of_cells(cells_scatter=0.02, seeds_scatter=0.002)
+
+
+def test_cells_are_drawn_whole(seeded):
+    """Three seeds of one cell come or stay away together."""
+    labels = cells(seeded)
+    assert np.bincount(labels).tolist() == [3] * 25
+    with jax.enable_x64(True):
+        rows = pose(forms.additive, seeded, {}, {}, 1e-3).rows
+        weight = drawn(rows, labels, 50, seed=0)[:, : rows.count]
+    for draw in weight:
+        assert draw.sum() == 75
+        assert all(len(set(draw[labels == label])) == 1 for label in range(25))
+
+
+@pytest.mark.parametrize("wild", [False, True])
+def test_shared_luck_widens_the_intervals_of_cells(seeded, wild):
+    """Where the cells scatter ten times more than their seeds, rows that are taken for
+    independent make the law look surer than it is, by about sqrt(3)."""
+    law = fit(forms.additive, seeded)
+
+    def spread(labels):
+        draws = bootstrap(law, seeded, draws=400, labels=labels, wild=wild)
+        return np.std(draws.values["beta"])
+
+    assert 1.3 < spread(cells(seeded)) / spread(None) < 2.3
+
+
+def test_too_few_clusters_are_refused(seeded):
+    law = fit(forms.additive, seeded)
+    with pytest.raises(ValueError, match="5 clusters of rows cannot tell"):
+        bootstrap(law, seeded, labels=seeded["N"])
+    with pytest.raises(ValueError, match="3 labels for a table of 75 rows"):
+        bootstrap(law, seeded, labels=[1, 2, 3])

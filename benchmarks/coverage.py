@@ -1,0 +1,118 @@
+"""Do intervals cover as often as they say? Synthetic tables of a known law.
+
+    python benchmarks/coverage.py --quick
+
+Tables are drawn from arXiv:2602.15781, Table 1, with normal scatter of log L (1 % by
+default) on grids of N in 1e3..1e7 and D in 1e3..1e8, fitted by `jetlab.laws.fit`, and
+their 68 % intervals are compared with the truth: the share that holds it, mean over the
+five parameters, for each way of making intervals and each number of cells. With
+`--seeds` every cell has so many runs that share a scatter of the cell.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.timing import lined_up
+from jetlab.laws import forms
+from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.fit import fit
+from jetlab.laws.fitted import Fit
+from jetlab.laws.misfit import HUBER, SQUARES, Misfit
+from jetlab.laws.profile import profile
+from jetlab.laws.resampling import cells
+from jetlab.records import Table
+
+TRUTH = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
+GRIDS = {9: (3, 3), 16: (4, 4), 40: (5, 8), 80: (8, 10), 200: (10, 20)}
+DRAWS = 100
+
+Intervals = Callable[[Fit, Table], dict[str, tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A misfit and a way of making intervals."""
+
+    name: str
+    misfit: Misfit
+    intervals: Intervals
+
+
+def drawn(law: Fit, table: Table, *, wild: bool) -> dict[str, tuple[float, float]]:
+    draws = bootstrap(law, table, draws=DRAWS, labels=cells(table), wild=wild)
+    return draws.intervals
+
+
+def profiled(law: Fit, table: Table) -> dict[str, tuple[float, float]]:
+    return {name: profile(law, table, name).interval for name in TRUTH}
+
+
+WAYS = [
+    Way("Huber, cells drawn anew", HUBER, partial(drawn, wild=False)),
+    Way("Huber, wild", HUBER, partial(drawn, wild=True)),
+    Way("Huber, profile", HUBER, profiled),
+    Way("squares, cells drawn anew", SQUARES, partial(drawn, wild=False)),
+    Way("squares, wild", SQUARES, partial(drawn, wild=True)),
+    Way("squares, profile", SQUARES, profiled),
+]
+
+
+def experiment(count: int, scatter: float, seeds: int, number: int) -> Table:
+    """A table with so many cells; half the variance is the cell's where it has more
+    than one seed."""
+    sizes, examples = GRIDS[count]
+    n, d = np.meshgrid(np.logspace(3, 7, sizes), np.logspace(3, 8, examples))
+    rng = np.random.default_rng((number, count))
+    cell = {"N": n.ravel(), "D": d.ravel()}
+    rows = {name: np.repeat(column, seeds) for name, column in cell.items()}
+    share = 0.5 if seeds > 1 else 0.0
+    noise = np.sqrt(share) * np.repeat(rng.normal(size=count), seeds)
+    noise = noise + np.sqrt(1 - share) * rng.normal(size=count * seeds)
+    exact = forms.additive.predict(TRUTH, rows)
+    return rows | {"L": exact * np.exp(scatter * noise)}
+
+
+def coverage(way: Way, tables: Sequence[Table], laws: Sequence[Fit]) -> float:
+    """Share of the parameters' intervals that hold the truth."""
+    held = []
+    for law, table in zip(laws, tables, strict=True):
+        if np.isfinite(law.objective):
+            found = way.intervals(law, table)
+            held += [low <= TRUTH[n] <= high for n, (low, high) in found.items()]
+    return float(np.mean(held))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer tables and sizes")
+    parser.add_argument("--tables", type=int, default=100, metavar="COUNT")
+    parser.add_argument("--scatter", type=float, default=0.01, metavar="SIGMA")
+    parser.add_argument("--seeds", type=int, default=1, metavar="COUNT")
+    args = parser.parse_args(argv)
+    counts = (9, 16) if args.quick else tuple(GRIDS)
+    number = 20 if args.quick else args.tables
+    columns: dict[str, list[str]] = {way.name: [] for way in WAYS}
+    for count in tqdm(counts, "cells", disable=None):
+        make = partial(experiment, count, args.scatter, args.seeds)
+        tables = [make(i) for i in range(number)]
+        for misfit in (HUBER, SQUARES):
+            laws = [fit(forms.additive, table, misfit=misfit) for table in tables]
+            for way in WAYS:
+                if way.misfit is misfit:
+                    share = coverage(way, tables, laws)
+                    columns[way.name].append(f"{share:.2f}")
+    print(f"share of 68 % intervals that hold the truth, {number} tables a size")
+    print(
+        lined_up(
+            [[name, *row] for name, row in columns.items()], ["", *map(str, counts)]
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""How well do the rows fix one parameter? All others refitted at each of its values.
+
+The statistic is that of a likelihood ratio for an M-estimator (Koenker and Bassett,
+Econometrica 50 (1982) 43, for absolute deviations),
+
+    W(v) = 2 [S(v) - S(best)] E[psi'] / E[psi^2],
+
+S being the sum of misfits and psi their derivative, under normal scatter of the
+size seen. W is compared with the square of Student's t with n - k degrees of freedom,
+which it would follow for normal scatter and least squares.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from math import erf, exp, isfinite, pi, sqrt
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import betainc
+from jaxtyping import Array, Float
+
+from jetlab.laws.fit import CONVERGED, pose_again
+from jetlab.laws.fitted import LEVEL, Fit
+from jetlab.laws.huber import Problem, newton, objective
+from jetlab.laws.identify import covariance
+from jetlab.laws.lanes import TOLERANCE
+from jetlab.records import Table
+
+POINTS = 24  # on each side of the optimum
+FARTHEST = np.log(1e3)  # a positive parameter is followed to a thousandth of its value
+STEPS = 60  # of Newton's method at each value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """W over values of a parameter, in order, with the optimum among them.
+
+    `interval` holds the values that the rows do not exclude at `level`. Its end is 0 or
+    infinite where they exclude none on that side, which `message` says.
+    """
+
+    name: str
+    values: Float[np.ndarray, "m"]
+    statistic: Float[np.ndarray, "m"]
+    interval: tuple[float, float]
+    level: float
+    message: str
+
+
+def profile(fit: Fit, table: Table, name: str, *, level: float = LEVEL) -> Profile:
+    """The profile of one free parameter of a fit to `table`.
+
+    Raises:
+      ValueError: for a parameter that was not fitted, or a fit without parameters or
+        with an asymmetric misfit.
+    """
+    _check(fit, name)
+    with jax.enable_x64(True):
+        whole = pose_again(fit, table)
+        fixed = {**fit.fixed, name: fit.params[name]}
+        bounds = {k: ends for k, ends in fit.bounds.items() if k != name}
+        problem = pose_again(replace(fit, fixed=fixed, bounds=bounds), table)
+        start = jnp.asarray(problem.space.coordinates(fit.params))
+        free = len(start) + 1
+        best = float(objective(start, problem))
+        sides = []
+        for sign in (-1, 1):
+            values = _values(fit, whole, name, sign)
+            sums, imbalance = _follow(problem, name, jnp.asarray(values), start)
+            fine = np.asarray(imbalance) <= CONVERGED
+            sides.append((values[fine], np.asarray(sums)[fine]))
+    (below, low), (above, high) = sides
+    values = np.concatenate([below[::-1], [fit.params[name]], above])
+    sums = np.concatenate([low[::-1], [best], high])
+    statistic = np.maximum(0, sums - sums.min()) * _scale(fit)
+    return _read(name, values, statistic, level, fit.rows - free)
+
+
+def _check(fit: Fit, name: str) -> None:
+    free = [known for known in fit.form.names if known not in fit.fixed]
+    if name not in free:
+        raise ValueError(f"{name} was not fitted; free were {', '.join(free)}")
+    if not isfinite(fit.objective):
+        raise ValueError(f"there is no fit to profile: {fit.message}")
+    if fit.misfit.above != 1:
+        raise ValueError("a misfit that counts rows above the law less has no profile")
+    if len(free) == 1:
+        raise ValueError(f"{name} is the only free parameter: nothing to refit")
+
+
+def _values(fit: Fit, problem: Problem, name: str, sign: int) -> np.ndarray:
+    """Values on one side of the optimum, ever farther: first by a fifth of a standard
+    error, at last beyond any that rows could tell."""
+    (parameter,) = (p for p in fit.form.parameters if p.name == name)
+    error = _error(fit, problem, name)
+    farthest = FARTHEST if parameter.positive else max(2.0, 30 * error)
+    steps = sign * np.geomspace(min(error / 5, farthest / 100), farthest, POINTS)
+    best = fit.params[name]
+    values = best * np.exp(steps) if parameter.positive else best + steps
+    low, high = fit.bounds.get(name, (-np.inf, np.inf))
+    return values[(values > low) & (values < high)]
+
+
+def _error(fit: Fit, problem: Problem, name: str) -> float:
+    """Rough standard error of a parameter, of its logarithm if it is positive."""
+    z = jnp.asarray(problem.space.coordinates(fit.params))
+    slope = np.asarray(jax.grad(lambda z: problem.space.theta(z)[name])(z))
+    error = float(np.sqrt(slope @ covariance(problem, z) @ slope))
+    return error if isfinite(error) and error > 0 else 1.0
+
+
+@partial(jax.jit, static_argnames="name")
+def _follow(
+    problem: Problem, name: str, values: Float[Array, "m"], start: Float[Array, "k"]
+) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
+    """Objective and imbalance at each value, each refit begun where the last ended."""
+
+    def at(z: Array, value: Array) -> tuple[Array, tuple[Array, Array]]:
+        space = replace(problem.space, fixed={**problem.space.fixed, name: value})
+        ours = problem._replace(space=space)
+        z, total, imbalance = newton(
+            z, ours, steps=jnp.asarray(STEPS), tolerance=TOLERANCE
+        )
+        return z, (total, imbalance)
+
+    return jax.lax.scan(at, start, values)[1]
+
+
+def _scale(fit: Fit) -> float:
+    """2 E[psi'] / E[psi^2] for normal scatter, psi in units of delta."""
+    size = max(fit.scatter, 1e-12) / fit.delta
+    knee = float(fit.misfit.rho.knee)
+    inside = erf(knee / size / sqrt(2))
+    edge = sqrt(2 / pi) * knee / size * exp(-min(0.5 * (knee / size) ** 2, 700.0))
+    return 2 * inside / (size**2 * (inside - edge) + knee**2 * (1 - inside))
+
+
+def _read(
+    name: str, values: np.ndarray, statistic: np.ndarray, level: float, freedom: int
+) -> Profile:
+    """The interval, and the sides on which there is none."""
+    limit = student(level, freedom)
+    root, best = np.sqrt(statistic), int(np.argmin(statistic))
+    low = _crossing(values[best::-1], root[best::-1], limit)
+    high = _crossing(values[best:], root[best:], limit)
+    open_ = [side for side, end in (("low", low), ("high", high)) if end is None]
+    words = f"{level:.0%} of the likelihood ratio"
+    if open_:
+        words += f"; the rows exclude no {' and no '.join(open_)} value: a flat valley"
+    return Profile(
+        name=name,
+        values=values,
+        statistic=statistic,
+        interval=(
+            (0.0 if values[0] >= 0 else -np.inf) if low is None else low,
+            np.inf if high is None else high,
+        ),
+        level=level,
+        message=words,
+    )
+
+
+def _crossing(values: np.ndarray, root: np.ndarray, limit: float) -> float | None:
+    """Where the statistic first passes the limit on the way from the optimum."""
+    past = np.flatnonzero(root > limit)
+    if not past.size:
+        return None
+    after = int(past[0])
+    share = (limit - root[after - 1]) / (root[after] - root[after - 1])
+    return float(values[after - 1] + share * (values[after] - values[after - 1]))
+
+
+def student(level: float, freedom: int) -> float:
+    """t such that |Student's t| with so many degrees of freedom stays below it with
+    probability `level`."""
+    t = np.linspace(0, 100, 100_001)
+    with jax.enable_x64(True):
+        outside = betainc(freedom / 2, 0.5, freedom / (freedom + jnp.asarray(t) ** 2))
+    return float(np.interp(level, 1 - np.asarray(outside), t))

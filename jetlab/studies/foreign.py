@@ -1,0 +1,91 @@
+"""A law through anybody's table: a CSV file to a fit with intervals and remarks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jetlab.laws import forms, intake
+from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.columns import read_columns, read_labels, usable
+from jetlab.laws.fit import fit
+from jetlab.laws.fitted import Fit
+from jetlab.laws.misfit import HUBER, Misfit
+from jetlab.laws.resampling import cells
+from jetlab.records import Table
+
+WEIGHT = "weight"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How a table is fitted. `clusters` is a column that names rows which share their
+    luck, or "cells" for rows of equal N and D; `particles` is n_p, for D from C."""
+
+    form: str = "additive"
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    misfit: Misfit = HUBER
+    weight: str | None = None
+    clusters: str | None = None
+    draws: int = 1000
+    seed: int = 0
+    particles: float = 40.0
+
+
+class Fitted(NamedTuple):
+    """A fit, the rows that it used, and sentences on what looks odd in the table."""
+
+    law: Fit
+    rows: Table
+    remarks: list[str]
+
+
+def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted:
+    """Fit the rows of a CSV file; `columns` maps the form's names to the file's.
+
+    Rows without a positive, finite number in every column are left out, and named in
+    the fit's message.
+
+    Raises:
+      ValueError: for a column that is missing or not given, a cell that is no number,
+        or rows and choices that no law can be fitted to.
+    """
+    form = forms.named(choices.form)
+    needed = [*form.columns, "L"]
+    asked = {**columns, WEIGHT: choices.weight} if choices.weight else columns
+    derived = {"D"} if {"N", "C"} <= columns.keys() else set()
+    missing = sorted(set(needed) - set(columns) - derived)
+    if missing:
+        words = ",".join(f"{name}=..." for name in needed)
+        raise ValueError(
+            f"no column given for {', '.join(missing)}: write --columns {words}"
+        )
+    whole = intake.complete(read_columns(path, asked), choices.particles)
+    used = [*needed, WEIGHT] if choices.weight else needed
+    rows, left_out = usable({name: whole[name] for name in used}, used)
+    law = fit(
+        form,
+        rows,
+        fixed=choices.fixed,
+        misfit=choices.misfit,
+        weight=WEIGHT if choices.weight else None,
+        left_out=left_out,
+    )
+    if choices.draws:
+        kept = np.delete(np.arange(len(whole["L"])), list(left_out))
+        labels = _labels(path, rows, kept, choices.clusters)
+        draws = bootstrap(
+            law, rows, draws=choices.draws, seed=choices.seed, labels=labels
+        )
+        law = replace(law, draws=draws)
+    return Fitted(law, rows, intake.remarks(rows))
+
+
+def _labels(
+    path: Path, rows: Table, kept: np.ndarray, clusters: str | None
+) -> np.ndarray | None:
+    if clusters is None:
+        return None
+    return cells(rows) if clusters == "cells" else read_labels(path, clusters)[kept]

@@ -1,0 +1,83 @@
+"""A fit as files for machines and papers: JSON, CSV, Markdown, LaTeX, figures."""
+
+import csv
+import io
+from pathlib import Path
+
+from jetlab.laws.fitted import Fit
+from jetlab.laws.profile import Profile, profile
+from jetlab.records import Table
+from jetlab.studies import law_figures
+from jetlab.studies.ledger import write_whole
+from jetlab.studies.tables import Grid, with_interval
+
+
+def export(law: Fit, rows: Table, out: Path) -> list[Path]:
+    """Write `law` and what belongs to it into a folder; the files written.
+
+    fit.json, parameters.csv, .md and .tex (value, intervals by draws and by profile),
+    and figures as PNG and PDF. Profiles are left out of an asymmetric fit, and figures
+    of N and D of a form without them.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    found = _profiles(law, rows)
+    table = parameters(law, found)
+    texts = {
+        "fit.json": law.to_json(),
+        "parameters.csv": _csv(law, found),
+        "parameters.md": table.markdown() + "\n",
+        "parameters.tex": table.latex() + "\n",
+    }
+    for name, text in texts.items():
+        write_whole(out / name, text)
+    drawings = {"residuals": law_figures.against_law(rows, law)}
+    if found:
+        drawings["profiles"] = law_figures.profiles(found, law)
+    if law.draws and law.draws.values:
+        drawings["corner"] = law_figures.corner(law)
+    if law.form.name == "additive":
+        drawings["contours"] = law_figures.contours(rows, law)
+    files = [out / name for name in texts]
+    for name, figure in drawings.items():
+        for kind in ("png", "pdf"):
+            files.append(out / f"{name}.{kind}")
+            figure.savefig(files[-1])
+    return files
+
+
+def parameters(law: Fit, found: list[Profile]) -> Grid:
+    """Value and 68 % intervals of every parameter."""
+    by_name = {one.name: one.interval for one in found}
+    rows = [
+        [
+            name,
+            with_interval(value, law.intervals.get(name)),
+            "fixed" if name in law.fixed else _interval(by_name.get(name)),
+        ]
+        for name, value in law.params.items()
+    ]
+    return Grid(["parameter", "value (68 %, draws)", "68 %, profile"], rows)
+
+
+def _profiles(law: Fit, rows: Table) -> list[Profile]:
+    free = [name for name in law.params if name not in law.fixed]
+    if law.misfit.above != 1 or len(free) < 2:
+        return []
+    return [profile(law, rows, name) for name in free]
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f"({ends[0]:.4g}, {ends[1]:.4g})"
+
+
+def _csv(law: Fit, found: list[Profile]) -> str:
+    """One line a parameter, empty cells where there is no interval."""
+    by_name = {one.name: one.interval for one in found}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    ends = ("draws_low", "draws_high", "profile_low", "profile_high")
+    writer.writerow(["parameter", "value", *ends])
+    for name, value in law.params.items():
+        drawn = law.intervals.get(name, ("", ""))
+        writer.writerow([name, value, *drawn, *by_name.get(name, ("", ""))])
+    return text.getvalue()

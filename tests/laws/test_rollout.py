@@ -1,0 +1,41 @@
+"""Rollout: exact rows are foretold, and a law that bends is found out."""
+
+import numpy as np
+import pytest
+
+from jetlab.laws import forms
+from jetlab.laws.rollout import levels, rollout
+
+SIZES, EXAMPLES = np.logspace(3, 7, 5), np.logspace(3, 8, 6)
+
+
+@pytest.mark.parametrize("over", ["N", "D"])
+def test_exact_rows_are_foretold(grid, over):
+    found = rollout(forms.additive, grid(SIZES, EXAMPLES), over)
+    sizes = SIZES if over == "N" else EXAMPLES
+    # of one size the rows leave that exponent open, of two it is exact
+    assert [f.next for f in found] == pytest.approx(sizes[2:])
+    last = found[-1]
+    assert last.told
+    assert last.fitted == 30 - len(last.errors)
+    assert last.spread < 1e-6
+
+
+def test_a_law_that_bends_past_the_window_shows_as_bias(grid):
+    """At the largest D the loss is a fifth lower than the law of the others says."""
+    table = grid(SIZES, EXAMPLES, scatter=0.002)
+    largest = table["D"] == EXAMPLES[-1]
+    table["L"][largest] *= 0.8
+    found = rollout(forms.additive, table, "D")
+    assert found[-1].bias == pytest.approx(-np.log(0.8), abs=0.03)
+    assert abs(found[-2].bias) < 0.03
+
+
+def test_sizes_that_are_alike_are_one():
+    column = np.array([100.0, 1000.0, 1010.0, 101.0, 5e4])
+    assert levels(column) == [100.0, 1000.0, 5e4]
+
+
+def test_a_column_that_is_not_there(wide):
+    with pytest.raises(ValueError, match="no column C"):
+        rollout(forms.additive, wide, "C")
