@@ -106,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if way.misfit is misfit:
                     share = coverage(way, tables, laws)
                     columns[way.name].append(f"{share:.2f}")
+                    tqdm.write(f"{count} cells, {way.name}: {share:.2f}")
     print(f"share of 68 % intervals that hold the truth, {number} tables a size")
     print(
         lined_up(

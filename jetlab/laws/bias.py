@@ -22,7 +22,7 @@ deviation. "3 to 1/3" are centres at the first and last budget over the optimum.
 
 So a parabola buys networks 12 % too large at a reach of 8 and a third too large at 30,
 where a cubic is within 2 %; its exponent is mostly right if the centre follows the
-optimum. The cubic pays with two to three times the scatter of a_N. A parabola of L, not
+optimum. Centred, the cubic scatters up to three times as much. A parabola of L, not
 log L, has the exponent off by +.026 where that of log L has +.008 (8, 1/3 to 3).
 """
 
