@@ -8,6 +8,7 @@ from jaxtyping import Float
 from jetlab.laws.allocation import allocate
 from jetlab.laws.design import Target
 from jetlab.laws.fitted import Fit
+from jetlab.laws.plans import require
 
 
 def target(fit: Fit, name: str, particles: float) -> Target:
@@ -44,8 +45,7 @@ def candidates(
     """
     if not {"N", "D"} <= fit.span.keys():
         raise ValueError(f"{fit.form.name} has no N and D to choose runs by")
-    if not (budget > 0 and particles > 0):
-        raise ValueError(f"budget {budget} and particles {particles} must be positive")
+    require(budget=budget, particles=particles)
     axes = []
     for name in ("N", "D"):
         low, high = fit.span[name]
