@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from benchmarks.timing import lined_up
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit
+from jetlab.laws.intervals.bootstrap import bootstrap
+from jetlab.laws.intervals.profile import profile
+from jetlab.laws.intervals.resampling import cells
 from jetlab.laws.misfit import HUBER, SQUARES, Misfit
-from jetlab.laws.profile import profile
-from jetlab.laws.resampling import cells
 from jetlab.records import Table
 
 TRUTH = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}

@@ -29,9 +29,9 @@ from scipy.special import logsumexp
 
 from benchmarks.timing import lined_up
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.columns import read_columns
 from jetlab.laws.fit import fit
+from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.records import Table
 
 DELTA, DRAWS = 1e-3, 4000

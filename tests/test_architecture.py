@@ -21,12 +21,15 @@ MAY_IMPORT = {
     "cli": {"types", "records", "data", "models", "training", "laws", "studies"},
 }
 
+SOLVER_MAY_IMPORT = {"columns", "form", "misfit", "solver"}
+LAWS_ON_TOP = {"intervals", "approaches", "plans"}  # rooms that no other law imports
+
 ONLY = {
     "uproot": {"data/jetclass.py"},
     "orbax": {"training/checkpoint.py"},
     "pyarrow": {"data/jetclass.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
-    "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/passes.py"},
+    "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/plans/passes.py"},
     "matplotlib": {"studies/figures.py", "studies/law_figures.py"},
     "click": {
         f"cli/{name}.py"
@@ -60,6 +63,19 @@ def test_rooms_import_only_what_they_may(path):
         return
     ours = {name.split(".")[1] for name in imports(path) if name.startswith("jetlab.")}
     assert ours - {room(path)} <= MAY_IMPORT[room(path)]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if room(p) == "laws"], ids=lambda p: p.stem
+)
+def test_laws_are_solver_then_fits_then_what_is_made_of_fits(path):
+    own = path.relative_to(ROOT / "jetlab" / "laws").parts[0]
+    used = {
+        name.split(".")[2] for name in imports(path) if name.startswith("jetlab.laws.")
+    }
+    if own == "solver":
+        assert used <= SOLVER_MAY_IMPORT
+    assert used & LAWS_ON_TOP <= {own}
 
 
 def test_a_library_is_known_to_the_files_that_fence_it():

@@ -1,6 +1,6 @@
 """Commands that fit laws, and count parameters and FLOPs."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -68,8 +68,10 @@ def fit(
     Rows without a positive, finite number in every column are left out and named.
     """
     from jetlab.laws.misfit import Misfit
+    from jetlab.studies import programs
     from jetlab.studies.foreign import Choices, fit_file
 
+    programs.keep(programs.user_folder())
     choices = Choices(
         form=form,
         fixed=fix,
@@ -80,19 +82,23 @@ def fit(
         seed=seed,
         particles=particles,
     )
-    law, rows, odd = fit_file(table, columns, choices)
+    found = fit_file(table, columns, choices)
     if out is not None:
         from jetlab.studies.law_report import export
 
-        export(law, rows, out)
+        export(found, out)
     if as_json:
-        click.echo(replace(law, message="; ".join([law.message, *odd])).to_json())
+        click.echo(found.to_json())
         return
+    law = found.law
+    click.echo(f"{law.rows} rows: {law.message}")
+    for words in (*found.remarks, *found.evidence.words):
+        click.echo(f"- {words}")
     for name, value in law.params.items():
         click.echo(f"{name}: {with_interval(value, law.intervals.get(name))}")
-    click.echo(f"objective: {law.objective:.8g}\nrows: {law.rows}\n{law.message}")
-    for words in [law.draws.message if law.draws else "", *odd]:
-        click.echo(words)
+    click.echo(f"objective: {law.objective:.8g}")
+    if law.draws:
+        click.echo(law.draws.message)
 
 
 @click.command(epilog=example("jetlab flops --width 64"))

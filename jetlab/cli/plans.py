@@ -12,7 +12,7 @@ from jetlab.studies.tables import scientific, with_interval
 
 if TYPE_CHECKING:
     from jetlab.laws.allocation import Allocation
-    from jetlab.laws.simulation import Simulation
+    from jetlab.laws.plans.simulation import Simulation
 
 
 @click.command(
@@ -61,11 +61,13 @@ def allocate(
     simulate, E the passes over them (one, unless --max-epochs allows more).
     """
     from jetlab.laws.allocation import allocate as solve
+    from jetlab.laws.budgets import device_budget, simulation_cost
     from jetlab.laws.fitted import Fit
-    from jetlab.laws.plans import device_budget, simulation_cost
+    from jetlab.laws.plans.simulation import simulate_or_repeat
     from jetlab.laws.repetition import given
-    from jetlab.laws.simulation import simulate_or_repeat
+    from jetlab.studies import programs
 
+    programs.keep(programs.user_folder())
     flops = _either(
         ("--budget", budget),
         ("--device-hours", device_hours),
@@ -154,9 +156,12 @@ def _shown(name: str, value: float, interval: tuple[float, float] | None) -> str
 @as_json
 def suggest(law: Path, budget: float, target: str, particles: float, as_json: bool):
     """The runs that would make a number of the fit surest, for a given compute."""
-    from jetlab.laws import design, targets
+    from jetlab.laws import design
     from jetlab.laws.fitted import Fit
+    from jetlab.laws.plans import targets
+    from jetlab.studies import programs
 
+    programs.keep(programs.user_folder())
     fitted = Fit.from_json(law.read_text())
     wanted = targets.target(fitted, target, particles)
     runs, costs = targets.candidates(fitted, budget, particles)

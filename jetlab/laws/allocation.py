@@ -22,10 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws import plans
+from jetlab.laws import budgets
+from jetlab.laws.budgets import PARTICLES
 from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form, Theta
-from jetlab.laws.plans import PARTICLES
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.
@@ -77,10 +77,10 @@ def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Alloca
     ValueError for a form without N and D, a fit without parameters, a law without an
     optimum inside, or a budget that is not positive or buys less than one example.
     """
-    plans.check_law(fit)
-    plans.require(budget=budget, particles=particles)
+    budgets.check_law(fit)
+    budgets.require(budget=budget, particles=particles)
     log_nd = float(np.log(budget / (6 * particles)))
-    best = optima(fit.form, plans.with_draws(fit), log_nd)
+    best = optima(fit.form, budgets.with_draws(fit), log_nd)
     values = {name: float(column[0]) for name, column in best.items()}
     if not isfinite(values["N"]):
         raise ValueError(
@@ -97,9 +97,9 @@ def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Alloca
         **values,
         budget=budget,
         particles=particles,
-        intervals=plans.intervals(best),
-        beyond=plans.beyond(fit, bought),
-        message="; ".join(plans.reach(fit, bought)),
+        intervals=budgets.intervals(best),
+        beyond=budgets.beyond(fit, bought),
+        message="; ".join(budgets.reach(fit, bought)),
     )
 
 

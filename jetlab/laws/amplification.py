@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jetlab.laws.budgets import require
 from jetlab.laws.fitted import Fit, percentiles
-from jetlab.laws.plans import require
 
 
 class Amplification(NamedTuple):

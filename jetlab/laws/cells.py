@@ -15,11 +15,9 @@ and by 0.00073 with the true ones.
 from collections.abc import Mapping, Sequence
 from math import inf
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma, polygamma
 from jaxtyping import Float, Int
+from scipy.special import digamma, polygamma
 
 from jetlab.laws.columns import log_columns
 from jetlab.laws.misfit import Misfit
@@ -104,31 +102,19 @@ def _prior(
     the mean log s0^2 + digamma(d/2) - log(d/2) - digamma(d0/2) + log(d0/2) and the
     spread trigamma(d/2) + trigamma(d0/2)."""
     half = freedom / 2
-    level = np.log(variance) - _digamma(half) + np.log(half)
+    level = np.log(variance) - digamma(half) + np.log(half)
     centre = float(np.mean(level))
     count = len(level)
     excess = 0.0
     if count > 1:
-        excess = float(np.var(level, ddof=1) - np.mean(_trigamma(half)))
+        excess = float(np.var(level, ddof=1) - np.mean(polygamma(1, half)))
     if excess <= 0:  # the variances spread no more than chance has it: all are one
         return inf, float(np.sum(variance * freedom) / np.sum(freedom))
     prior = _inverse_trigamma(excess)
-    return 2 * prior, float(
-        np.exp(centre + _digamma(np.array([prior]))[0] - np.log(prior))
-    )
-
-
-def _digamma(x: Float[np.ndarray, "x"]) -> Float[np.ndarray, "x"]:
-    with jax.enable_x64(True):
-        return np.asarray(digamma(jnp.asarray(x)))
-
-
-def _trigamma(x: Float[np.ndarray, "x"]) -> Float[np.ndarray, "x"]:
-    with jax.enable_x64(True):
-        return np.asarray(polygamma(1, jnp.asarray(x)))
+    return 2 * prior, float(np.exp(centre + digamma(prior) - np.log(prior)))
 
 
 def _inverse_trigamma(value: float) -> float:
     """x with trigamma(x) = value > 0, to a thousandth, between 1e-4 and 1e4."""
     x = np.geomspace(1e4, 1e-4, 2000)  # trigamma rises along it
-    return float(np.exp(np.interp(np.log(value), np.log(_trigamma(x)), np.log(x))))
+    return float(np.exp(np.interp(np.log(value), np.log(polygamma(1, x)), np.log(x))))

@@ -14,9 +14,11 @@ def read_columns(path: str | Path, columns: Mapping[str, str]) -> Table:
     """Columns of a CSV file under the names that a form reads.
 
     `columns` maps a form's name to the file's: {"N": "Model Size", "L": "loss"}.
-    Raises ValueError that names the missing column, or the line and column of a cell
-    that is no number; a cell "nan" is read as it stands and refused by the fit.
+    An empty cell and a cell "nan" are NaN. Raises FileNotFoundError, or ValueError that
+    names the missing column, or the line and column of a cell that is no number.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no table {path}")
     try:
         names = pyarrow.csv.open_csv(path).schema.names
         missing = [name for name in columns.values() if name not in names]

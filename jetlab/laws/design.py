@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from jetlab.laws.fit import pose_again
 from jetlab.laws.fitted import Fit
-from jetlab.laws.huber import Problem, residuals
+from jetlab.laws.solver.huber import Problem, residuals
 
 DRAWS = 50  # parameter sets that gains are averaged over
 MOST = 200  # runs suggested; more are a new grid

@@ -19,14 +19,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jetlab.laws import identify, projection
-from jetlab.laws.absolute import sharpened
+from jetlab.laws import identify
 from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form
-from jetlab.laws.huber import Problem, pseudo_residuals, residuals
-from jetlab.laws.lanes import Lanes, in_chunks, lane_problem, polish
 from jetlab.laws.misfit import HUBER, Misfit
-from jetlab.laws.posing import pose
+from jetlab.laws.solver import projection
+from jetlab.laws.solver.absolute import sharpened
+from jetlab.laws.solver.huber import Problem, pseudo_residuals, residuals
+from jetlab.laws.solver.lanes import Lanes, in_chunks, lane_problem, polish
+from jetlab.laws.solver.posing import pose
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.
@@ -62,16 +63,21 @@ def fit(
     """
     with jax.enable_x64(True):
         problem = pose(form, table, fixed or {}, bounds or {}, misfit, weight)
-        lacking = identify.lacking(problem)
-        law = _unsolved(problem, lacking) if lacking else _solved(problem, misfit)
-        law = replace(law, misfit=misfit, weight=weight, left_out=dict(left_out or {}))
-        notes = [law.message, *law.exceptions]
-        return replace(law, message="; ".join(notes))
+        law = _judged(problem, misfit)
+    law = replace(law, weight=weight, left_out=dict(left_out or {}))
+    return replace(law, message="; ".join([law.message, *law.exceptions]))
+
+
+def fit_part(law: Fit, part: Mapping[str, np.ndarray]) -> Fit:
+    """The fit of `law` made to a part of its rows. Raises as `fit` does."""
+    with jax.enable_x64(True):
+        return _judged(pose_again(law, part), law.misfit)
 
 
 def pose_again(law: Fit, table: Mapping[str, np.ndarray]) -> Problem:
-    """The problem that `law` solved. Raises as `fit` does."""
-    return pose(law.form, table, law.fixed, law.bounds, law.misfit, law.weight)
+    """The problem that `law` solved, with its rows or others. Raises as `fit` does."""
+    choices = (law.fixed, law.bounds, law.misfit, law.weight)
+    return pose(law.form, table, *choices, room=law.rows)
 
 
 def descend(
@@ -103,6 +109,13 @@ def _descend_chunk(
         return z, state.value
 
     return jax.vmap(one)(*lanes)
+
+
+def _judged(problem: Problem, misfit: Misfit) -> Fit:
+    """The fit of a problem that may be one that no rows decide."""
+    lacking = identify.lacking(problem)
+    law = _unsolved(problem, lacking) if lacking else _solved(problem, misfit)
+    return replace(law, misfit=misfit)
 
 
 def _solved(problem: Problem, misfit: Misfit) -> Fit:

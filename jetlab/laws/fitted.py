@@ -84,10 +84,16 @@ class Fit:
 
     @property
     def scatter(self) -> float:
-        """Robust sigma of log L about the law: 1.4826 times the median |residual|,
-        without the rows that a fit with so many free parameters goes through."""
-        free = len(self.params) - len(self.fixed)
-        return scatter(self.residuals, free) if self.rows > free else np.nan
+        """Robust sigma of log L about the law (`jetlab.laws.identify.scatter`)."""
+        if self.rows <= self.free:
+            return np.nan
+        squares = self.misfit.kind == "squares"
+        return scatter(self.residuals, self.free, squares=squares)
+
+    @property
+    def free(self) -> int:
+        """Number of parameters that were fitted."""
+        return len(self.params) - len(self.fixed)
 
     @property
     def outliers(self) -> tuple[int, ...]:

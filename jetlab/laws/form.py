@@ -8,6 +8,7 @@ exponent as it is.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,12 @@ class Form:
         """The loss at each row of `columns`, in float64."""
         with jax.enable_x64(True):
             logs = {name: jnp.log(jnp.asarray(columns[name])) for name in self.columns}
-            return np.asarray(jnp.exp(self.log_loss(self.theta(params), logs)))
+            return np.asarray(_loss(self, self.theta(params), logs))
+
+
+@partial(jax.jit, static_argnames="form")
+def _loss(form: Form, theta: Theta, logs: Logs) -> Array:
+    return jnp.exp(form.log_loss(theta, logs))
 
 
 def exponent(power: float | str, theta: Theta) -> ArrayLike:

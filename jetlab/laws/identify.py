@@ -6,14 +6,16 @@ uncertain, at the scatter seen, by as much as itself?
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from jetlab.laws.huber import Problem, residuals
-from jetlab.laws.space import Space
+from jetlab.laws.misfit import NEVER
+from jetlab.laws.solver.huber import Problem, residuals
+from jetlab.laws.solver.space import Space
 
 NEGLIGIBLE = 1e-4  # a share of the loss, or of a bound's width, that counts as none
 CONDITION = 500.0  # grids have 10 to 100, D = 20 N on every row 1e3 to 1e7
@@ -52,7 +54,7 @@ def lacking(problem: Problem) -> str | None:
 def _exponents(space: Space, column: str) -> set[str]:
     """Exponents of a column, as the units of the form tell them."""
     return {
-        power
+        power.removeprefix("-")
         for parameter in space.form.parameters
         for name, power in parameter.unit
         if name == column and isinstance(power, str)
@@ -61,19 +63,53 @@ def _exponents(space: Space, column: str) -> set[str]:
 
 def doubts(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
     """Why the rows do not decide the parameters at the optimum z; empty if they do."""
-    edges = _at_edges(problem.space, z)
-    inner = [i for i, p in enumerate(problem.space.free) if p.name not in edges]
-    names = [problem.space.free[i].name for i in inner]
-    jacobian = np.asarray(jax.jacfwd(residuals)(jnp.asarray(z), problem))
-    jacobian = jacobian[: problem.rows.count, inner]
-    effect = np.linalg.norm(jacobian, axis=0)
-    idle = effect <= NEGLIGIBLE * effect.max(initial=0)
-    found = [*_parallel(problem), *edges.values()]
-    if idle.any() or not names:
+    here, inner = near(problem, z), _inner(problem.space, z)
+    found = [*_parallel(problem), *_at_edges(problem.space, z).values()]
+    idle = _idle(here.effects[:, inner])
+    if idle.any() or not inner:
+        names = [problem.space.free[i].name for i in inner]
         still = [name for name, none in zip(names, idle, strict=True) if none]
         return [*found, *(f"{name} changes the loss at no row" for name in still)]
-    weak = _inseparable(jacobian / effect, names)
-    return [*found, *(weak or _uncertain(problem, z, jacobian, inner))]
+    number, mixed = condition(problem, z)
+    if number > CONDITION:
+        found.append(
+            f"the rows cannot separate {', '.join(mixed)} (condition number"
+            f" {number:.1g}): fix one of them, or bring more and wider values of N"
+            " and D"
+        )
+        return found
+    return [*found, *_uncertain(problem, here, inner)]
+
+
+def condition(
+    problem: Problem, z: Float[np.ndarray, "k"]
+) -> tuple[float, tuple[str, ...]]:
+    """How unequally well the rows know combinations of parameters at z, 1 being
+    equally, and the names in the combination that they know least: the condition number
+    of the effects on log L, each scaled to one. Infinite where one has none."""
+    inner = _inner(problem.space, z)
+    effects = near(problem, z).effects[:, inner]
+    names = [problem.space.free[i].name for i in inner]
+    idle = _idle(effects)
+    if idle.any() or not inner:
+        return np.inf, tuple(
+            name for name, none in zip(names, idle, strict=True) if none
+        )
+    _, sizes, axes = np.linalg.svd(effects / np.linalg.norm(effects, axis=0))
+    mixed = tuple(n for n, part in zip(names, axes[-1], strict=True) if abs(part) > 0.2)
+    return float(sizes[0] / max(sizes[-1], 1e-16)), mixed
+
+
+def _inner(space: Space, z: Float[np.ndarray, "k"]) -> list[int]:
+    """The free parameters that do not run to a bound or to zero."""
+    edges = _at_edges(space, z)
+    return [i for i, p in enumerate(space.free) if p.name not in edges]
+
+
+def _idle(effects: Float[np.ndarray, "n j"]) -> Bool[np.ndarray, "j"]:
+    """Which parameters change the loss at no row."""
+    size = np.linalg.norm(effects, axis=0)
+    return size <= NEGLIGIBLE * size.max(initial=0)
 
 
 def _parallel(problem: Problem) -> list[str]:
@@ -109,37 +145,17 @@ def _at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
     return found
 
 
-def _inseparable(directions: Float[np.ndarray, "n j"], names: list[str]) -> list[str]:
-    """Parameters whose effects on the rows all but cancel, from unit effects."""
-    _, sizes, axes = np.linalg.svd(directions, full_matrices=False)
-    if sizes[0] <= CONDITION * sizes[-1]:
-        return []
-    mixed = [n for n, part in zip(names, axes[-1], strict=True) if abs(part) > 0.2]
-    return [
-        f"the rows cannot separate {', '.join(mixed)} (condition number"
-        f" {sizes[0] / max(sizes[-1], 1e-16):.1g}): fix one of them, or bring more and"
-        " wider values of N and D"
-    ]
-
-
-def _uncertain(
-    problem: Problem,
-    z: Float[np.ndarray, "k"],
-    jacobian: Float[np.ndarray, "n j"],
-    inner: list[int],
-) -> list[str]:
+def _uncertain(problem: Problem, here: "Near", inner: list[int]) -> list[str]:
     """Parameters that are within two standard errors of zero, a scale's error being
     that of its term at the centre of the rows."""
-    space = problem.space
-    errors = np.sqrt(np.diag(_covariance(problem, z, jacobian)))
-    theta = space.theta(jnp.asarray(z))
-    names = [space.free[i].name for i in inner]
+    free = problem.space.free
+    shape = _covariance(problem, here.left, here.effects[:, inner])
+    errors = np.sqrt(np.diag(shape))
     found = []
-    for i, name, error in zip(inner, names, errors, strict=True):
-        own = jax.grad(lambda z, name=name: space.theta(z)[name])(jnp.asarray(z))[i]
-        size = 1.0 if space.free[i].positive else float(theta[name])
-        if size < 2 * error * abs(float(own)):
-            found.append(name)
+    for i, error in zip(inner, errors, strict=True):
+        size = 1.0 if free[i].positive else here.theta[i]
+        if size < 2 * error * abs(here.slopes[i, i]):
+            found.append(free[i].name)
     if not found:
         return []
     return [
@@ -148,28 +164,75 @@ def _uncertain(
     ]
 
 
-def scatter(left: Float[np.ndarray, "n"], free: int) -> float:
-    """Robust standard deviation of log L from residuals, 1.4826 times the median size
-    of those that the fit misses. A fit of absolute deviations passes through as many
-    rows as it has free parameters: those tell nothing of the scatter and would make a
-    law through 13 rows look five times better than it is."""
-    return float(1.4826 * np.median(np.sort(np.abs(left))[free:]))
+def scatter(left: Float[np.ndarray, "n"], free: int, *, squares: bool) -> float:
+    """Robust standard deviation of log L from the residuals of a fit with so many free
+    parameters: 1.4826 times their median size.
+
+    Least squares make every residual smaller, by sqrt(1 - k / n) on average. A fit of
+    absolute deviations, or of Huber's far below the scatter, passes through k rows and
+    leaves the others: those k tell nothing of the scatter, and would make a law through
+    13 rows look five times better than it is.
+    """
+    size = np.sort(np.abs(left))
+    if squares:
+        return float(1.4826 * np.median(size) * np.sqrt(len(size) / (len(size) - free)))
+    return float(1.4826 * np.median(size[free:]))
+
+
+class Near(NamedTuple):
+    """A problem at a point z: what misses, and what moves with z.
+
+    `left` are residuals and `effects` their derivatives, each row scaled as its weight
+    has it: by sqrt(w) for least squares, by w for misfits that pull alike at any
+    distance. `theta` are the free parameters and `slopes` their derivatives.
+    """
+
+    left: Float[np.ndarray, "n"]
+    effects: Float[np.ndarray, "n k"]
+    theta: Float[np.ndarray, "k"]
+    slopes: Float[np.ndarray, "k k"]
+
+
+def near(problem: Problem, z: Float[Array | np.ndarray, "k"]) -> Near:
+    """The problem at z, without the rows that pad it."""
+    count = problem.rows.count
+    left, effects, theta, slopes = map(np.asarray, _near(problem, jnp.asarray(z)))
+    return Near(left[:count], effects[:count], theta, slopes)
+
+
+@jax.jit
+def _near(problem: Problem, z: Float[Array, "k"]) -> tuple[Array, ...]:
+    weight = problem.rows.weight
+    scale = jnp.where(problem.rho.knee >= NEVER, jnp.sqrt(weight), weight)
+
+    def theta(z: Float[Array, "k"]) -> Float[Array, "k"]:
+        values = problem.space.theta(z)
+        return jnp.stack([values[p.name] for p in problem.space.free])
+
+    return (
+        scale * residuals(z, problem),
+        scale[:, None] * jax.jacfwd(residuals)(z, problem),
+        theta(z),
+        jax.jacfwd(theta)(z),
+    )
 
 
 def covariance(
     problem: Problem, z: Float[Array | np.ndarray, "k"]
 ) -> Float[np.ndarray, "k k"]:
     """Rough covariance of z: sigma^2 (J^T J)^-1."""
-    jacobian = np.asarray(jax.jacfwd(residuals)(jnp.asarray(z), problem))
-    return _covariance(problem, np.asarray(z), jacobian[: problem.rows.count])
+    here = near(problem, z)
+    return _covariance(problem, here.left, here.effects)
 
 
 def _covariance(
-    problem: Problem, z: Float[np.ndarray, "k"], jacobian: Float[np.ndarray, "n j"]
+    problem: Problem, left: Float[np.ndarray, "n"], effects: Float[np.ndarray, "n j"]
 ) -> Float[np.ndarray, "j j"]:
-    """sigma^2 from the scatter and the efficiency 2 / pi of absolute deviations under
-    normal scatter."""
-    count, free = jacobian.shape
-    left = np.asarray(residuals(jnp.asarray(z), problem))[:count]
-    sigma = scatter(left, free) * np.sqrt(np.pi / 2 * count / (count - free))
-    return sigma**2 * np.linalg.inv(jacobian.T @ jacobian)
+    """sigma^2 from the scatter; absolute deviations, and Huber's far below the scatter,
+    have the efficiency 2 / pi under normal scatter, and k rows that tell nothing."""
+    count, free = effects.shape
+    squares = bool(problem.rho.knee >= NEVER)
+    sigma = scatter(left, free, squares=squares)
+    if not squares:
+        sigma *= np.sqrt(np.pi / 2 * count / (count - free))
+    return sigma**2 * np.linalg.inv(effects.T @ effects)

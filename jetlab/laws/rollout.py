@@ -11,17 +11,18 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.fit import fit
-from jetlab.laws.forms import Form
+from jetlab.laws.fit import fit_part
+from jetlab.laws.fitted import Fit
 from jetlab.records import Table
 
 ALIKE = 0.02  # log-distance within which two values of a column are one size
+SIZES = 12  # at most; columns with more are seen more coarsely
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a fit to the rows up to `seen` said of the rows at `next`: their errors
-    log L_predicted - log L. It holds if `told`, the fit having been identified."""
+    """What a fit to the rows up to `seen` said of the rows above, up to `next`: their
+    errors log L_predicted - log L. It holds if `told`, the fit being identified."""
 
     over: str
     seen: float
@@ -40,16 +41,17 @@ class Forecast:
         """Root mean square of the errors."""
         return float(np.sqrt(np.mean(self.errors**2)))
 
+    def record(self) -> dict[str, str | float | int | bool]:
+        """The forecast as JSON writes it."""
+        own = (self.over, self.seen, self.next, self.fitted, len(self.errors))
+        names = ("over", "seen", "next", "fitted", "foretold")
+        found = {"bias": self.bias, "spread": self.spread, "told": self.told}
+        return dict(zip(names, own, strict=True)) | found
 
-def rollout(
-    form: Form,
-    table: Table,
-    over: str = "D",
-    *,
-    fixed: dict[str, float] | None = None,
-) -> list[Forecast]:
-    """Forecasts of each size of column `over` from the smaller ones, where these are
-    more rows than the form has free parameters and could be fitted at all.
+
+def rollout(law: Fit, table: Table, over: str = "D") -> list[Forecast]:
+    """Forecasts of each size of column `over` by the fit of `law` made to the smaller
+    ones, where these are rows enough to fit at all.
 
     Raises:
       ValueError: for a column that the table lacks.
@@ -57,36 +59,34 @@ def rollout(
     if over not in table:
         raise ValueError(f"the table has no column {over}; it has {list(table)}")
     column = np.asarray(table[over], float)
-    sizes = levels(column)
     found = []
-    for seen, coming in pairwise(sizes):
-        before = column <= seen * (1 + ALIKE)
-        after = ~before & (column <= coming * (1 + ALIKE))
-        law = fit(form, _where(table, before), fixed=fixed)
-        if not np.isfinite(law.objective):
+    for seen, coming in pairwise(levels(column)):
+        before = column <= seen
+        after = ~before & (column <= coming)
+        part = fit_part(law, _where(table, before))
+        if not np.isfinite(part.objective):
             continue
-        rows = _where(table, after)
-        errors = np.log(law.predict(rows)) - np.log(rows["L"])
+        errors = np.log(part.predict(table)) - np.log(table["L"])
         found.append(
             Forecast(
                 over=over,
-                seen=float(seen),
-                next=float(coming),
-                fitted=law.rows,
-                errors=errors,
-                told=law.converged and law.identified,
+                seen=seen,
+                next=coming,
+                fitted=part.rows,
+                errors=errors[after],
+                told=part.converged and part.identified,
             )
         )
     return found
 
 
 def levels(column: Float[np.ndarray, "n"]) -> Sequence[float]:
-    """The sizes that a column has, those within `ALIKE` of the last being one."""
-    sizes: list[float] = []
-    for value in np.sort(column):
-        if not sizes or value > sizes[-1] * (1 + ALIKE):
-            sizes.append(float(value))
-    return sizes
+    """The sizes that a column has, each by its largest value: values within `ALIKE` of
+    the one below are one size, and neighbours are one where there would be too many."""
+    values = np.unique(column)
+    ends = values[np.append(np.diff(np.log(values)) > ALIKE, True)]
+    groups = np.array_split(ends, min(SIZES, len(ends)))
+    return [float(group[-1]) for group in groups]
 
 
 def _where(table: Table, chosen: np.ndarray) -> Table:

@@ -1,5 +1,6 @@
 """A law through anybody's table: a CSV file to a fit with intervals and remarks."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from jetlab.laws import forms, intake
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.columns import read_columns, read_labels, usable
+from jetlab.laws.evidence import Evidence, evidence
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit
+from jetlab.laws.intervals.bootstrap import bootstrap
+from jetlab.laws.intervals.resampling import cells
 from jetlab.laws.misfit import HUBER, Misfit
-from jetlab.laws.resampling import cells
 from jetlab.records import Table
 
 WEIGHT = "weight"
@@ -35,11 +37,18 @@ class Choices:
 
 
 class Fitted(NamedTuple):
-    """A fit, the rows that it used, and sentences on what looks odd in the table."""
+    """A fit, the rows that it used, what they can tell, and sentences on what looks odd
+    in the table."""
 
     law: Fit
     rows: Table
+    evidence: Evidence
     remarks: list[str]
+
+    def to_json(self) -> str:
+        """The fit as `Fit.from_json` reads it, with `evidence` and `remarks`."""
+        beside = {"evidence": self.evidence.record(), "remarks": self.remarks}
+        return json.dumps(json.loads(self.law.to_json()) | beside, allow_nan=False)
 
 
 def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted:
@@ -80,7 +89,7 @@ def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted
             law, rows, draws=choices.draws, seed=choices.seed, labels=labels
         )
         law = replace(law, draws=draws)
-    return Fitted(law, rows, intake.remarks(rows))
+    return Fitted(law, rows, evidence(law, rows), intake.remarks(rows))
 
 
 def _labels(

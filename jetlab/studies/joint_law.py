@@ -12,9 +12,9 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import Allocation, frontier
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit, percentiles
+from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.records import Table
 from jetlab.studies.figures import Frontier
 from jetlab.studies.tables import Grid, scientific, with_interval

@@ -5,34 +5,36 @@ import io
 from pathlib import Path
 
 from jetlab.laws.fitted import Fit
-from jetlab.laws.profile import Profile, profile
+from jetlab.laws.intervals.profile import Profile, profile
 from jetlab.records import Table
 from jetlab.studies import law_figures
+from jetlab.studies.foreign import Fitted
 from jetlab.studies.ledger import write_whole
 from jetlab.studies.tables import Grid, with_interval
 
 
-def export(law: Fit, rows: Table, out: Path) -> list[Path]:
-    """Write `law` and what belongs to it into a folder; the files written.
+def export(found: Fitted, out: Path) -> list[Path]:
+    """Write a fit and what belongs to it into a folder; the files written.
 
     fit.json, parameters.csv, .md and .tex (value, intervals by draws and by profile),
     and figures as PNG and PDF. Profiles are left out of an asymmetric fit, and figures
     of N and D of a form without them.
     """
     out.mkdir(parents=True, exist_ok=True)
-    found = _profiles(law, rows)
-    table = parameters(law, found)
+    law, rows = found.law, found.rows
+    curves = _profiles(law, rows)
+    table = parameters(law, curves)
     texts = {
-        "fit.json": law.to_json(),
-        "parameters.csv": _csv(law, found),
+        "fit.json": found.to_json(),
+        "parameters.csv": _csv(law, curves),
         "parameters.md": table.markdown() + "\n",
         "parameters.tex": table.latex() + "\n",
     }
     for name, text in texts.items():
         write_whole(out / name, text)
     drawings = {"residuals": law_figures.against_law(rows, law)}
-    if found:
-        drawings["profiles"] = law_figures.profiles(found, law)
+    if curves:
+        drawings["profiles"] = law_figures.profiles(curves, law)
     if law.draws and law.draws.values:
         drawings["corner"] = law_figures.corner(law)
     if law.form.name == "additive":

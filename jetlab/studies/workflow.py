@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-import jax
-
 from jetlab.data.shower import Shower
 from jetlab.data.store import Store
 from jetlab.records import Record
-from jetlab.studies import report
+from jetlab.studies import programs, report
 from jetlab.studies.dispatch import NOMINAL_PARTICLES, at_once, run_study, total_cost
 from jetlab.studies.ledger import Ledger, write_whole
 from jetlab.studies.study import Findings, Study, load_experiment
@@ -48,7 +46,7 @@ def perform(
                 "runs": [run.id for run in study.runs],
             }
         )
-        _keep_programs(out)
+        programs.keep(out / "programs")
         return run_study(study, source, ledger)
 
 
@@ -72,7 +70,7 @@ def conclude(out: Path) -> tuple[Path, Findings]:
     done = [records[i] for i in asked["runs"] if i in records]
     if not any(record.status == "done" for record in done):
         raise ValueError(f"no run in {out} has finished: see 'jetlab status {out}'")
-    _keep_programs(out)
+    programs.keep(out / "programs")
     module = load_experiment(out / "experiment.py")
     findings = module.analyse(done)
     findings.save(out)
@@ -86,17 +84,6 @@ def _forget(out: Path) -> None:
     for pattern in ("*.png", "*.pdf", "tables.*", "fit*.json", "report.html"):
         for path in out.glob(pattern):
             path.unlink()
-
-
-def _keep_programs(out: Path) -> None:
-    """Compiled programs stay beside the records: to go on need not compile again.
-
-    Where the user keeps them elsewhere (JAX_COMPILATION_CACHE_DIR) they stay there.
-    """
-    kept = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    if kept is None:
-        jax.config.update("jax_compilation_cache_dir", str(out / "programs"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _title(module: ModuleType) -> str:

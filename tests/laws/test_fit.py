@@ -8,7 +8,7 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Draws, Fit
-from jetlab.laws.posing import padded
+from jetlab.laws.solver.posing import padded
 
 
 def test_exact_rows_give_back_the_law(grid, jets):

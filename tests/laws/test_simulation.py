@@ -9,8 +9,8 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate
 from jetlab.laws.fitted import Draws, Fit
+from jetlab.laws.plans.simulation import simulate_or_repeat
 from jetlab.laws.repetition import PUBLISHED, given
-from jetlab.laws.simulation import simulate_or_repeat
 
 STEP = 6 * 40  # FLOPs for one parameter and one jet
 

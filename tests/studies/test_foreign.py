@@ -35,7 +35,7 @@ def fitted(path):
 
 
 def test_examples_come_from_compute_and_failed_runs_are_named(fitted):
-    law, rows, remarks = fitted
+    law, rows, _, remarks = fitted
     assert law.rows == len(rows["L"]) == 25
     assert law.left_out == {3: "L is nan", 4: "L is -1"}
     assert "2 rows left out" in law.message
@@ -45,8 +45,8 @@ def test_examples_come_from_compute_and_failed_runs_are_named(fitted):
 
 
 def test_the_files_say_what_the_fit_says(fitted, tmp_path):
-    law, rows, _ = fitted
-    files = export(law, rows, tmp_path / "out")
+    law, rows, *_ = fitted
+    files = export(fitted, tmp_path / "out")
     assert {f.name for f in files} == {f.name for f in (tmp_path / "out").iterdir()}
     for name in ("residuals", "profiles", "corner", "contours"):
         assert (tmp_path / "out" / f"{name}.png").stat().st_size > 5_000

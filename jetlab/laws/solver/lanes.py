@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jetlab.laws.huber import Problem, Rows, newton
+from jetlab.laws.solver.huber import Problem, Rows, newton
 
 HostOrDevice = np.ndarray | Array
-CHUNK = 64
+CHUNK = 16
 ROUNDS = (8, 40, 200)  # Newton steps
 TOLERANCE = 1e-8  # of the imbalance, where Newton's method stops
 

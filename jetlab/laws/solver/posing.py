@@ -7,9 +7,9 @@ import numpy as np
 
 from jetlab.laws.columns import log_columns
 from jetlab.laws.form import Form
-from jetlab.laws.huber import Problem, Rows
 from jetlab.laws.misfit import HUBER, Misfit, chosen
-from jetlab.laws.space import Space, check_choices
+from jetlab.laws.solver.huber import Problem, Rows
+from jetlab.laws.solver.space import Space, check_choices
 
 
 def pose(
@@ -19,9 +19,11 @@ def pose(
     bounds: Mapping[str, tuple[float, float]],
     misfit: Misfit | float = HUBER,
     weight: str | None = None,
+    room: int = 0,
 ) -> Problem:
     """The problem as the solver sees it; a number for `misfit` is Huber's delta, and
-    weights are scaled to a mean of 1. Raises as `fit` does."""
+    weights are scaled to a mean of 1. It is padded for `room` rows at least, so that
+    parts of a table share the whole one's programs. Raises as `fit` does."""
     named = (*form.columns, "L") if weight is None else (*form.columns, "L", weight)
     logs = log_columns(table, named)
     check_choices(form, fixed, bounds)
@@ -31,7 +33,7 @@ def pose(
     centre = {name: float(column.mean()) for name, column in logs.items()}
     space = Space(form=form, bounds=dict(bounds), fixed=dict(fixed), centre=centre)
     count = len(logs["L"])
-    index = np.arange(padded(count))
+    index = np.arange(padded(max(count, room)))
     last = np.minimum(index, count - 1)
     columns = {name: jnp.asarray(column[last]) for name, column in logs.items()}
     loss = columns.pop("L")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jetlab.laws.ladders import Ladder, ladders
-from jetlab.laws.trajectory import Trajectory, trajectory, with_compute
+from jetlab.laws.approaches.ladders import Ladder, ladders
+from jetlab.laws.approaches.trajectory import Trajectory, trajectory, with_compute
 from jetlab.records import Table
 
 PER_DECADE = 50  # budgets at which the curves are compared

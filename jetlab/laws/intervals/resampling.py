@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.laws.huber import Rows
+from jetlab.laws.solver.huber import Rows
 
 Labels = Sequence | np.ndarray
 

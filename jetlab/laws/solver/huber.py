@@ -16,7 +16,7 @@ from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
 from jetlab.laws.misfit import Rho
-from jetlab.laws.space import Space
+from jetlab.laws.solver.space import Space
 
 ROUNDING = 1e-14  # relative, by which the sum over rows may rise in a step downhill
 

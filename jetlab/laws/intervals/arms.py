@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fitted import LEVEL, Fit, percentiles
-from jetlab.laws.resampling import Labels
+from jetlab.laws.intervals.bootstrap import bootstrap
+from jetlab.laws.intervals.resampling import Labels
 from jetlab.records import Table
 
 

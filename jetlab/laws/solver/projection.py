@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jetlab.laws.form import Parameter
-from jetlab.laws.huber import Problem, objective
-from jetlab.laws.space import Space
+from jetlab.laws.solver.huber import Problem, objective
+from jetlab.laws.solver.space import Space
 
 POINTS = 1024  # of the grid of exponents, at most
 FAINTEST = np.log(1e-3)  # where a term starts that the least squares put to zero

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.laws.trajectory import Trajectory, trajectory, with_compute
+from jetlab.laws.approaches.trajectory import Trajectory, trajectory, with_compute
 from jetlab.records import Table
 
 

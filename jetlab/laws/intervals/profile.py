@@ -17,14 +17,14 @@ from math import erf, exp, isfinite, pi, sqrt
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc
 from jaxtyping import Array, Float
+from scipy.special import stdtrit
 
 from jetlab.laws.fit import CONVERGED, pose_again
 from jetlab.laws.fitted import LEVEL, Fit
-from jetlab.laws.huber import Problem, newton, objective
-from jetlab.laws.identify import covariance
-from jetlab.laws.lanes import TOLERANCE
+from jetlab.laws.identify import covariance, near
+from jetlab.laws.solver.huber import Problem, newton, objective
+from jetlab.laws.solver.lanes import TOLERANCE
 from jetlab.records import Table
 
 POINTS = 24  # on each side of the optimum
@@ -104,8 +104,9 @@ def _values(fit: Fit, problem: Problem, name: str, sign: int) -> np.ndarray:
 
 def _error(fit: Fit, problem: Problem, name: str) -> float:
     """Rough standard error of a parameter, of its logarithm if it is positive."""
-    z = jnp.asarray(problem.space.coordinates(fit.params))
-    slope = np.asarray(jax.grad(lambda z: problem.space.theta(z)[name])(z))
+    z = problem.space.coordinates(fit.params)
+    names = [parameter.name for parameter in problem.space.free]
+    slope = near(problem, z).slopes[names.index(name)]
     error = float(np.sqrt(slope @ covariance(problem, z) @ slope))
     return error if isfinite(error) and error > 0 else 1.0
 
@@ -128,7 +129,11 @@ def _follow(
 
 
 def _scale(fit: Fit) -> float:
-    """2 E[psi'] / E[psi^2] for normal scatter, psi in units of delta."""
+    """2 E[psi'] / E[psi^2] for normal scatter, psi in units of delta. Least squares
+    know the scatter better than robustly: from the sum of squares, which makes W that
+    of the F test."""
+    if fit.misfit.kind == "squares":
+        return fit.delta**2 * (fit.rows - fit.free) / max(fit.objective, 1e-300)
     size = max(fit.scatter, 1e-12) / fit.delta
     knee = float(fit.misfit.rho.knee)
     inside = erf(knee / size / sqrt(2))
@@ -174,7 +179,4 @@ def _crossing(values: np.ndarray, root: np.ndarray, limit: float) -> float | Non
 def student(level: float, freedom: int) -> float:
     """t such that |Student's t| with so many degrees of freedom stays below it with
     probability `level`."""
-    t = np.linspace(0, 100, 100_001)
-    with jax.enable_x64(True):
-        outside = betainc(freedom / 2, 0.5, freedom / (freedom + jnp.asarray(t) ** 2))
-    return float(np.interp(level, 1 - np.asarray(outside), t))
+    return float(stdtrit(freedom, (1 + level) / 2))

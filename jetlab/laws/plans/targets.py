@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws.allocation import allocate
+from jetlab.laws.budgets import require
 from jetlab.laws.design import Target
 from jetlab.laws.fitted import Fit
-from jetlab.laws.plans import require
 
 
 def target(fit: Fit, name: str, particles: float) -> Target:

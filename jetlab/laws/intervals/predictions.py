@@ -101,8 +101,7 @@ def _each(fit: Fit) -> list[dict[str, float]]:
 
 def _missed(fit: Fit) -> Float[np.ndarray, "m"]:
     """Residuals of the rows that the fit does not pass through."""
-    free = len(fit.form.names) - len(fit.fixed)
-    return fit.residuals[np.argsort(np.abs(fit.residuals))[free:]]
+    return fit.residuals[np.argsort(np.abs(fit.residuals))[fit.free :]]
 
 
 def _decades(

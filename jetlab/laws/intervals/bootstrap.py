@@ -27,9 +27,9 @@ from jaxtyping import Bool, Float, Int
 
 from jetlab.laws.fit import CONVERGED, descend, pose_again
 from jetlab.laws.fitted import Draws, Fit
-from jetlab.laws.huber import Problem, residuals
-from jetlab.laws.lanes import HostOrDevice, Lanes, polish
-from jetlab.laws.resampling import Labels, clusters, drawn, scattered
+from jetlab.laws.intervals.resampling import Labels, clusters, drawn, scattered
+from jetlab.laws.solver.huber import Problem, residuals
+from jetlab.laws.solver.lanes import HostOrDevice, Lanes, polish
 from jetlab.records import Table
 
 ALTERNATIVES = 12  # other starts for a draw that did not converge from the optimum

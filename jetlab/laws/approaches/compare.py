@@ -14,12 +14,12 @@ from math import hypot, isfinite, nan
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.envelope import envelope
+from jetlab.laws.approaches.envelope import envelope
+from jetlab.laws.approaches.isoflop import CUBIC, PARABOLA, Valley, isoflop
+from jetlab.laws.approaches.ladders import slices
+from jetlab.laws.approaches.trajectory import Trajectory, with_compute
 from jetlab.laws.fit import fit
-from jetlab.laws.isoflop import CUBIC, PARABOLA, Valley, isoflop
-from jetlab.laws.ladders import slices
 from jetlab.laws.misfit import HUBER, Misfit
-from jetlab.laws.trajectory import Trajectory, with_compute
 from jetlab.records import Table
 
 AGREE = 2.0  # standard errors within which two exponents are one

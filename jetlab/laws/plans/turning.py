@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from jetlab.laws.form import Form
-from jetlab.laws.passes import CHUNK, Terms, solved
+from jetlab.laws.plans.passes import CHUNK, Terms, solved
 
 ROUNDS, WIDTH = 7, 70.0  # zooms into a range of so many e-folds, 31-fold each
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws.huber import Problem, residuals, sided
-from jetlab.laws.lanes import Lanes, polish
+from jetlab.laws.solver.huber import Problem, residuals, sided
+from jetlab.laws.solver.lanes import Lanes, polish
 
 SHARPENED = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # deltas on the way
 CORRECTIONS = 3  # Newton steps to the vertex, from a millionth away

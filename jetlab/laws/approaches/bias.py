@@ -33,7 +33,7 @@ from math import log
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.isoflop import Valley, isoflop
+from jetlab.laws.approaches.isoflop import Valley, isoflop
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,13 +22,13 @@ from math import isfinite
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws import plans
+from jetlab.laws import budgets
+from jetlab.laws.budgets import PARTICLES
 from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form
-from jetlab.laws.passes import Terms, best_passes
-from jetlab.laws.plans import PARTICLES
+from jetlab.laws.plans.passes import Terms, best_passes
+from jetlab.laws.plans.turning import turning_budget, turning_cost
 from jetlab.laws.repetition import PUBLISHED, Repeats
-from jetlab.laws.turning import turning_budget, turning_cost
 
 Columns = dict[str, Float[np.ndarray, "m"]]
 
@@ -93,7 +93,7 @@ def simulate_or_repeat(
 ) -> Simulation:
     """The best N, D and E for `budget` FLOPs of simulation and training.
 
-    `jet_cost` is in FLOPs (`plans.simulation_cost` converts core-seconds). `repeats`
+    `jet_cost` is in FLOPs (`budgets.simulation_cost` converts core-seconds). `repeats`
     serves a fit whose form does not read U; without, the published constants of
     Muennighoff et al. are assumed, and `message` says so. Raises ValueError for a form
     without N and D, a law without an optimum inside, choices out of range, or a budget
@@ -118,17 +118,17 @@ def simulate_or_repeat(
         jet_cost=jet_cost,
         max_epochs=max_epochs,
         particles=particles,
-        intervals=plans.intervals(best),
-        beyond=plans.beyond(fit, bought),
-        message="; ".join([*plans.reach(fit, bought), *words]),
+        intervals=budgets.intervals(best),
+        beyond=budgets.beyond(fit, bought),
+        message="; ".join([*budgets.reach(fit, bought), *words]),
     )
 
 
 def _check(
     fit: Fit, budget: float, jet_cost: float, max_epochs: float, particles: float
 ) -> None:
-    plans.check_law(fit)
-    plans.require(budget=budget, jet_cost=jet_cost, particles=particles)
+    budgets.check_law(fit)
+    budgets.require(budget=budget, jet_cost=jet_cost, particles=particles)
     if not (isfinite(max_epochs) and max_epochs >= 1):
         raise ValueError(f"max_epochs is {max_epochs:g}; it must be at least 1")
     if budget < jet_cost + 6 * particles:
@@ -141,7 +141,7 @@ def _check(
 def _judges(fit: Fit, repeats: Repeats | None) -> Judges:
     """By what one pass and several are judged. One pass by an additive fit knows no
     decay: infinite constants in Muennighoff's form, any B_rep in the other."""
-    params = plans.with_draws(fit)
+    params = budgets.with_draws(fit)
     if "U" in fit.form.columns:
         if repeats is not None:
             raise ValueError(f"{fit.form.name} says itself what repeats are worth")

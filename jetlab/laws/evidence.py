@@ -1,0 +1,113 @@
+"""Can these rows tell? What stands before the numbers of a fit.
+
+How unequally the rows know the parameters, how far the floor lies below any of them,
+and how well the same fit to smaller runs foretold the larger ones.
+"""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import jax
+import numpy as np
+
+from jetlab.laws import identify
+from jetlab.laws.fit import pose_again
+from jetlab.laws.fitted import Fit
+from jetlab.laws.rollout import Forecast, rollout
+from jetlab.records import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the rows of a fit can tell.
+
+    `condition` is that of the fit, 1 for parameters that the rows know equally well,
+    and `loosest` are the parameters in the combination that they know least. `above`
+    is how far the lowest loss of the law at any row lies above L_inf, relative to
+    L_inf; None for a law without a floor. `forecasts` are those of `rollout` over each
+    column of the form.
+    """
+
+    condition: float
+    loosest: tuple[str, ...]
+    above: float | None
+    forecasts: tuple[Forecast, ...]
+
+    @property
+    def words(self) -> list[str]:
+        """Sentences, the conditioning first."""
+        return [*self._condition(), *self._floor(), *self._foretold()]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON writes it, null for a number that there is not."""
+        return {
+            "condition": self.condition if isfinite(self.condition) else None,
+            "loosest": list(self.loosest),
+            "lowest_row_above_floor": self.above,
+            "rollout": [forecast.record() for forecast in self.forecasts],
+            "words": self.words,
+        }
+
+    def _condition(self) -> list[str]:
+        if not isfinite(self.condition):
+            return []
+        return [
+            f"condition number {self.condition:.3g}, known least: a combination of"
+            f" {', '.join(self.loosest)}"
+        ]
+
+    def _floor(self) -> list[str]:
+        if self.above is None:
+            return []
+        return [
+            f"the lowest loss at any row is {100 * self.above:.3g} % above L_inf"
+            if self.above < 10
+            else "L_inf is less than a tenth of the lowest loss at any row"
+        ]
+
+    def _foretold(self) -> list[str]:
+        """The last forecast over each column, and the worst of those that a fit stood
+        behind."""
+        words = []
+        for over in dict.fromkeys(forecast.over for forecast in self.forecasts):
+            ours = [forecast for forecast in self.forecasts if forecast.over == over]
+            last = ours[-1]
+            sentence = (
+                f"rows up to {over} = {last.seen:.3g} foretold those up to"
+                f" {last.next:.3g} to {100 * last.spread:.2g} % (bias"
+                f" {100 * last.bias:+.2g} %)"
+            )
+            if not last.told:
+                sentence += ", by a fit that was not identified"
+            told = [forecast for forecast in ours[:-1] if forecast.told]
+            if told:
+                worst = max(told, key=lambda forecast: forecast.spread)
+                sentence += (
+                    f"; {len(told)} smaller windows to {100 * worst.spread:.2g} %"
+                )
+            words.append(sentence)
+        return words
+
+
+def evidence(law: Fit, table: Table) -> Evidence:
+    """What the rows that `law` was fitted to can tell; nothing for a fit without
+    parameters. Raises ValueError for a table without the form's columns."""
+    if not isfinite(law.objective):
+        return Evidence(condition=np.inf, loosest=(), above=None, forecasts=())
+    with jax.enable_x64(True):
+        problem = pose_again(law, table)
+        optimum = problem.space.coordinates(law.params)
+        number, mixed = identify.condition(problem, optimum)
+    found = [f for over in law.form.columns for f in rollout(law, table, over)]
+    return Evidence(
+        condition=number, loosest=mixed, above=_above(law), forecasts=tuple(found)
+    )
+
+
+def _above(law: Fit) -> float | None:
+    floor = law.params.get("L_inf")
+    if floor is None:
+        return None
+    lowest = float(law.predict(law.points).min())
+    return lowest / floor - 1 if floor > 0 else None
