@@ -35,8 +35,8 @@ from jetlab.studies.tables import with_interval
 @click.option("--weight", help="A column of weights of the rows.")
 @click.option(
     "--clusters",
-    help="A column that names rows which share their luck (trajectories), or 'cells'"
-    " for rows of equal N and D: intervals draw them as one.",
+    help="A column that names rows which share their luck, trajectories say: intervals"
+    " draw them as one. Without, rows of equal N and D.",
 )
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True

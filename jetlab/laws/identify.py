@@ -38,8 +38,12 @@ def lacking(problem: Problem) -> str | None:
     space, rows, _ = problem
     free = [parameter.name for parameter in space.free]
     count = rows.count
-    if count <= len(free):
-        return f"{count} rows cannot decide {len(free)} parameters ({', '.join(free)})"
+    points = np.stack([np.asarray(c)[:count] for c in rows.logs.values()], axis=1)
+    different = len(np.unique(points, axis=0))
+    if different <= len(free):
+        at = "" if different == count else f" at {different} different points"
+        asked = f"{len(free)} parameters ({', '.join(free)})"
+        return f"{count} rows{at} cannot decide {asked}"
     for name, column in rows.logs.items():
         exponents = _exponents(space, name) & set(free)
         if exponents and np.ptp(np.asarray(column)) < 1e-9:

@@ -14,7 +14,6 @@ from jetlab.laws.evidence import Evidence, evidence
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit
 from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.intervals.resampling import cells
 from jetlab.laws.misfit import HUBER, Misfit
 from jetlab.records import Table
 
@@ -24,7 +23,7 @@ WEIGHT = "weight"
 @dataclass(frozen=True, kw_only=True)
 class Choices:
     """How a table is fitted. `clusters` is a column that names rows which share their
-    luck, or "cells" for rows of equal N and D; `particles` is n_p, for D from C."""
+    luck, those of one cell where it is None; `particles` is n_p, for D from C."""
 
     form: str = "additive"
     fixed: Mapping[str, float] = field(default_factory=dict)
@@ -83,18 +82,11 @@ def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted
         left_out=left_out,
     )
     if choices.draws:
-        kept = np.delete(np.arange(len(whole["L"])), list(left_out))
-        labels = _labels(path, rows, kept, choices.clusters)
+        labels = None
+        if choices.clusters is not None:
+            labels = np.delete(read_labels(path, choices.clusters), list(left_out))
         draws = bootstrap(
             law, rows, draws=choices.draws, seed=choices.seed, labels=labels
         )
         law = replace(law, draws=draws)
     return Fitted(law, rows, evidence(law, rows), intake.remarks(rows))
-
-
-def _labels(
-    path: Path, rows: Table, kept: np.ndarray, clusters: str | None
-) -> np.ndarray | None:
-    if clusters is None:
-        return None
-    return cells(rows) if clusters == "cells" else read_labels(path, clusters)[kept]

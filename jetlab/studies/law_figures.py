@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jetlab.laws.fitted import Fit
-from jetlab.laws.intervals.profile import Profile, student
+from jetlab.laws.intervals.profile import Profile
 from jetlab.records import Table
 from jetlab.studies.figures import LOSSES, axes, styled
 
@@ -42,8 +42,7 @@ def profiles(found: Sequence[Profile], law: Fit) -> Figure:
         near = root < SHOWN
         ax.plot(one.values[near], root[near], "-", color="tab:blue")
         ax.plot(law.params[one.name], 0, "o", ms=4, color="0.2")
-        limit = student(one.level, law.rows - law.free)
-        ax.axhline(limit, ls=":", color="0.4", lw=1)
+        ax.axhline(one.limit, ls=":", color="0.4", lw=1)
         ax.axvspan(*np.clip(one.interval, *_ends(one.values[near])), color="0.92")
         if near.sum() and one.values[near].min() > 0 and _wide(one.values[near]):
             ax.set_xscale("log")

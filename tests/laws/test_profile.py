@@ -7,7 +7,8 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals.profile import profile, student
+from jetlab.laws.intervals.profile import profile
+from jetlab.laws.intervals.resampling import student
 from jetlab.laws.misfit import Misfit
 
 # two-sided quantiles of Student's t from tables
@@ -21,7 +22,7 @@ def test_quantiles_of_student(level, freedom, t):
 
 def test_of_a_line_it_is_the_interval_of_linear_regression():
     """A power law without a floor by least squares is a line in log N, whose slope has
-    Student's interval, here with the robust scatter."""
+    Student's interval."""
     size = np.logspace(3, 8, 12)
     noise = 0.01 * np.random.default_rng(0).normal(size=12)
     table = {"N": size, "L": 5 * size**-0.3 * np.exp(noise)}
@@ -30,8 +31,23 @@ def test_of_a_line_it_is_the_interval_of_linear_regression():
     found = profile(law, table, "alpha", level=0.95)
     centred = np.log(size) - np.log(size).mean()
     slope = -centred @ np.log(table["L"]) / (centred @ centred)
-    half = student(0.95, 10) * law.scatter / np.sqrt(centred @ centred)
+    sigma = np.sqrt(law.residuals @ law.residuals / 10)
+    half = student(0.95, 10) * sigma / np.sqrt(centred @ centred)
     assert found.interval == pytest.approx((slope - half, slope + half), rel=1e-3)
+
+
+def test_rows_of_one_cell_count_as_they_share_their_luck(seeds_of_cells):
+    """Three equal rows tell no more than one, and rows that are taken for independent
+    make the law look surer than it is."""
+    table = seeds_of_cells(cells_scatter=0.02, seeds_scatter=0.0)
+    squares = Misfit(kind="squares")
+    single = {name: column[::3] for name, column in table.items()}
+    law, alone = (fit(forms.additive, t, misfit=squares) for t in (table, single))
+    found, expected = profile(law, table, "beta"), profile(alone, single, "beta")
+    width = np.diff(found.interval)[0] / np.diff(expected.interval)[0]
+    assert width == pytest.approx(1, rel=0.01)
+    rows = profile(law, table, "beta", labels=np.arange(75))
+    assert np.diff(rows.interval)[0] < 0.7 * np.diff(expected.interval)[0]
 
 
 def test_it_holds_the_truth_and_is_lowest_at_the_fit(wide, jets):

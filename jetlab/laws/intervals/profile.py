@@ -3,11 +3,14 @@
 The statistic is that of a likelihood ratio for an M-estimator (Koenker and Bassett,
 Econometrica 50 (1982) 43, for absolute deviations),
 
-    W(v) = 2 [S(v) - S(best)] E[psi'] / E[psi^2],
+    W(v) = 2 [S(v) - S(best)] E[psi'] / E[psi^2] / q,
 
 S being the sum of misfits and psi their derivative, under normal scatter of the
-size seen. W is compared with the square of Student's t with n - k degrees of freedom,
-which it would follow for normal scatter and least squares.
+size seen. q is 1 where every row is its own cluster; else it is what sharing luck does
+to the sum of psi, (sum over clusters of (sum of psi)^2) / (sum of psi^2), exact where
+the rows of a cluster are one point (N, D). W is compared with the square of Student's t
+with G - k degrees of freedom, for G clusters, which it would follow for normal scatter,
+least squares and clusters of one.
 """
 
 from dataclasses import dataclass, replace
@@ -17,12 +20,12 @@ from math import erf, exp, isfinite, pi, sqrt
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-from scipy.special import stdtrit
+from jaxtyping import Array, Float, Int
 
 from jetlab.laws.fit import CONVERGED, pose_again
 from jetlab.laws.fitted import LEVEL, Fit
 from jetlab.laws.identify import covariance, near
+from jetlab.laws.intervals.resampling import Labels, clusters, student
 from jetlab.laws.solver.huber import Problem, newton, objective
 from jetlab.laws.solver.lanes import TOLERANCE
 from jetlab.records import Table
@@ -36,33 +39,49 @@ STEPS = 60  # of Newton's method at each value
 class Profile:
     """W over values of a parameter, in order, with the optimum among them.
 
-    `interval` holds the values that the rows do not exclude at `level`. Its end is 0 or
-    infinite where they exclude none on that side, which `message` says.
+    `interval` holds the values that the rows do not exclude at `level`, sqrt(W) being
+    below `limit` there. Its end is 0 or infinite where they exclude none on that side,
+    which `message` says.
     """
 
     name: str
     values: Float[np.ndarray, "m"]
     statistic: Float[np.ndarray, "m"]
     interval: tuple[float, float]
+    limit: float
     level: float
     message: str
 
 
-def profile(fit: Fit, table: Table, name: str, *, level: float = LEVEL) -> Profile:
-    """The profile of one free parameter of a fit to `table`.
+def profile(
+    fit: Fit,
+    table: Table,
+    name: str,
+    *,
+    labels: Labels | None = None,
+    level: float = LEVEL,
+) -> Profile:
+    """The profile of one free parameter of a fit to `table`. `labels` name the rows
+    that share their luck; without, those of one cell do.
 
     Raises:
-      ValueError: for a parameter that was not fitted, or a fit without parameters or
-        with an asymmetric misfit.
+      ValueError: for a parameter that was not fitted, labels that are not one a row, or
+        a fit without parameters or with an asymmetric misfit.
     """
     _check(fit, name)
+    ids = clusters(labels, table, fit.form.columns)
+    freedom = int(ids.max()) + 1 - fit.free
+    if freedom < 1:
+        raise ValueError(
+            f"{ids.max() + 1} clusters of rows cannot tell how sure {fit.free}"
+            " parameters are: take finer clusters, or fix parameters"
+        )
     with jax.enable_x64(True):
         whole = pose_again(fit, table)
         fixed = {**fit.fixed, name: fit.params[name]}
         bounds = {k: ends for k, ends in fit.bounds.items() if k != name}
         problem = pose_again(replace(fit, fixed=fixed, bounds=bounds), table)
         start = jnp.asarray(problem.space.coordinates(fit.params))
-        free = len(start) + 1
         best = float(objective(start, problem))
         sides = []
         for sign in (-1, 1):
@@ -73,8 +92,9 @@ def profile(fit: Fit, table: Table, name: str, *, level: float = LEVEL) -> Profi
     (below, low), (above, high) = sides
     values = np.concatenate([below[::-1], [fit.params[name]], above])
     sums = np.concatenate([low[::-1], [best], high])
-    statistic = np.maximum(0, sums - sums.min()) * _scale(fit)
-    return _read(name, values, statistic, level, fit.rows - free)
+    scale = _scale(fit) / _shared(fit, problem, ids)
+    statistic = np.maximum(0, sums - sums.min()) * scale
+    return _read(name, values, statistic, level, freedom)
 
 
 def _check(fit: Fit, name: str) -> None:
@@ -141,6 +161,19 @@ def _scale(fit: Fit) -> float:
     return 2 * inside / (size**2 * (inside - edge) + knee**2 * (1 - inside))
 
 
+def _shared(fit: Fit, problem: Problem, ids: Int[np.ndarray, "n"]) -> float:
+    """q: how much clusters add to the variance of the sum of psi. Least squares have
+    made the G sums smaller, as they make rows, by 1 - k / G on average."""
+    knee = float(fit.misfit.rho.knee)
+    weight = np.asarray(problem.rows.weight)[: fit.rows]
+    psi = weight * np.clip(fit.residuals / fit.delta, -knee, knee)
+    sums = np.bincount(ids, psi)
+    found = max(1.0, float(np.sum(sums**2) / max(np.sum(psi**2), 1e-300)))
+    if fit.misfit.kind == "squares":
+        found *= (1 - fit.free / fit.rows) / (1 - fit.free / len(sums))
+    return found
+
+
 def _read(
     name: str, values: np.ndarray, statistic: np.ndarray, level: float, freedom: int
 ) -> Profile:
@@ -161,6 +194,7 @@ def _read(
             (0.0 if values[0] >= 0 else -np.inf) if low is None else low,
             np.inf if high is None else high,
         ),
+        limit=limit,
         level=level,
         message=words,
     )
@@ -174,9 +208,3 @@ def _crossing(values: np.ndarray, root: np.ndarray, limit: float) -> float | Non
     after = int(past[0])
     share = (limit - root[after - 1]) / (root[after] - root[after - 1])
     return float(values[after - 1] + share * (values[after] - values[after - 1]))
-
-
-def student(level: float, freedom: int) -> float:
-    """t such that |Student's t| with so many degrees of freedom stays below it with
-    probability `level`."""
-    return float(stdtrit(freedom, (1 + level) / 2))

@@ -8,29 +8,41 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import stdtrit
 
 from jetlab.laws.solver.huber import Rows
 
 Labels = Sequence | np.ndarray
 
 
-def cells(table: Mapping[str, np.ndarray]) -> Int[np.ndarray, "n"]:
-    """Labels of the (N, D) cells: rows of one cell are its seeds."""
-    points = np.stack([table["N"], table["D"]], axis=1)
+def cells(
+    table: Mapping[str, np.ndarray], columns: Sequence[str] = ("N", "D")
+) -> Int[np.ndarray, "n"]:
+    """Labels of the cells, rows that agree in these columns: each other's seeds."""
+    points = np.stack([np.asarray(table[name], float) for name in columns], axis=1)
     return np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def clusters(labels: Labels | None, rows: int) -> Int[np.ndarray, "n"]:
-    """The number of each row's cluster; without labels every row is one.
+def clusters(
+    labels: Labels | None, table: Mapping[str, np.ndarray], columns: Sequence[str]
+) -> Int[np.ndarray, "n"]:
+    """The number of each row's cluster; without labels those are the cells.
 
     Raises:
       ValueError: for labels of another number of rows.
     """
     if labels is None:
-        return np.arange(rows)
+        return cells(table, columns)
+    rows = len(table["L"])
     if len(labels) != rows:
         raise ValueError(f"{len(labels)} labels for a table of {rows} rows")
     return np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1)
+
+
+def student(level: float, freedom: float) -> float:
+    """t such that |Student's t| with so many degrees of freedom stays below it with
+    probability `level`."""
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def drawn(
