@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from benchmarks.timing import lined_up
 from jetlab.laws import forms
+from jetlab.laws.cells import cells
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit
 from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.laws.intervals.profile import profile
-from jetlab.laws.intervals.resampling import cells
 from jetlab.laws.misfit import HUBER, SQUARES, Misfit
 from jetlab.records import Table
 

@@ -94,6 +94,10 @@ def fit(
     click.echo(f"{law.rows} rows: {law.message}")
     for words in (*found.remarks, *found.evidence.words):
         click.echo(f"- {words}")
+    if not (law.converged and law.identified):
+        click.echo(
+            "These rows do not decide the law; what follows is not to be quoted."
+        )
     for name, value in law.params.items():
         click.echo(f"{name}: {with_interval(value, law.intervals.get(name))}")
     click.echo(f"objective: {law.objective:.8g}")

@@ -9,10 +9,9 @@ N* = G (C / 6 n_p)^a, a = beta / (alpha + beta),
 G = (alpha A / beta B)^(1/(alpha + beta)).
 """
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from typing import NamedTuple
@@ -46,7 +45,7 @@ class Optimum(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Allocation:
+class Allocation(budgets.Plan):
     """The N and D that a budget of `budget` FLOPs should buy.
 
     `a` and `gamma` are the local exponents N* ~ C^a, L - L_inf ~ C^-gamma. `intervals`
@@ -64,10 +63,6 @@ class Allocation:
     intervals: dict[str, tuple[float, float]]
     beyond: dict[str, float]
     message: str
-
-    def to_json(self) -> str:
-        """One object with the fields as keys."""
-        return json.dumps(asdict(self), allow_nan=False)
 
 
 def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Allocation:

@@ -1,6 +1,8 @@
 """What every plan by a fitted law shares: budgets, draws, intervals and reach."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from math import isfinite
 
 import numpy as np
@@ -12,6 +14,16 @@ PARTICLES = 40.0
 """Mean particles in a JetClass jet, n_p of arXiv:2602.15781."""
 
 SMALLEST_DIFFERENCE = 1e-9  # of a ratio, that makes a plan reach past the rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the dataclasses of plans share."""
+
+    def to_json(self) -> str:
+        """One object with the fields as keys. Raises ValueError for a number that is
+        not finite."""
+        return json.dumps(asdict(self), allow_nan=False)
 
 
 def device_budget(hours: float, rate: float) -> float:

@@ -24,6 +24,14 @@ from jetlab.laws.misfit import Misfit
 from jetlab.records import Table
 
 
+def cells(
+    table: Mapping[str, np.ndarray], columns: Sequence[str] = ("N", "D")
+) -> Int[np.ndarray, "n"]:
+    """Labels of the cells, rows that agree in these columns: each other's seeds."""
+    points = np.stack([np.asarray(table[name], float) for name in columns], axis=1)
+    return np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
+
+
 def cell_means(
     table: Mapping[str, np.ndarray], by: Sequence[str] = ("N", "D")
 ) -> Table:
@@ -43,8 +51,8 @@ def cell_means(
         raise ValueError(
             f"columns {', '.join(by)} tell cells apart: all must be finite"
         )
-    _, first, cell = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    cell = cell.ravel()
+    cell = cells(table, by)
+    first = np.unique(cell, return_index=True)[1]
     seeds = np.bincount(cell)
     centred = log_loss - (np.bincount(cell, log_loss) / seeds)[cell]
     variance = moderated(np.bincount(cell, centred**2), seeds - 1)

@@ -13,47 +13,56 @@ from jetlab.records import Table
 def read_columns(path: str | Path, columns: Mapping[str, str]) -> Table:
     """Columns of a CSV file under the names that a form reads.
 
-    `columns` maps a form's name to the file's: {"N": "Model Size", "L": "loss"}.
-    An empty cell and a cell "nan" are NaN. Raises FileNotFoundError, or ValueError that
-    names the missing column, or the line and column of a cell that is no number.
+    `columns` maps a form's name to the file's: {"N": "Model Size", "L": "loss"}. Cells
+    may be separated by semicolons or tabs, too. An empty cell and a cell "nan" are NaN.
+    Raises FileNotFoundError, or ValueError that names the missing column, or the line
+    and column of a cell that is no number.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no table {path}")
-    try:
-        names = pyarrow.csv.open_csv(path).schema.names
-        missing = [name for name in columns.values() if name not in names]
-        if missing:
-            raise ValueError(
-                f"{path} has no column {missing[0]!r}; it has {', '.join(names)}"
-            )
-        wanted = sorted(set(columns.values()))
-        options = pyarrow.csv.ConvertOptions(
-            include_columns=wanted,
-            column_types={name: pa.string() for name in wanted},
-            strings_can_be_null=False,
-        )
-        text = pyarrow.csv.read_csv(path, convert_options=options)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a table in CSV: {error}") from error
-    if text.num_rows == 0:
-        raise ValueError(f"{path} has a header and no rows")
+    texts = _texts(path, list(dict.fromkeys(columns.values())))
     return {
-        name: _numbers(text[column].to_pylist(), f"{path}, column {column!r}")
+        name: _numbers(texts[column], f"{path}, column {column!r}")
         for name, column in columns.items()
     }
 
 
 def read_labels(path: str | Path, column: str) -> np.ndarray:
-    """A column of a CSV file as text. Raises ValueError where it has no such column."""
+    """A column of a CSV file as text. Raises as `read_columns` does."""
+    return np.array(_texts(path, [column])[column])
+
+
+def _texts(path: str | Path, wanted: Sequence[str]) -> dict[str, list[str]]:
+    """Columns of a file as they stand, by name; blanks around a name do not count."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no table {path}")
     try:
-        table = pyarrow.csv.read_csv(path)
+        parse = pyarrow.csv.ParseOptions(delimiter=_delimiter(path))
+        names = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
+        own = {name: [n for n in names if n.strip() == name] for name in wanted}
+        for name, found in own.items():
+            if len(found) != 1:
+                raise ValueError(
+                    f"{path} has {len(found) or 'no'} column{'s' * bool(found)} "
+                    f"{name!r}; it has {', '.join(name.strip() for name in names)}"
+                )
+        options = pyarrow.csv.ConvertOptions(
+            include_columns=[found[0] for found in own.values()],
+            column_types={found[0]: pa.string() for found in own.values()},
+            strings_can_be_null=False,
+        )
+        text = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=options)
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path} is not a table in CSV: {error}") from error
-    if column not in table.column_names:
-        raise ValueError(
-            f"{path} has no column {column!r}; it has {', '.join(table.column_names)}"
-        )
-    return np.array([str(cell) for cell in table[column].to_pylist()])
+    if text.num_rows == 0:
+        raise ValueError(f"{path} has a header and no rows")
+    return {name: text[found[0]].to_pylist() for name, found in own.items()}
+
+
+def _delimiter(path: str | Path) -> str:
+    """What separates the names in the first line: commas, unless there are none."""
+    with Path(path).open("rb") as file:
+        header = file.readline()
+    marks = [mark for mark in (b",", b";", b"\t") if mark in header]
+    return marks[0].decode() if marks else ","
 
 
 def _numbers(cells: Sequence[str], where: str) -> np.ndarray:

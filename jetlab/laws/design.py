@@ -8,14 +8,14 @@ The gradients depend on the parameters, so gains are averaged over the fit's dra
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from json import dumps
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from jetlab.laws.budgets import Plan
 from jetlab.laws.fit import pose_again
 from jetlab.laws.fitted import Fit
 from jetlab.laws.solver.huber import Problem, residuals
@@ -29,7 +29,7 @@ Target = Callable[[Mapping[str, float]], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suggestion:
+class Suggestion(Plan):
     """Runs to add, the most useful per FLOP first.
 
     `gain` is the error of the target after them over the error before, expected from
@@ -41,10 +41,6 @@ class Suggestion:
     cost: float
     gain: float
     message: str
-
-    def to_json(self) -> str:
-        """One object with the fields as keys."""
-        return dumps(asdict(self), allow_nan=False)
 
 
 def suggest(

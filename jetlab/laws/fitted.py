@@ -203,9 +203,11 @@ def _array(numbers: Sequence[float | None]) -> Float[np.ndarray, "n"]:
 
 
 def _read(record: Mapping) -> Fit:
-    draws = record["draws"]
+    form, draws = named(record["form"]), record["draws"]
+    if set(record["params"]) != set(form.names):
+        raise KeyError(f"params of {form.name} are {', '.join(form.names)}")
     return Fit(
-        form=named(record["form"]),
+        form=form,
         params={k: float(_array([v])[0]) for k, v in record["params"].items()},
         objective=float(_array([record["objective"]])[0]),
         converged=record["converged"],

@@ -28,9 +28,14 @@ def span(logs: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
     if {"N", "D"} <= columns.keys():
         columns["ND"] = columns["N"] + columns["D"]
     return {
-        name: (float(np.exp(column.min())), float(np.exp(column.max())))
+        name: (_exp(column.min()), _exp(column.max()))
         for name, column in columns.items()
     }
+
+
+def _exp(log: float) -> float:
+    """exp(log), the largest number there is in place of infinity."""
+    return float(np.exp(min(log, np.log(np.finfo(float).max))))
 
 
 def lacking(problem: Problem) -> str | None:
@@ -43,7 +48,12 @@ def lacking(problem: Problem) -> str | None:
     if different <= len(free):
         at = "" if different == count else f" at {different} different points"
         asked = f"{len(free)} parameters ({', '.join(free)})"
-        return f"{count} rows{at} cannot decide {asked}"
+        return "; ".join(
+            [f"{count} rows{at} cannot decide {asked}", *_parallel(problem)]
+        )
+    loss = np.asarray(rows.log_loss)[:count]
+    if np.ptp(loss) < 1e-12:
+        return f"L is {np.exp(loss[0]):.6g} on every row: there is nothing to fit"
     for name, column in rows.logs.items():
         exponents = _exponents(space, name) & set(free)
         if exponents and np.ptp(np.asarray(column)) < 1e-9:
@@ -123,6 +133,8 @@ def _parallel(problem: Problem) -> list[str]:
     free = {parameter.name for parameter in problem.space.free}
     ruled = [_exponents(problem.space, name) & free for name in ("N", "D")]
     if not all(ruled):
+        return []
+    if np.ptp(logs["N"]) == 0:
         return []
     power, offset = np.polyfit(logs["N"], logs["D"], 1)
     if np.std(logs["D"] - power * logs["N"] - offset) > PARALLEL:

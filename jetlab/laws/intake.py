@@ -25,15 +25,15 @@ def remarks(table: Mapping[str, np.ndarray]) -> list[str]:
     copies = len(rows) - len(np.unique(rows, axis=0))
     if copies:
         found.append(
-            f"{copies} rows are copies of others and count again: the intervals are too"
-            " narrow if they are not runs of their own"
+            f"{copies} rows are copies of others: they weigh in the fit as runs of"
+            " their own, and as one with them in the intervals"
         )
     for name in ("N", "D"):
         small = int(np.sum(np.asarray(table.get(name, [1.0])) < 1))
         if small:
             found.append(
-                f"{name} is below 1 on {small} rows: in millions, perhaps? Exponents"
-                " do not mind, allocations and FLOPs do"
+                f"{name} is below 1 on {small} rows: in millions, or from a C that is"
+                " not in FLOPs? Exponents do not mind, allocations do"
             )
     if {"N", "D", "L"} <= table.keys() and _rises(table):
         found.append(

@@ -36,13 +36,14 @@ class Choices:
 
 
 class Fitted(NamedTuple):
-    """A fit, the rows that it used, what they can tell, and sentences on what looks odd
-    in the table."""
+    """A fit, the rows that it used, what they can tell, sentences on what looks odd in
+    the table, and n_p."""
 
     law: Fit
     rows: Table
     evidence: Evidence
     remarks: list[str]
+    particles: float
 
     def to_json(self) -> str:
         """The fit as `Fit.from_json` reads it, with `evidence` and `remarks`."""
@@ -73,6 +74,12 @@ def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted
     whole = intake.complete(read_columns(path, asked), choices.particles)
     used = [*needed, WEIGHT] if choices.weight else needed
     rows, left_out = usable({name: whole[name] for name in used}, used)
+    if not len(rows["L"]):
+        row, reason = next(iter(left_out.items()))
+        raise ValueError(
+            f"{path}: no row has a positive, finite number in each of"
+            f" {', '.join(used)}; row {row} (from 0): {reason}"
+        )
     law = fit(
         form,
         rows,
@@ -89,4 +96,5 @@ def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted
             law, rows, draws=choices.draws, seed=choices.seed, labels=labels
         )
         law = replace(law, draws=draws)
-    return Fitted(law, rows, evidence(law, rows), intake.remarks(rows))
+    told, odd = evidence(law, rows), intake.remarks(rows)
+    return Fitted(law, rows, told, odd, choices.particles)

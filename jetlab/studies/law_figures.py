@@ -1,16 +1,20 @@
 """Figures of a fit to any table: residuals, profiles, draws, surface with its band."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from jetlab.laws.allocation import optima
+from jetlab.laws.budgets import with_draws
 from jetlab.laws.fitted import Fit
 from jetlab.laws.intervals.profile import Profile
 from jetlab.records import Table
 from jetlab.studies.figures import LOSSES, axes, styled
 
+BAND = 400  # draws that make the band of the optimal trajectory
 SHOWN = 4.0  # of sqrt(W): a profile is drawn so far
 
 
@@ -57,26 +61,33 @@ def corner(law: Fit) -> Figure:
     """The draws of every pair of free parameters, and each one's histogram."""
     draws = law.draws.values if law.draws else {}
     names = [n for n, v in draws.items() if np.ptp(v) > 0]
+    wide = {n for n in names if draws[n].min() > 0 and _wide(draws[n])}
     size = len(names)
     figure = Figure(figsize=(1.7 * size, 1.7 * size))
     panels: Any = figure.subplots(size, size, squeeze=False, sharex="col")
-    for i, j in np.ndindex(size, size):
+    for (i, below), (j, across) in product(enumerate(names), enumerate(names)):
         ax = panels[i, j]
         ax.tick_params(labelsize=6)
         if j > i:
             ax.set_axis_off()
-        elif i == j:
-            ax.hist(draws[names[i]], bins=30, color="tab:blue", histtype="stepfilled")
-            ax.axvline(law.params[names[i]], color="0.2", lw=1)
+            continue
+        if across in wide:
+            ax.set_xscale("log")
+        if i == j:
+            ax.hist(draws[across], bins=_bins(draws[across], across in wide))
+            ax.axvline(law.params[across], color="0.2", lw=1)
             ax.set_yticks([])
         else:
-            x, y = draws[names[j]], draws[names[i]]
-            ax.plot(x, y, ".", ms=1.5, alpha=0.4, rasterized=True)
-            ax.plot(law.params[names[j]], law.params[names[i]], "+", color="tab:red")
+            ax.plot(
+                draws[across], draws[below], ".", ms=1.5, alpha=0.4, rasterized=True
+            )
+            ax.plot(law.params[across], law.params[below], "+", color="tab:red")
+            if below in wide:
+                ax.set_yscale("log")
         if i == size - 1:
-            ax.set_xlabel(names[j])
+            ax.set_xlabel(across)
         if j == 0 and i:
-            ax.set_ylabel(names[i])
+            ax.set_ylabel(below)
     return figure
 
 
@@ -88,40 +99,35 @@ def contours(rows: Table, law: Fit) -> Figure:
     N, D = (np.geomspace(rows[n].min() / 3, rows[n].max() * 3, 80) for n in ("N", "D"))
     surface = law.predict({"N": np.repeat(N, len(D)), "D": np.tile(D, len(N))})
     surface = surface.reshape(len(N), len(D))
+    ax.set(xscale="log", yscale="log", xlim=_ends(D), ylim=_ends(N))  # before labels
     levels = np.geomspace(surface.min(), surface.max(), 14)[1:-1]
     lines = ax.contour(D, N, surface, levels, cmap=LOSSES, linewidths=1.1)
     ax.clabel(lines, fmt="%.3g", fontsize=7)
     ax.plot(rows["D"], rows["N"], "o", ms=3, color="0.3")
-    product = np.geomspace(N[0] * D[0], N[-1] * D[-1], 60)
-    draws = law.draws.values if law.draws else {}
-    if draws:
-        paths = np.array([best_size(draws, nd) for nd in product])
-        low, high = np.nanquantile(paths, (0.16, 0.84), axis=1)
+    products = np.geomspace(N[0] * D[0], N[-1] * D[-1], 30)
+    params = {n: v[: 1 + BAND] for n, v in with_draws(law).items()}
+    sizes = [optima(law.form, params, np.log(nd))["N"] for nd in products]
+    best, others = np.array(sizes)[:, 0], np.array(sizes)[:, 1:]
+    if np.isfinite(others).any(axis=1).all():
+        low, high = np.nanquantile(others, (0.16, 0.84), axis=1)
         ax.fill(
-            np.append(product / low, (product / high)[::-1]),
+            np.append(products / low, (products / high)[::-1]),
             np.append(low, high[::-1]),
             color="tab:blue", alpha=0.2, lw=0, label="68 % of the draws",
         )  # fmt: skip
-    best = np.array([best_size(law.params, nd) for nd in product])
-    ax.plot(product / best, best, "--", color="tab:blue", label="optimal")
-    ax.set(xscale="log", yscale="log", xlim=_ends(D), ylim=_ends(N))
+    ax.plot(products / best, best, "--", color="tab:blue", label="optimal")
     ax.set(xlabel="$D$", ylabel="$N$")
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper left", frameon=True, framealpha=0.9)
     return figure
-
-
-def best_size(params: Mapping[str, Any], product: float) -> np.ndarray:
-    """N* at N D = product for the additive form, in closed form
-    (arXiv:2203.15556, Eq. 4); NaN where a term does not fall."""
-    A, alpha, B, beta = (np.asarray(params[n]) for n in ("A", "alpha", "B", "beta"))
-    with np.errstate(all="ignore"):
-        scale = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
-        found = scale * product ** (beta / (alpha + beta))
-    return np.where((alpha > 0) & (beta > 0), found, np.nan)
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
     return float(values.min()), float(values.max())
+
+
+def _bins(values: np.ndarray, log: bool) -> np.ndarray:
+    spaced = np.geomspace if log else np.linspace
+    return spaced(values.min(), values.max(), 31)
 
 
 def _wide(values: np.ndarray) -> bool:

@@ -4,6 +4,9 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
+
+from jetlab.laws.approaches.compare import Approaches, compare
 from jetlab.laws.fitted import Fit
 from jetlab.laws.intervals.profile import Profile, profile
 from jetlab.records import Table
@@ -17,6 +20,7 @@ def export(found: Fitted, out: Path) -> list[Path]:
     """Write a fit and what belongs to it into a folder; the files written.
 
     fit.json, parameters.csv, .md and .tex (value, intervals by draws and by profile),
+    for the additive law approaches.json and .md (Hoffmann's three beside each other),
     and figures as PNG and PDF. Profiles are left out of an asymmetric fit, and figures
     of N and D of a form without them.
     """
@@ -30,6 +34,10 @@ def export(found: Fitted, out: Path) -> list[Path]:
         "parameters.md": table.markdown() + "\n",
         "parameters.tex": table.latex() + "\n",
     }
+    if law.form.name == "additive" and np.isfinite(law.objective):
+        beside = compare(rows, particles=found.particles, law=law)
+        texts["approaches.json"] = beside.to_json()
+        texts["approaches.md"] = _approaches(beside)
     for name, text in texts.items():
         write_whole(out / name, text)
     drawings = {"residuals": law_figures.against_law(rows, law)}
@@ -59,6 +67,21 @@ def parameters(law: Fit, found: list[Profile]) -> Grid:
         for name, value in law.params.items()
     ]
     return Grid(["parameter", "value (68 %, draws)", "68 %, profile"], rows)
+
+
+def _approaches(beside: Approaches) -> str:
+    """The exponents by approach, and why they differ."""
+    rows = [
+        [one.name, *map(_number, (one.a, one.error, one.a_D, one.gamma))]
+        for one in beside.found
+    ]
+    table = Grid(["approach", "a", "error of a", "a_D", "gamma"], rows).markdown()
+    words = [*beside.words, *(f"{one.name}: {one.message}" for one in beside.found)]
+    return "\n".join([table, "", *(f"- {sentence}" for sentence in words), ""])
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else ""
 
 
 def _profiles(law: Fit, rows: Table) -> list[Profile]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
+from jetlab.laws.cells import cells
 from jetlab.laws.fit import fit
 from jetlab.laws.intervals.arms import aligned, compare
-from jetlab.laws.intervals.resampling import cells
 
 KEYS = ("N", "D", "seed")
 

@@ -71,3 +71,20 @@ def test_columns_must_be_there_and_equally_long():
         log_columns(table, ("N", "L"))
     with pytest.raises(ValueError, match="no rows"):
         log_columns({"N": np.ones(0)}, ("N",))
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_cells_may_be_separated_otherwise_and_names_padded(write, mark):
+    text = f"loss {mark}\tModel Size\n" if mark == ";" else "loss\tModel Size \n"
+    table = read_columns(write(text + f"2.5{mark}1e6\n"), COLUMNS)
+    assert (table["L"].item(), table["N"].item()) == (2.5, 1e6)
+
+
+def test_two_columns_of_one_name_are_refused(write):
+    with pytest.raises(ValueError, match="has 2 columns 'loss'; it has loss, loss"):
+        read_columns(write("loss,loss,Model Size\n1,2,3\n"), COLUMNS)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no table .*runs\.csv"):
+        read_columns(tmp_path / "runs.csv", COLUMNS)

@@ -18,7 +18,7 @@ TEXT = {
     "alpha": 0.3526596,
     "B": np.exp(7.3049974),
     "beta": 0.3526596,
-    **PUBLISHED.params,
+    **PUBLISHED,
 }
 
 

@@ -35,7 +35,7 @@ def fitted(path):
 
 
 def test_examples_come_from_compute_and_failed_runs_are_named(fitted):
-    law, rows, _, remarks = fitted
+    law, rows, _, remarks, _ = fitted
     assert law.rows == len(rows["L"]) == 25
     assert law.left_out == {3: "L is nan", 4: "L is -1"}
     assert "2 rows left out" in law.message

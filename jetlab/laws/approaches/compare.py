@@ -19,7 +19,7 @@ from jetlab.laws.approaches.isoflop import CUBIC, PARABOLA, Valley, isoflop
 from jetlab.laws.approaches.ladders import slices
 from jetlab.laws.approaches.trajectory import Trajectory, with_compute
 from jetlab.laws.fit import fit
-from jetlab.laws.misfit import HUBER, Misfit
+from jetlab.laws.fitted import Fit, percentiles
 from jetlab.records import Table
 
 AGREE = 2.0  # standard errors within which two exponents are one
@@ -68,18 +68,20 @@ def compare(
     rows: Mapping[str, np.ndarray],
     *,
     particles: float = 40.0,
-    misfit: Misfit = HUBER,
+    law: Fit | None = None,
     curves: Mapping[str, np.ndarray] | None = None,
     profiles: Mapping[str, np.ndarray] | None = None,
     budgets: Sequence[float] | None = None,
 ) -> Approaches:
     """All approaches on columns N, D, L of `rows` (and C, if it is not 6 n_p N D).
 
-    Approach 1 takes `curves` (with a column "run") if there are any, else the runs of
-    each size as its curve. Approach 2 takes `profiles`, rows of dedicated iso-FLOP
-    runs, else rows interpolated along D at `budgets` (half-decades of C inside the rows
-    by default). An approach that finds no power law says why in its message and has NaN
-    for numbers. Raises ValueError for rows without a logarithm.
+    The parametric approach takes `law`, an additive fit to the rows whose draws tell
+    the error of a, or fits one. Approach 1 takes `curves` (with a column "run") if
+    there are any, else the runs of each size as its curve. Approach 2 takes `profiles`,
+    rows of dedicated iso-FLOP runs, else rows interpolated along D at `budgets`
+    (half-decades of C inside the rows by default). An approach that finds no power law
+    says why in its message and has NaN for numbers. Raises ValueError for rows without
+    a logarithm.
     """
     table = with_compute(rows, particles)
     profiles = _profiles(table, budgets) if profiles is None else profiles
@@ -89,7 +91,7 @@ def compare(
         _attempt("envelope", lambda: envelope(first, run=run, particles=particles)),
         _attempt("parabola", lambda: _minima(profiles, particles, PARABOLA)),
         _attempt("cubic", lambda: _minima(profiles, particles, CUBIC)),
-        _parametric(table, particles, misfit),
+        _parametric(law or fit(forms.additive, table), particles),
     )
     return Approaches(found=found, words=_words(found))
 
@@ -133,9 +135,8 @@ def _attempt(name: str, run) -> Approach:
     )
 
 
-def _parametric(table: Table, particles: float, misfit: Misfit) -> Approach:
+def _parametric(law: Fit, particles: float) -> Approach:
     """Exponents and prefactors of the additive law (arXiv:2203.15556, Eq. 4)."""
-    law = fit(forms.additive, table, misfit=misfit)
     p = law.params
     total = p["alpha"] + p["beta"]
     told = isfinite(total) and min(p["alpha"], p["beta"], p["A"], p["B"]) > 0
@@ -147,13 +148,22 @@ def _parametric(table: Table, particles: float, misfit: Misfit) -> Approach:
     return Approach(
         name="parametric",
         a=a,
-        error=nan,
+        error=_error(law),
         a_D=1 - a,
         gamma=gamma,
         size=scale * per_example**-a,
         data=per_example ** (a - 1) / scale,
-        message=f"{misfit.words}; {law.message}",
+        message=f"{law.misfit.words}; {law.message}",
     )
+
+
+def _error(law: Fit) -> float:
+    """Half the 68 % interval of a over the draws; NaN without draws."""
+    draws = law.draws.values if law.draws else {}
+    if not draws:
+        return nan
+    low, high = percentiles(draws["beta"] / (draws["alpha"] + draws["beta"]))
+    return float(high - low) / 2
 
 
 def _words(found: tuple[Approach, ...]) -> tuple[str, ...]:
@@ -174,6 +184,11 @@ def _words(found: tuple[Approach, ...]) -> tuple[str, ...]:
         words.append(
             "the envelope differs from the parametric fit: it compares only sizes that"
             " were run, and its range of C is where neither end of them wins"
+        )
+    if _differ(two, four) and not _differ(three, four):
+        words.append(
+            "parabola and parametric fit differ where the cubic and it do not: the"
+            " valleys are not symmetric"
         )
     if _differ(three, four):
         words.append(

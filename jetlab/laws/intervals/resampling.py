@@ -10,17 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import stdtrit
 
+from jetlab.laws.cells import cells
 from jetlab.laws.solver.huber import Rows
 
 Labels = Sequence | np.ndarray
-
-
-def cells(
-    table: Mapping[str, np.ndarray], columns: Sequence[str] = ("N", "D")
-) -> Int[np.ndarray, "n"]:
-    """Labels of the cells, rows that agree in these columns: each other's seeds."""
-    points = np.stack([np.asarray(table[name], float) for name in columns], axis=1)
-    return np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def clusters(

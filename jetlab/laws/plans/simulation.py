@@ -15,8 +15,7 @@ anything. Where simulation stops paying is therefore said of whole passes: where
 beat one.
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -28,13 +27,13 @@ from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form
 from jetlab.laws.plans.passes import Terms, best_passes
 from jetlab.laws.plans.turning import turning_budget, turning_cost
-from jetlab.laws.repetition import PUBLISHED, Repeats
+from jetlab.laws.repetition import ASSUMED, Repeats
 
 Columns = dict[str, Float[np.ndarray, "m"]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulation:
+class Simulation(budgets.Plan):
     """How many jets to simulate, and how often to see them, with `budget` FLOPs.
 
     `D` jets are simulated, each seen `E` times by a model of `N` parameters, at a share
@@ -66,10 +65,6 @@ class Simulation:
     beyond: dict[str, float]
     message: str
 
-    def to_json(self) -> str:
-        """One object with the fields as keys."""
-        return json.dumps(asdict(self), allow_nan=False)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Judges:
@@ -94,10 +89,10 @@ def simulate_or_repeat(
     """The best N, D and E for `budget` FLOPs of simulation and training.
 
     `jet_cost` is in FLOPs (`budgets.simulation_cost` converts core-seconds). `repeats`
-    serves a fit whose form does not read U; without, the published constants of
-    Muennighoff et al. are assumed, and `message` says so. Raises ValueError for a form
-    without N and D, a law without an optimum inside, choices out of range, or a budget
-    that cannot simulate one jet.
+    serves a fit whose form does not read U; without, Muennighoff's decay of repeated
+    data is assumed (`repetition.ASSUMED`), and `message` says so. Raises ValueError for
+    a form without N and D, a law without an optimum inside, choices out of range, or a
+    budget that cannot simulate one jet.
     """
     _check(fit, budget, jet_cost, max_epochs, particles)
     judges = _judges(fit, repeats)
@@ -146,7 +141,7 @@ def _judges(fit: Fit, repeats: Repeats | None) -> Judges:
         if repeats is not None:
             raise ValueError(f"{fit.form.name} says itself what repeats are worth")
         return Judges(form=fit.form, once=params, several=params, words="")
-    repeats = repeats or PUBLISHED
+    repeats = repeats or ASSUMED
     given = dict(repeats.params)
     lasting = ("R_D_star", "R_N_star")
     single = {name: np.inf if name in lasting else v for name, v in given.items()}
