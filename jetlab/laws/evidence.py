@@ -4,6 +4,8 @@ How unequally the rows know the parameters, how far the floor lies below any of 
 and how well the same fit to smaller runs foretold the larger ones.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -48,6 +50,11 @@ class Evidence:
             "rollout": [forecast.record() for forecast in self.forecasts],
             "words": self.words,
         }
+
+    def beside(self, law: Fit, remarks: Sequence[str] = ()) -> str:
+        """The fit as `Fit.from_json` reads it, with `evidence` and `remarks`."""
+        more = {"evidence": self.record(), "remarks": list(remarks)}
+        return json.dumps(json.loads(law.to_json()) | more, allow_nan=False)
 
     def _condition(self) -> list[str]:
         if not isfinite(self.condition):

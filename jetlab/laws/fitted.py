@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jetlab.laws.form import Form
 from jetlab.laws.forms import named
-from jetlab.laws.identify import scatter
+from jetlab.laws.information import scatter
 from jetlab.laws.misfit import HUBER, Misfit
 
 UNKNOWN = (np.nan, np.nan)
@@ -84,7 +84,7 @@ class Fit:
 
     @property
     def scatter(self) -> float:
-        """Robust sigma of log L about the law (`jetlab.laws.identify.scatter`)."""
+        """Robust sigma of log L about the law (`jetlab.laws.information.scatter`)."""
         if self.rows <= self.free:
             return np.nan
         squares = self.misfit.kind == "squares"

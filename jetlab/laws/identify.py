@@ -6,15 +6,12 @@ uncertain, at the scatter seen, by as much as itself?
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jetlab.laws.misfit import NEVER
-from jetlab.laws.solver.huber import Problem, residuals
+from jetlab.laws.information import Near, covariance_of, near
+from jetlab.laws.solver.huber import Problem
 from jetlab.laws.solver.space import Space
 
 NEGLIGIBLE = 1e-4  # a share of the loss, or of a bound's width, that counts as none
@@ -161,11 +158,11 @@ def _at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
     return found
 
 
-def _uncertain(problem: Problem, here: "Near", inner: list[int]) -> list[str]:
+def _uncertain(problem: Problem, here: Near, inner: list[int]) -> list[str]:
     """Parameters that are within two standard errors of zero, a scale's error being
     that of its term at the centre of the rows."""
     free = problem.space.free
-    shape = _covariance(problem, here.left, here.effects[:, inner])
+    shape = covariance_of(problem, here.left, here.effects[:, inner])
     errors = np.sqrt(np.diag(shape))
     found = []
     for i, error in zip(inner, errors, strict=True):
@@ -178,77 +175,3 @@ def _uncertain(problem: Problem, here: "Near", inner: list[int]) -> list[str]:
         f"at this scatter {', '.join(found)} cannot be told from zero (within two"
         " standard errors): fix it, or bring more rows"
     ]
-
-
-def scatter(left: Float[np.ndarray, "n"], free: int, *, squares: bool) -> float:
-    """Robust standard deviation of log L from the residuals of a fit with so many free
-    parameters: 1.4826 times their median size.
-
-    Least squares make every residual smaller, by sqrt(1 - k / n) on average. A fit of
-    absolute deviations, or of Huber's far below the scatter, passes through k rows and
-    leaves the others: those k tell nothing of the scatter, and would make a law through
-    13 rows look five times better than it is.
-    """
-    size = np.sort(np.abs(left))
-    if squares:
-        return float(1.4826 * np.median(size) * np.sqrt(len(size) / (len(size) - free)))
-    return float(1.4826 * np.median(size[free:]))
-
-
-class Near(NamedTuple):
-    """A problem at a point z: what misses, and what moves with z.
-
-    `left` are residuals and `effects` their derivatives, each row scaled as its weight
-    has it: by sqrt(w) for least squares, by w for misfits that pull alike at any
-    distance. `theta` are the free parameters and `slopes` their derivatives.
-    """
-
-    left: Float[np.ndarray, "n"]
-    effects: Float[np.ndarray, "n k"]
-    theta: Float[np.ndarray, "k"]
-    slopes: Float[np.ndarray, "k k"]
-
-
-def near(problem: Problem, z: Float[Array | np.ndarray, "k"]) -> Near:
-    """The problem at z, without the rows that pad it."""
-    count = problem.rows.count
-    left, effects, theta, slopes = map(np.asarray, _near(problem, jnp.asarray(z)))
-    return Near(left[:count], effects[:count], theta, slopes)
-
-
-@jax.jit
-def _near(problem: Problem, z: Float[Array, "k"]) -> tuple[Array, ...]:
-    weight = problem.rows.weight
-    scale = jnp.where(problem.rho.knee >= NEVER, jnp.sqrt(weight), weight)
-
-    def theta(z: Float[Array, "k"]) -> Float[Array, "k"]:
-        values = problem.space.theta(z)
-        return jnp.stack([values[p.name] for p in problem.space.free])
-
-    return (
-        scale * residuals(z, problem),
-        scale[:, None] * jax.jacfwd(residuals)(z, problem),
-        theta(z),
-        jax.jacfwd(theta)(z),
-    )
-
-
-def covariance(
-    problem: Problem, z: Float[Array | np.ndarray, "k"]
-) -> Float[np.ndarray, "k k"]:
-    """Rough covariance of z: sigma^2 (J^T J)^-1."""
-    here = near(problem, z)
-    return _covariance(problem, here.left, here.effects)
-
-
-def _covariance(
-    problem: Problem, left: Float[np.ndarray, "n"], effects: Float[np.ndarray, "n j"]
-) -> Float[np.ndarray, "j j"]:
-    """sigma^2 from the scatter; absolute deviations, and Huber's far below the scatter,
-    have the efficiency 2 / pi under normal scatter, and k rows that tell nothing."""
-    count, free = effects.shape
-    squares = bool(problem.rho.knee >= NEVER)
-    sigma = scatter(left, free, squares=squares)
-    if not squares:
-        sigma *= np.sqrt(np.pi / 2 * count / (count - free))
-    return sigma**2 * np.linalg.inv(effects.T @ effects)

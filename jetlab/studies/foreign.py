@@ -1,6 +1,5 @@
 """A law through anybody's table: a CSV file to a fit with intervals and remarks."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,8 +46,7 @@ class Fitted(NamedTuple):
 
     def to_json(self) -> str:
         """The fit as `Fit.from_json` reads it, with `evidence` and `remarks`."""
-        beside = {"evidence": self.evidence.record(), "remarks": self.remarks}
-        return json.dumps(json.loads(self.law.to_json()) | beside, allow_nan=False)
+        return self.evidence.beside(self.law, self.remarks)
 
 
 def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted:

@@ -12,6 +12,7 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import Allocation, frontier
+from jetlab.laws.evidence import Evidence, evidence
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit, percentiles
 from jetlab.laws.intervals.bootstrap import bootstrap
@@ -28,9 +29,11 @@ Published = Mapping[str, tuple[float, tuple[float, float]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Laws:
-    """The free fit, and beside it the one with L_inf fixed to a known limit."""
+    """The free fit, what its rows can tell, and beside it the fit with L_inf fixed to a
+    known limit."""
 
     free: Fit
+    evidence: Evidence
     pinned: Fit | None
     limit: Limit | None
 
@@ -49,11 +52,12 @@ class Laws:
     def results(self) -> dict[str, str]:
         """The fits as JSON, by the name of their file."""
         pinned = {"fit_known_limit": self.pinned.to_json()} if self.pinned else {}
-        return {"fit": self.free.to_json(), **pinned}
+        return {"fit": self.evidence.beside(self.free), **pinned}
 
     def words(self) -> list[str]:
         """What the fits say of themselves."""
         words = [f"Free fit to {self.free.rows} runs: {self.free.message}."]
+        words += [f"{sentence}." for sentence in self.evidence.words]
         words += _sureness("Free fit", self.free)
         if self.pinned and self.limit:
             value, error = self.limit
@@ -102,8 +106,8 @@ def fit_laws(rows: Table, limit: Limit | None) -> Laws:
         law = fit(forms.additive, rows, fixed=fixed)
         return replace(law, draws=bootstrap(law, rows, draws=1000))
 
-    pinned = fitted({"L_inf": limit[0]}) if limit else None
-    return Laws(free=fitted({}), pinned=pinned, limit=limit)
+    free, pinned = fitted({}), fitted({"L_inf": limit[0]}) if limit else None
+    return Laws(free=free, evidence=evidence(free, rows), pinned=pinned, limit=limit)
 
 
 def learned(rows: Table, classes: int) -> tuple[Table, Table]:

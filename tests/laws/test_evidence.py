@@ -48,4 +48,6 @@ def test_a_form_without_a_floor_has_no_distance_to_it():
     table = {"N": size, "L": 3 - 0.1 * np.log(size)}
     found = evidence(fit(forms.logarithmic, table), table)
     assert found.above is None
-    assert [forecast.over for forecast in found.forecasts] == ["N"] * 9  # three rows at least
+    assert [forecast.over for forecast in found.forecasts] == [
+        "N"
+    ] * 9  # three rows at least

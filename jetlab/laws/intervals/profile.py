@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from jetlab.laws.fit import CONVERGED, pose_again
 from jetlab.laws.fitted import LEVEL, Fit
-from jetlab.laws.identify import covariance, near
+from jetlab.laws.information import covariance, near
 from jetlab.laws.intervals.resampling import Labels, clusters, student
 from jetlab.laws.solver.huber import Problem, newton, objective
 from jetlab.laws.solver.lanes import TOLERANCE
