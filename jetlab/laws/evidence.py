@@ -89,10 +89,8 @@ class Evidence:
                 sentence += ", by a fit that was not identified"
             told = [forecast for forecast in ours[:-1] if forecast.told]
             if told:
-                worst = max(told, key=lambda forecast: forecast.spread)
-                sentence += (
-                    f"; {len(told)} smaller windows to {100 * worst.spread:.2g} %"
-                )
+                worst = 100 * max(forecast.spread for forecast in told)
+                sentence += f"; {len(told)} smaller windows to {worst:.2g} % at worst"
             words.append(sentence)
         return words
 
@@ -117,4 +115,4 @@ def _above(law: Fit) -> float | None:
     if floor is None:
         return None
     lowest = float(law.predict(law.points).min())
-    return lowest / floor - 1 if floor > 0 else None
+    return lowest / max(floor, 1e-9 * lowest) - 1

@@ -106,7 +106,8 @@ def condition(
         return np.inf, tuple(
             name for name, none in zip(names, idle, strict=True) if none
         )
-    _, sizes, axes = np.linalg.svd(effects / np.linalg.norm(effects, axis=0))
+    unit = effects / np.linalg.norm(effects, axis=0)
+    _, sizes, axes = np.linalg.svd(unit, full_matrices=False)
     mixed = tuple(n for n, part in zip(names, axes[-1], strict=True) if abs(part) > 0.2)
     return float(sizes[0] / max(sizes[-1], 1e-16)), mixed
 
