@@ -90,6 +90,21 @@ transfer = Form(
     ),
 )
 
+rejection = Form(
+    name="rejection",
+    formula="R = C + A / X^B",  # X = exp(loss); column L holds the rejection R
+    source="arXiv:2602.15781, Section 4",
+    columns=("X",),
+    parameters=(
+        Parameter(name="C", positive=True, starts=(0.1, 0.5), unit=(("L", 1.0),)),
+        Parameter(
+            name="A", positive=True, starts=(0.3, 0.9), unit=(("L", 1.0), ("X", "B"))
+        ),
+        Parameter(name="B", positive=False, starts=(1.0, 4.0, 12.0)),
+    ),
+    log_loss=lambda theta, logs: total(theta["C"], fall(theta, logs, "A", "B", "X")),
+)
+
 FORMS = (
     additive,
     model_only,
@@ -100,6 +115,7 @@ FORMS = (
     amplified,
     repeated,
     transfer,
+    rejection,
 )
 
 
