@@ -30,9 +30,9 @@ def verdict(losses: Float[np.ndarray, "t"], *, span: int = 3) -> Verdict:
 
     The curve is smoothed over `span` evaluations, and its noise taken from second
     differences (1.4826 median |d2| / sqrt 6), which a smooth curve has none of. A run
-    overfits if its end lies above its minimum, and is undecided if the last half falls
-    to the end, both by more than three standard errors and a thousandth of the loss.
-    A curve of fewer than four spans is undecided.
+    overfits if its end lies above its minimum, and is undecided if the last quarter
+    falls, both by more than three standard errors and a thousandth of the loss. A curve
+    of fewer than four spans is undecided.
     """
     if len(losses) < 4 * span:
         return "undecided"
@@ -43,7 +43,7 @@ def verdict(losses: Float[np.ndarray, "t"], *, span: int = 3) -> Verdict:
     least = max(CLEARLY * error, SHARE * float(smooth.min()))
     if smooth[-1] - smooth.min() > least:
         return "overfits"
-    if smooth[len(smooth) // 2] - smooth[-1] > least:
+    if smooth[3 * len(smooth) // 4] - smooth[-1] > least:
         return "undecided"
     return "underfits"
 

@@ -1,0 +1,97 @@
+"""Repeated data in a study's records: verdicts, the envelope, what repetition costs.
+
+The terms of arXiv:2602.15781, Section 3.2: `U` are the unique jets of a run, `D` the
+jets it had seen when its validation loss was lowest, `C` the compute up to there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from jetlab.laws import budgets
+from jetlab.laws.allocation import optima
+from jetlab.laws.fitted import Fit, percentiles
+from jetlab.laws.overfitting import verdict
+from jetlab.records import Record, Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """Runs of several passes at their lowest validation loss: columns N, U, D, C, L and
+    epoch, and what each run's validation curve says."""
+
+    rows: Table
+    verdicts: tuple[str, ...]
+    curves: tuple[Sequence[tuple[int, float]], ...]
+
+
+def repeats(records: Sequence[Record]) -> Repeats:
+    """The finished runs that stop early, in the order of the records."""
+    kept = [r for r in records if r.status == "done" and r.patience]
+    seen = np.array([r.steps * r.batch for r in kept], float)
+    unique = np.array([r.D for r in kept], float)
+    N = np.array([r.N for r in kept], float)
+    n_p = np.array([r.n_p for r in kept])
+    rows = {
+        "N": N,
+        "U": unique,
+        "D": seen,
+        "C": 6 * n_p * N * seen,
+        "epoch": seen / unique,
+        "L": np.array([r.loss for r in kept], float),
+    }
+    said = tuple(verdict(np.array([loss for _, loss in r.valid_curve])) for r in kept)
+    return Repeats(rows=rows, verdicts=said, curves=tuple(r.valid_curve for r in kept))
+
+
+def envelope(found: Repeats) -> Table:
+    """The lowest loss at each U among runs that overfit, which by then have got out of
+    their jets what there is; no row for a U at which none does."""
+    over = np.array([said == "overfits" for said in found.verdicts])
+    best = []
+    for unique in np.unique(found.rows["U"]):
+        own = np.flatnonzero(over & (found.rows["U"] == unique))
+        if own.size:
+            best.append(own[np.argmin(found.rows["L"][own])])
+    return {name: column[best] for name, column in found.rows.items()}
+
+
+def compute_factor(
+    law: Fit, rows: Table, n_p: float
+) -> tuple[float, tuple[float, float] | None]:
+    """How many times the compute of the best single pass these rows took to reach their
+    losses (geometric mean), and its 68 % interval.
+
+    The best single pass reaches L_inf + K C^-gamma, so C*(L) = (K / (L - L_inf))^(1 /
+    gamma). The interval is over the draws of `law` and rows drawn anew. Rows below a
+    draw's L_inf have no such compute; draws of which a row has none are left out.
+
+    Raises:
+      ValueError: for a law that divides no budget, or whose floor lies above a row.
+    """
+    budgets.check_law(law)
+    params = budgets.with_draws(law)
+    log_nd = float(np.mean(np.log(rows["C"] / (6 * n_p))))
+    best = optima(law.form, params, log_nd)
+    reducible = rows["L"] - params["L_inf"][:, None]
+    with np.errstate(invalid="ignore"):
+        steps = np.log((best["loss"] - params["L_inf"])[:, None] / reducible)
+    log_c = log_nd + np.log(6 * n_p) + steps / best["gamma"][:, None]
+    logs = np.log(rows["C"]) - log_c
+    if not np.isfinite(logs[0]).all():
+        raise ValueError("the law's floor lies above a row: no single pass gets there")
+    value = float(np.exp(logs[0].mean()))
+    draws = logs[1:][np.isfinite(logs[1:]).all(axis=1)]
+    if not len(draws):
+        return value, None
+    low, high = percentiles(_resampled(draws))
+    return value, (float(np.exp(low)), float(np.exp(high)))
+
+
+def _resampled(draws: Float[np.ndarray, "m n"]) -> Float[np.ndarray, "m"]:
+    """The mean of each draw over its rows drawn anew."""
+    rng = np.random.default_rng(0)
+    chosen = rng.integers(0, draws.shape[1], draws.shape)
+    return np.take_along_axis(draws, chosen, axis=1).mean(axis=1)
