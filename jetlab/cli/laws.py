@@ -15,7 +15,7 @@ from jetlab.studies.tables import with_interval
         "jetlab fit runs.csv --columns N=params,D=jets,L=loss --json > fit.json"
     )
 )
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
     "--columns",
     type=Pairs(str),
@@ -23,7 +23,14 @@ from jetlab.studies.tables import with_interval
     show_default=True,
     help="Which columns of the table hold N, D and L; C in place of D.",
 )
-@click.option("--form", default="additive", show_default=True, help="Of the law.")
+@click.option(
+    "--form",
+    default="additive",
+    show_default=True,
+    help="additive (N, D), model_only (N), data_only (D), compute_only (C), logarithmic"
+    " (N), repetition or amplified (N, D, and U unique examples), repeated (D),"
+    " transfer (N, D) or rejection (X).",
+)
 @click.option("--fix", type=Pairs(float), default={}, help="L_inf=0.32, say.")
 @click.option(
     "--misfit",
@@ -41,9 +48,19 @@ from jetlab.studies.tables import with_interval
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
 @click.option(
-    "--particles", type=float, default=40.0, show_default=True, help="n_p of D from C."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the draws.",
+)
+@click.option(
+    "--particles",
+    type=click.FloatRange(min=0, min_open=True),
+    default=40.0,
+    show_default=True,
+    help="n_p of D from C.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="A folder for tables and figures."

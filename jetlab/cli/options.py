@@ -20,6 +20,8 @@ class Pairs(click.ParamType):
         if isinstance(value, dict):
             return value
         pairs = [part.partition("=") for part in value.split(",")]
+        if not all(name.strip() and text.strip() for name, _, text in pairs):
+            self.fail(f"{value!r} is not {self.name}")
         try:
             return {name.strip(): self.read(text.strip()) for name, _, text in pairs}
         except ValueError:

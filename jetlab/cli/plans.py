@@ -10,6 +10,8 @@ import click
 from jetlab.cli.options import Pairs, as_json, example
 from jetlab.studies.tables import scientific, with_interval
 
+FIT = click.Path(path_type=Path, exists=True, dir_okay=False)
+
 if TYPE_CHECKING:
     from jetlab.laws.allocation import Allocation
     from jetlab.laws.plans.simulation import Simulation
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
         "jetlab allocate fit.json --budget 1e18 --jet-cost 1e9 --max-epochs 50"
     )
 )
-@click.argument("law", metavar="FIT.json", type=click.Path(path_type=Path))
+@click.argument("law", metavar="FIT.json", type=FIT)
 @click.option("--budget", type=float, help="FLOPs of training, and of simulation.")
 @click.option("--device-hours", type=float, help="Instead of --budget.")
 @click.option("--flop-rate", type=float, help="Achieved FLOP/s of a device.")
@@ -142,7 +144,7 @@ def _shown(name: str, value: float, interval: tuple[float, float] | None) -> str
 
 
 @click.command(epilog=example("jetlab suggest fit.json --budget 1e16 --target L_inf"))
-@click.argument("law", metavar="FIT.json", type=click.Path(path_type=Path))
+@click.argument("law", metavar="FIT.json", type=FIT)
 @click.option("--budget", type=float, required=True, help="FLOPs for all runs to add.")
 @click.option(
     "--target",

@@ -79,7 +79,7 @@ def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Alloca
     values = {name: float(column[0]) for name, column in best.items()}
     if not isfinite(values["N"]):
         raise ValueError(
-            f"no optimum: L falls with N or with D alone at {fit.params}; both terms"
+            f"no optimum: L does not fall with both N and D at {fit.params}; both terms"
             " must fall for a budget to be worth dividing"
         )
     if min(values["N"], values["D"]) < 1:
@@ -109,13 +109,14 @@ def optima(
     form: Form, params: Mapping[str, Float[np.ndarray, "m"]], log_nd: float
 ) -> dict[str, Float[np.ndarray, "m"]]:
     """Best N, D, loss, a and gamma at N D = exp(log_nd) for many sets of parameters;
-    NaN for those of which L falls with N or with D alone."""
+    NaN for those of which L does not fall with both."""
     with jax.enable_x64(True):
         theta = form.theta(params)
         found = _optima(form, theta, jnp.asarray(log_nd))
         columns = {name: np.asarray(v) for name, v in found._asdict().items()}
     balance = np.log(columns["N"] / columns["D"]) / 2
     inside = np.abs(balance) < FARTHEST - 1  # False for NaN
+    inside &= columns["gamma"] > 0  # else the best is worst: the loss rises with both
     return {name: np.where(inside, v, np.nan) for name, v in columns.items()}
 
 

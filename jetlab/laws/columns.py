@@ -9,14 +9,16 @@ import pyarrow.csv
 
 from jetlab.records import Table
 
+MISSING = {"", "na", "n/a", "nan", "null", "none", "-"}
+
 
 def read_columns(path: str | Path, columns: Mapping[str, str]) -> Table:
     """Columns of a CSV file under the names that a form reads.
 
     `columns` maps a form's name to the file's: {"N": "Model Size", "L": "loss"}. Cells
-    may be separated by semicolons or tabs, too. An empty cell and a cell "nan" are NaN.
-    Raises FileNotFoundError, or ValueError that names the missing column, or the line
-    and column of a cell that is no number.
+    may be separated by semicolons or tabs, too. An empty cell, "N/A" and "null" are
+    NaN. Raises FileNotFoundError, or ValueError that names the missing column, or the
+    line and column of a cell that is no number.
     """
     texts = _texts(path, list(dict.fromkeys(columns.values())))
     return {
@@ -37,12 +39,14 @@ def _texts(path: str | Path, wanted: Sequence[str]) -> dict[str, list[str]]:
     try:
         parse = pyarrow.csv.ParseOptions(delimiter=_delimiter(path))
         names = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
+        hint = "" if len(names) > 1 else "; separate cells by commas"
         own = {name: [n for n in names if n.strip() == name] for name in wanted}
         for name, found in own.items():
             if len(found) != 1:
                 raise ValueError(
                     f"{path} has {len(found) or 'no'} column{'s' * bool(found)} "
                     f"{name!r}; it has {', '.join(name.strip() for name in names)}"
+                    f"{hint}"
                 )
         options = pyarrow.csv.ConvertOptions(
             include_columns=[found[0] for found in own.values()],
@@ -51,10 +55,18 @@ def _texts(path: str | Path, wanted: Sequence[str]) -> dict[str, list[str]]:
         )
         text = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=options)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a table in CSV: {error}") from error
+        raise ValueError(f"{path} is not a table in CSV: {_plain(error)}") from error
     if text.num_rows == 0:
         raise ValueError(f"{path} has a header and no rows")
-    return {name: text[found[0]].to_pylist() for name, found in own.items()}
+    try:
+        return {name: text[found[0]].to_pylist() for name, found in own.items()}
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8: {error}") from error
+
+
+def _plain(error: Exception) -> str:
+    """A message without the bytes of the file."""
+    return str(error).encode("ascii", "replace").decode()[:90]
 
 
 def _delimiter(path: str | Path) -> str:
@@ -66,11 +78,11 @@ def _delimiter(path: str | Path) -> str:
 
 
 def _numbers(cells: Sequence[str], where: str) -> np.ndarray:
-    """Cells as float64, an empty one as NaN; the header is line 1 of the file."""
+    """Cells as float64, missing ones as NaN; the header is line 1 of the file."""
     values = np.empty(len(cells))
     for i, cell in enumerate(cells):
         try:
-            values[i] = float(cell) if cell.strip() else np.nan
+            values[i] = np.nan if cell.strip().lower() in MISSING else float(cell)
         except ValueError:
             raise ValueError(f"{where}, line {i + 2}: {cell!r} is no number") from None
     return values

@@ -12,12 +12,16 @@ from typing import Any
 
 import jax
 import numpy as np
+from scipy.special import fdtrc
+from scipy.stats import rankdata
 
 from jetlab.laws import identify
 from jetlab.laws.fit import pose_again
 from jetlab.laws.fitted import Fit
-from jetlab.laws.rollout import Forecast, rollout
+from jetlab.laws.rollout import Forecast, levels, rollout
 from jetlab.records import Table
+
+UNLIKELY = 1e-3  # a chance at which residuals are said to depend on a column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +31,22 @@ class Evidence:
     `condition` is that of the fit, 1 for parameters that the rows know equally well,
     and `loosest` are the parameters in the combination that they know least. `above`
     is how far the lowest loss of the law at any row lies above L_inf, relative to
-    L_inf; None for a law without a floor. `forecasts` are those of `rollout` over each
-    column of the form.
+    L_inf; None for a law without a floor. `scatter` is that of log L about the law, and
+    `bent` names the columns on whose values the residuals depend. `forecasts` are those
+    of `rollout` over each column of the form.
     """
 
     condition: float
     loosest: tuple[str, ...]
     above: float | None
+    scatter: float
+    bent: tuple[str, ...]
     forecasts: tuple[Forecast, ...]
 
     @property
     def words(self) -> list[str]:
         """Sentences, the conditioning first."""
-        return [*self._condition(), *self._floor(), *self._foretold()]
+        return [*self._condition(), *self._floor(), *self._bent(), *self._foretold()]
 
     def record(self) -> dict[str, Any]:
         """As JSON writes it, null for a number that there is not."""
@@ -47,6 +54,7 @@ class Evidence:
             "condition": self.condition if isfinite(self.condition) else None,
             "loosest": list(self.loosest),
             "lowest_row_above_floor": self.above,
+            "residuals_depend_on": list(self.bent),
             "rollout": [forecast.record() for forecast in self.forecasts],
             "words": self.words,
         }
@@ -72,6 +80,20 @@ class Evidence:
             if self.above < 10
             else "L_inf is less than a tenth of the lowest loss at any row"
         ]
+
+    def _bent(self) -> list[str]:
+        words = []
+        if isfinite(self.scatter):
+            words.append(
+                f"the rows scatter by {100 * self.scatter:.2g} % about the law"
+            )
+        if self.bent:
+            words.append(
+                f"residuals depend on {' and on '.join(self.bent)}: the law is bent, or"
+                " rows share their luck (name their clusters); its intervals know of"
+                " neither"
+            )
+        return words
 
     def _foretold(self) -> list[str]:
         """The last forecast over each column, and the worst of those that a fit stood
@@ -99,15 +121,44 @@ def evidence(law: Fit, table: Table) -> Evidence:
     """What the rows that `law` was fitted to can tell; nothing for a fit without
     parameters. Raises ValueError for a table without the form's columns."""
     if not isfinite(law.objective):
-        return Evidence(condition=np.inf, loosest=(), above=None, forecasts=())
+        return Evidence(
+            condition=np.inf,
+            loosest=(),
+            above=None,
+            scatter=np.nan,
+            bent=(),
+            forecasts=(),
+        )
     with jax.enable_x64(True):
         problem = pose_again(law, table)
         optimum = problem.space.coordinates(law.params)
         number, mixed = identify.condition(problem, optimum)
     found = [f for over in law.form.columns for f in rollout(law, table, over)]
     return Evidence(
-        condition=number, loosest=mixed, above=_above(law), forecasts=tuple(found)
+        condition=number,
+        loosest=mixed,
+        above=_above(law),
+        scatter=law.scatter,
+        bent=tuple(n for n in law.form.columns if _depends(law, law.points[n])),
+        forecasts=tuple(found),
     )
+
+
+def _depends(law: Fit, column: np.ndarray) -> bool:
+    """Whether residuals differ between the sizes of a column by more than chance has
+    it: the F test of one-way analysis of variance on their ranks (Conover and Iman, Am.
+    Stat. 35 (1981) 124), by which outliers do not count."""
+    edges = np.array(levels(column))
+    group = np.minimum(np.searchsorted(edges, column), len(edges) - 1)
+    count = np.bincount(group)
+    groups, within = int(np.sum(count > 0)), len(column) - int(np.sum(count > 0))
+    if groups < 3 or within < groups:
+        return False
+    ranks = rankdata(law.residuals)
+    means = np.bincount(group, ranks) / np.maximum(count, 1)
+    between = np.sum(count * (means - ranks.mean()) ** 2) / (groups - 1)
+    inside = np.sum((ranks - means[group]) ** 2) / within
+    return bool(fdtrc(groups - 1, within, between / max(inside, 1e-300)) < UNLIKELY)
 
 
 def _above(law: Fit) -> float | None:

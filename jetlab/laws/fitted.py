@@ -163,7 +163,7 @@ class Fit:
         """A fit as `to_json` wrote it. Raises ValueError for anything else."""
         try:
             return _read(json.loads(text))
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
                 f"not a fit as `jetlab fit --json` writes it: {error!r}"
             ) from error
@@ -202,10 +202,31 @@ def _array(numbers: Sequence[float | None]) -> Float[np.ndarray, "n"]:
     return np.array(numbers, float)  # None becomes NaN
 
 
+def _check(record: Mapping, form: Form) -> None:
+    """Raises KeyError or TypeError for what a fit of this form would not hold."""
+    names, rows = set(form.names), record["rows"]
+    numbers = [v for v in record["params"].values() if v is not None]
+    if set(record["params"]) != names or not all(map(_is_number, numbers)):
+        raise KeyError(f"params of {form.name} are {', '.join(form.names)}, as numbers")
+    if not set(form.columns) <= set(record["span"]):
+        raise KeyError(f"span has {', '.join(form.columns)}")
+    columns = [record["points"][name] for name in form.columns]
+    if any(len(column) != rows for column in [*columns, record["residuals"]]):
+        raise TypeError(f"points and residuals have {rows} rows each")
+    if not set(record["fixed"].keys() | record["bounds"].keys()) <= names:
+        raise KeyError(f"fixed and bounds are of {', '.join(form.names)}")
+    drawn = record["draws"]["values"] if record["draws"] else {}
+    if drawn and (set(drawn) != names or len({len(v) for v in drawn.values()}) > 1):
+        raise TypeError("the draws do not hold every parameter equally often")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
 def _read(record: Mapping) -> Fit:
     form, draws = named(record["form"]), record["draws"]
-    if set(record["params"]) != set(form.names):
-        raise KeyError(f"params of {form.name} are {', '.join(form.names)}")
+    _check(record, form)
     return Fit(
         form=form,
         params={k: float(_array([v])[0]) for k, v in record["params"].items()},

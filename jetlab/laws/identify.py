@@ -51,6 +51,10 @@ def lacking(problem: Problem) -> str | None:
     loss = np.asarray(rows.log_loss)[:count]
     if np.ptp(loss) < 1e-12:
         return f"L is {np.exp(loss[0]):.6g} on every row: there is nothing to fit"
+    floor = space.fixed.get("L_inf", 0.0)
+    under = int(np.sum(np.exp(loss) <= floor))
+    if under > count / 2:
+        return f"L_inf is fixed at {floor:g}, above the loss of {under} of {count} rows"
     for name, column in rows.logs.items():
         exponents = _exponents(space, name) & set(free)
         if exponents and np.ptp(np.asarray(column)) < 1e-9:

@@ -6,6 +6,8 @@ import numpy as np
 
 from jetlab.records import Table
 
+COARSE = 2e-3  # of the lowest loss
+
 
 def complete(table: Mapping[str, np.ndarray], particles: float) -> Table:
     """The table with D = C / (6 n_p N) where it has C and N and no D; `particles` is
@@ -17,9 +19,9 @@ def complete(table: Mapping[str, np.ndarray], particles: float) -> Table:
     return columns
 
 
-def remarks(table: Mapping[str, np.ndarray]) -> list[str]:
-    """Sentences on what a physicist would ask about: copies of rows, a loss that rises
-    with both N and D, sizes below one."""
+def remarks(table: Mapping[str, np.ndarray], *, falls: bool = True) -> list[str]:
+    """Sentences on what a physicist would ask about: copies of rows, coarse rounding,
+    sizes below one, and a loss that rises with both N and D, where it `falls`."""
     found = []
     rows = np.stack([np.asarray(column, float) for column in table.values()], axis=1)
     copies = len(rows) - len(np.unique(rows, axis=0))
@@ -35,12 +37,26 @@ def remarks(table: Mapping[str, np.ndarray]) -> list[str]:
                 f"{name} is below 1 on {small} rows: in millions, or from a C that is"
                 " not in FLOPs? Exponents do not mind, allocations do"
             )
-    if {"N", "D", "L"} <= table.keys() and _rises(table):
+    step = _rounding(table["L"])
+    if step > COARSE * np.min(table["L"]):
+        found.append(
+            f"L is rounded to {step:g}, {100 * step / np.min(table['L']):.2g} % of the"
+            " lowest: intervals do not know of it"
+        )
+    if falls and {"N", "D", "L"} <= table.keys() and _rises(table):
         found.append(
             "the loss rises with N and with D: if L is an accuracy or a score, fit"
             " what is left to reach"
         )
     return found
+
+
+def _rounding(losses: np.ndarray) -> float:
+    """The decimal that the losses are rounded to; 0 where they have more than six."""
+    for digits in range(7):
+        if np.allclose(np.round(losses, digits), losses, rtol=1e-12, atol=0):
+            return 10.0**-digits
+    return 0.0
 
 
 def _rises(table: Mapping[str, np.ndarray]) -> bool:

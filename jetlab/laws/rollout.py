@@ -16,6 +16,7 @@ from jetlab.laws.fitted import Fit
 from jetlab.records import Table
 
 ALIKE = 0.02  # log-distance within which two values of a column are one size
+HOPELESS = 10.0  # of log L: farther off, how far says nothing
 SIZES = 12  # at most; columns with more are seen more coarsely
 
 
@@ -66,7 +67,9 @@ def rollout(law: Fit, table: Table, over: str = "D") -> list[Forecast]:
         part = fit_part(law, _where(table, before))
         if not np.isfinite(part.objective):
             continue
-        errors = np.log(part.predict(table)) - np.log(table["L"])
+        with np.errstate(divide="ignore"):
+            errors = np.log(part.predict(table)) - np.log(table["L"])
+        errors = np.clip(np.nan_to_num(errors, nan=HOPELESS), -HOPELESS, HOPELESS)
         found.append(
             Forecast(
                 over=over,

@@ -17,6 +17,7 @@ from jetlab.laws.misfit import HUBER, Misfit
 from jetlab.records import Table
 
 WEIGHT = "weight"
+RISING = ("transfer", "rejection")  # what these foretell is no loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +91,22 @@ def fit_file(path: Path, columns: Mapping[str, str], choices: Choices) -> Fitted
         labels = None
         if choices.clusters is not None:
             labels = np.delete(read_labels(path, choices.clusters), list(left_out))
+            if (empty := np.flatnonzero(labels == "")).size:
+                raise ValueError(
+                    f"{path}, column {choices.clusters!r} is empty on {empty.size}"
+                    " rows: every row needs the name of its cluster"
+                )
         draws = bootstrap(
             law, rows, draws=choices.draws, seed=choices.seed, labels=labels
         )
         law = replace(law, draws=draws)
-    told, odd = evidence(law, rows), intake.remarks(rows)
+    told, odd = evidence(law, rows), _remarks(rows, form.name, columns)
     return Fitted(law, rows, told, odd, choices.particles)
+
+
+def _remarks(rows: Table, form: str, columns: Mapping[str, str]) -> list[str]:
+    """What looks odd in the rows, and in what was asked of them."""
+    found = intake.remarks(rows, falls=form not in RISING)
+    if "C" in columns and "C" not in rows and "D" in columns:
+        found.append("C is not used, as D is given")
+    return found

@@ -51,8 +51,12 @@ def profiles(found: Sequence[Profile], law: Fit) -> Figure:
         if near.sum() and one.values[near].min() > 0 and _wide(one.values[near]):
             ax.set_xscale("log")
         ax.set(xlabel=one.name, ylim=(0, SHOWN))
-        ax.tick_params(axis="x", labelsize=7)
+        ax.tick_params(axis="x", labelsize=7, rotation=30)
+        if ax.get_xscale() == "linear":
+            ax.locator_params(axis="x", nbins=4)
     panels[0].set_ylabel(r"$\sqrt{W}$")
+    if not (law.converged and law.identified):
+        figure.suptitle("not identified: a sketch", fontsize=9)
     return figure
 
 
@@ -103,7 +107,7 @@ def contours(rows: Table, law: Fit) -> Figure:
     levels = np.geomspace(surface.min(), surface.max(), 14)[1:-1]
     lines = ax.contour(D, N, surface, levels, cmap=LOSSES, linewidths=1.1)
     ax.clabel(lines, fmt="%.3g", fontsize=7)
-    ax.plot(rows["D"], rows["N"], "o", ms=3, color="0.3")
+    ax.plot(rows["D"], rows["N"], "o", ms=3, color="0.3", label="rows")
     products = np.geomspace(N[0] * D[0], N[-1] * D[-1], 30)
     params = {n: v[: 1 + BAND] for n, v in with_draws(law).items()}
     sizes = [optima(law.form, params, np.log(nd))["N"] for nd in products]
@@ -117,7 +121,9 @@ def contours(rows: Table, law: Fit) -> Figure:
         )  # fmt: skip
     ax.plot(products / best, best, "--", color="tab:blue", label="optimal")
     ax.set(xlabel="$D$", ylabel="$N$")
-    ax.legend(loc="upper left", frameon=True, framealpha=0.9)
+    if not (law.converged and law.identified):
+        ax.set_title("not identified: a sketch", fontsize=9)
+    ax.legend(loc="best", frameon=True, framealpha=0.9)
     return figure
 
 

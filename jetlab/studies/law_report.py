@@ -40,12 +40,14 @@ def export(found: Fitted, out: Path) -> list[Path]:
         texts["approaches.md"] = _approaches(beside)
     for name, text in texts.items():
         write_whole(out / name, text)
-    drawings = {"residuals": law_figures.against_law(rows, law)}
+    drawings = {}
+    if np.isfinite(law.objective):
+        drawings["residuals"] = law_figures.against_law(rows, law)
     if curves:
         drawings["profiles"] = law_figures.profiles(curves, law)
-    if law.draws and law.draws.values:
+    if law.draws and any(len(set(v)) > 1 for v in law.draws.values.values()):
         drawings["corner"] = law_figures.corner(law)
-    if law.form.name == "additive":
+    if law.form.name == "additive" and np.isfinite(law.objective):
         drawings["contours"] = law_figures.contours(rows, law)
     files = [out / name for name in texts]
     for name, figure in drawings.items():
@@ -86,7 +88,7 @@ def _number(value: float) -> str:
 
 def _profiles(law: Fit, rows: Table) -> list[Profile]:
     free = [name for name in law.params if name not in law.fixed]
-    if law.misfit.above != 1 or len(free) < 2:
+    if law.misfit.above != 1 or len(free) < 2 or not np.isfinite(law.objective):
         return []
     return [profile(law, rows, name) for name in free]
 

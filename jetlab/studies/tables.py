@@ -29,7 +29,9 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
     digits = _digits(value)
 
     def shown(number: float) -> str:
-        return scientific(number) if abs(number) >= 1e5 else f"{number:.{digits}f}"
+        if abs(number) >= 1e5 or 0 < abs(value) < 1e-3:
+            return scientific(number)
+        return f"{number:.{digits}f}"
 
     if interval is None:
         return shown(value)
@@ -38,11 +40,13 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def scientific(value: float) -> str:
-    return f"{value:.2e}".replace("e+0", "e").replace("e+", "e")
+    return f"{value:.2e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
 
 
 def _digits(value: float) -> int:
-    """Three decimals below ten, two below a thousand, none above."""
+    """Three decimals below ten, more below a tenth; two below a thousand, then none."""
+    if 0 < abs(value) < 0.1:
+        return 4 if abs(value) >= 0.01 else 5
     if abs(value) < 10:
         return 3
     return 2 if abs(value) < 1000 else 0

@@ -120,7 +120,10 @@ def test_shared_luck_widens_the_intervals_of_cells(seeded, wild):
 
 def test_too_few_clusters_are_refused(seeded):
     law = fit(forms.additive, seeded)
-    with pytest.raises(ValueError, match="5 clusters of rows cannot tell"):
-        bootstrap(law, seeded, labels=seeded["N"])
+    none = bootstrap(law, seeded, labels=seeded["N"])
+    assert none.values == {}
+    assert "5 clusters of rows cannot tell" in none.message
+    few = bootstrap(law, seeded, draws=16, labels=np.arange(75) % 8)
+    assert "8 clusters are few for 5 parameters" in few.message
     with pytest.raises(ValueError, match="3 labels for a table of 75 rows"):
         bootstrap(law, seeded, labels=[1, 2, 3])

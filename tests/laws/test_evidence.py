@@ -36,6 +36,18 @@ def test_parameters_that_rows_cannot_separate_are_named(grid):
     assert set(found.loosest) & {"A", "B", "alpha", "beta"}
 
 
+def test_residuals_that_share_a_size_are_told(grid):
+    """One luck for all rows of an N, as on a trajectory; none in an honest table."""
+    sizes = np.logspace(3, 7, 6)
+    table = grid(sizes, np.logspace(3, 8, 7), scatter=0.002)
+    assert evidence(fit(forms.additive, table), table).bent == ()
+    luck = 0.01 * np.random.default_rng(1).normal(size=6)
+    table["L"] = table["L"] * np.exp(luck[np.searchsorted(sizes, table["N"])])
+    found = evidence(fit(forms.additive, table), table)
+    assert found.bent == ("N",)
+    assert any("residuals depend on N" in words for words in found.words)
+
+
 def test_a_fit_without_parameters_has_no_evidence(grid):
     table = grid([1e4], np.logspace(3, 8, 6))
     found = evidence(fit(forms.additive, table), table)

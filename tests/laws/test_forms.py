@@ -85,7 +85,7 @@ def test_exact_rows_give_back_the_law(form, truth, rows):
 @pytest.mark.parametrize("form", forms.FORMS)
 def test_derivatives_of_every_form(form):
     """Automatic differentiation against central differences."""
-    logs = {"N": 11.0, "D": 14.0, "U": 12.5, "C": 30.0}
+    logs = {"N": 11.0, "D": 14.0, "U": 12.5, "C": 30.0, "X": 0.7}
     theta = {
         p.name: 2.0 - 0.1 * i if p.positive else 0.3 + 0.02 * i
         for i, p in enumerate(form.parameters)

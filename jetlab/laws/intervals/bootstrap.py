@@ -36,6 +36,7 @@ from jetlab.laws.solver.lanes import HostOrDevice, Lanes, polish
 from jetlab.records import Table
 
 ALTERNATIVES = 12  # other starts for a draw that did not converge from the optimum
+FEW = 4  # times the parameters: fewer clusters of several rows give narrow intervals
 TOO_MANY = 0.03  # a share of refits lost that may bend the intervals
 
 
@@ -57,12 +58,11 @@ def bootstrap(
     N and D and their residuals are turned by random signs, one a cluster. Refits that
     did not converge are left out and counted in `message`; with `keep_lost` they are
     NaN in their places, so that draws of one seed can be paired. A fit that has no
-    parameters gives no draws. Absolute deviations are refitted as Huber's with their
-    delta.
+    parameters, or no more clusters than it has, gives no draws. Absolute deviations are
+    refitted as Huber's with their delta.
 
     Raises:
-      ValueError: if `table` is not what was fitted, or has no more clusters than the
-        form has free parameters.
+      ValueError: if `table` is not what was fitted, or labels are not one a row.
     """
     if np.isnan(fit.objective):
         return Draws(values={}, asked=0, message="no draws: there was no fit")
@@ -71,18 +71,21 @@ def bootstrap(
         optimum = problem.space.coordinates(fit.params)
         left = _residuals(problem, optimum, fit)
         ids = clusters(labels, table, fit.form.columns)
+        count = int(ids.max()) + 1
+        if count <= fit.free:
+            return Draws(values={}, asked=0, message=_too_few(count, fit))
         lanes = _lanes(problem, optimum, left, ids, draws, seed, wild)
         z, converged = refit(problem, lanes)
         if not wild:
             squares = fit.misfit.kind == "squares"
-            z = corrected(z, lanes.z, int(ids.max()) + 1, squares=squares)
+            z = corrected(z, lanes.z, count, squares=squares)
         values = problem.space.many_params(z if keep_lost else z[converged])
         if keep_lost:
             values = {k: np.where(converged, v, np.nan) for k, v in values.items()}
         return Draws(
             values=values,
             asked=draws,
-            message=_words(converged, fit),
+            message=_words(converged, fit, count),
         )
 
 
@@ -96,12 +99,7 @@ def _lanes(
     wild: bool,
 ) -> Lanes:
     """The other tables, each to be fitted from the optimum."""
-    free, count = len(optimum), int(ids.max()) + 1
-    if count <= free:
-        raise ValueError(
-            f"{count} clusters of rows cannot tell how sure {free} parameters are: "
-            "take finer clusters, or fix parameters"
-        )
+    free = len(optimum)
     same = Lanes.same_rows(np.broadcast_to(optimum, (draws, free)), problem.rows)
     if wild:
         others = scattered(problem.rows, left, ids, free, draws, seed)
@@ -172,11 +170,23 @@ def _residuals(
     raise ValueError("the table is not the one that was fitted: its residuals differ")
 
 
-def _words(converged: Bool[np.ndarray, "draw"], fit: Fit) -> str:
+def _too_few(count: int, fit: Fit) -> str:
+    return (
+        f"no intervals: {count} clusters of rows cannot tell how sure {fit.free}"
+        " parameters are; take finer clusters, or fix parameters"
+    )
+
+
+def _words(converged: Bool[np.ndarray, "draw"], fit: Fit, clusters: int) -> str:
     lost = int(np.sum(~converged))
     words = f"{lost} of {len(converged)} refits did not converge and are left out"
     if lost > TOO_MANY * len(converged):
         words += "; that is too many for the intervals to be trusted"
+    if clusters < min(fit.rows, FEW * fit.free):
+        words += (
+            f"; {clusters} clusters are few for {fit.free} parameters: the intervals"
+            " are too narrow"
+        )
     if fit.misfit.kind == "absolute":
         words += f"; refitted by Huber's function, delta {fit.delta:g}"
     return words

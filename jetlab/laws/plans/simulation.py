@@ -125,7 +125,9 @@ def _check(
     budgets.check_law(fit)
     budgets.require(budget=budget, jet_cost=jet_cost, particles=particles)
     if not (isfinite(max_epochs) and max_epochs >= 1):
-        raise ValueError(f"max_epochs is {max_epochs:g}; it must be at least 1")
+        raise ValueError(
+            f"max_epochs is {max_epochs:g}; it must be finite and at least 1"
+        )
     if budget < jet_cost + 6 * particles:
         raise ValueError(
             f"a budget of {budget:g} FLOPs cannot simulate one jet at {jet_cost:g} and"
@@ -166,7 +168,7 @@ def _best(judges: Judges, terms: Terms) -> tuple[Columns, list[str]]:
     if not judges.words:
         return several, []
     once = best_passes(judges.form, judges.once, replace(terms, most=1.0))
-    if once["loss"][0] <= several["loss"][0]:
+    if not several["loss"][0] < once["loss"][0]:  # NaN where repeats gain nothing
         return once, [f"one pass is better than several ({judges.words})"]
     return several, [judges.words]
 

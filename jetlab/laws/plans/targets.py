@@ -23,15 +23,22 @@ def target(fit: Fit, name: str, particles: float) -> Target:
     if name == "a" and {"alpha", "beta"} <= fit.params.keys():
         return lambda params: params["beta"] / (params["alpha"] + params["beta"])
     if name.startswith("loss@"):
-        budget = float(name.removeprefix("loss@"))
+        try:
+            budget = float(name.removeprefix("loss@"))
+        except ValueError:
+            raise ValueError(
+                f"target {name!r}: write loss@FLOPS with a number, loss@1e18"
+            ) from None
         bare = replace(fit, draws=None)
         return lambda params: (
             allocate(
                 replace(bare, params=dict(params)), budget, particles=particles
             ).loss
         )
-    free = ", ".join(n for n in fit.params if n not in fit.fixed)
-    raise ValueError(f"no target {name!r}: choose from {free}, a, loss@FLOPS")
+    known = [n for n in fit.params if n not in fit.fixed]
+    if {"alpha", "beta"} <= fit.params.keys():
+        known += ["a", "loss@FLOPS"]
+    raise ValueError(f"no target {name!r}: choose from {', '.join(known)}")
 
 
 def candidates(

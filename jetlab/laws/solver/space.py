@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from jetlab.laws.form import Form, Parameter, exponent
 
 Leaf = Any  # a float, or what JAX puts in its place while tracing
+LARGEST = 700.0  # of a logarithm: a scale that no row tells of is not infinite
 EDGE = 1e-6  # a start on a bound is put this share of the width inside it
 
 
@@ -100,7 +101,9 @@ class Space:
         """Physical parameters at each row of z."""
         theta = jax.vmap(self.theta)(jnp.asarray(z))
         values = {
-            p.name: np.exp(theta[p.name]) if p.positive else np.asarray(theta[p.name])
+            p.name: np.exp(np.minimum(theta[p.name], LARGEST))
+            if p.positive
+            else np.asarray(theta[p.name])
             for p in self.form.parameters
         }
         for name, (low, high) in self.bounds.items():  # exp(log(x)) may miss by an ulp
