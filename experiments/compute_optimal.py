@@ -30,6 +30,7 @@ from jetlab.studies.joint_law import (
     learned,
     trajectory,
 )
+from jetlab.studies.sampling import balanced, unlearned, validity, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.training.run import Run
 from jetlab.types import Source
@@ -108,8 +109,8 @@ def study(size: str, source: Source) -> Study:
     chosen = SIZES[size]
     classes = len(source.classes)
     features = len(INPUTS[chosen.inputs].features)
-    examples = _within(chosen.examples, source.size)
-    valid = _balanced(chosen.valid, source.held_out, classes)
+    examples = within(chosen.examples, source.size, BATCH)
+    valid = balanced(chosen.valid, source.held_out, classes)
 
     def run(width: int, examples_: int, seed: int) -> Run:
         return Run(
@@ -127,36 +128,11 @@ def study(size: str, source: Source) -> Study:
     return Study(name="compute-optimal", runs=grid(run, **axes), analyse=analyse)
 
 
-def _within(examples: Sequence[int], size: int | None) -> Sequence[int]:
-    """Training sizes scaled down where the source has fewer jets, though to no fewer
-    than 32 batches: shorter runs do not begin to learn."""
-    if size is None or size >= max(examples):
-        return examples
-    if size < 2 * 32 * BATCH:
-        raise ValueError(
-            f"the source has {size} training jets; a grid needs {2 * 32 * BATCH}"
-        )
-    share = size // BATCH * BATCH / max(examples)
-    low = min(share * max(examples), max(share * min(examples), 32 * BATCH))
-    return log_spaced(low, share * max(examples), len(examples), multiple=BATCH)
-
-
-def _balanced(asked: int, held_out: int | None, classes: int) -> int:
-    """Validation jets, as many of each class; at least ten, for an error."""
-    count = asked if held_out is None else min(asked, held_out)
-    if count < 10 * classes:
-        raise ValueError(
-            f"the source holds out {count // classes} validation jets of its rarest"
-            f" class; ten of each of its {classes} classes are needed"
-        )
-    return count // classes * classes
-
-
 def analyse(records: Sequence[Record]) -> Findings:
     """Fit, bootstrap, allocate and draw."""
     first = records[0]
     rows, idle = learned(table(records), first.classes)
-    words = [*_validity(records), *_unlearned(idle)]
+    words = [*validity(records, PAPER_RATE), *unlearned(idle)]
     if not len(rows["L"]):
         return Findings(words=[*words, "No run is left to fit: train on more jets."])
     laws = fit_laws(rows, known_limit(first.source, first.inputs))
@@ -167,34 +143,6 @@ def analyse(records: Sequence[Record]) -> Findings:
         figures=_figures(rows, idle, laws, n_p),
         results=laws.results(),
     )
-
-
-def _validity(records: Sequence[Record]) -> list[str]:
-    """How the losses were measured, and how well."""
-    done = [record for record in records if record.status == "done"]
-    lost = [record for record in records if record.status != "done"]
-    error = 100 * max(r.loss_error / r.loss for r in done if r.loss and r.loss_error)
-    verdict = "under" if error < 0.5 else "NOT under"
-    rates = sorted({record.learning_rate for record in records})
-    chosen = (
-        f"the paper's constant {rates[0]:g}"
-        if rates == [PAPER_RATE]
-        else f"constant, by width ({rates[0]:.2g} to {rates[-1]:.2g}; the paper's 1e-4"
-        " hardly moves in runs this short)"
-    )
-    return [
-        f"Validation: {records[0].valid} jets, the same for every run; the sampling"
-        f" error is at most {error:.2f} % of the loss, {verdict} 0.5 %.",
-        f"Learning rate: {chosen}.",
-        *(f"Left out: N={r.N}, D={r.D}, seed {r.seed} ({r.status})." for r in lost),
-    ]
-
-
-def _unlearned(idle: Table) -> list[str]:
-    cells = zip(idle["N"], idle["D"], strict=True)
-    named = ", ".join(f"(N={N}, D={D})" for N, D in cells)
-    words = "had hardly begun to learn (loss within 5 % of guessing) and are not fitted"
-    return [f"{len(idle['L'])} runs {words}: {named}."] if named else []
 
 
 def _figures(rows: Table, idle: Table, laws: Laws, n_p: float) -> dict[str, Figure]:

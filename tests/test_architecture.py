@@ -31,7 +31,7 @@ ONLY = {
     "pyarrow": {"data/jetclass.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
     "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/plans/passes.py"},
-    "matplotlib": {"studies/figures.py", "studies/law_figures.py"},
+    "matplotlib": {f"studies/{n}figures.py" for n in ("", "law_", "repetition_")},
     "click": {
         f"cli/{name}.py"
         for name in ("main", "options", "jets", "runs", "laws", "plans")

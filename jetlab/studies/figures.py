@@ -70,6 +70,7 @@ def loss_surface(rows: Table, law: Fit, frontier: Frontier, n_p: float) -> Figur
     surface = surface.reshape(len(N), len(D))
     least, most = min(rows["L"].min(), surface.min()), rows["L"].max()
     norm, levels = LogNorm(least, most), np.geomspace(least, most, 12)
+    ax.set(xscale="log", yscale="log", xlim=_ends(D), ylim=_ends(N))  # before labels
     lines = ax.contour(D, N, surface, levels, cmap=LOSSES, norm=norm, linewidths=1.2)
     ax.clabel(lines, fmt="%.2f", fontsize=7)
     budgets = LogNorm(frontier.C.min(), frontier.C.max())
@@ -80,7 +81,6 @@ def loss_surface(rows: Table, law: Fit, frontier: Frontier, n_p: float) -> Figur
         edgecolors="white", linewidths=0.6, zorder=3,
     )  # fmt: skip
     ax.plot(frontier.D, frontier.N, "--", color="tab:blue", lw=2, label="optimal")
-    ax.set(xscale="log", yscale="log", xlim=_ends(D), ylim=_ends(N))
     ax.set(xlabel="training jets $D$", ylabel="parameters $N$")
     bar = figure.colorbar(points, label="validation loss [nats]")
     plain_ticks(bar.ax)

@@ -1,0 +1,147 @@
+"""Repeated data: what many passes over the same jets are worth (arXiv:2602.15781,
+Section 3.2).
+
+Taggers of several sizes see fixed data sets of D jets until their validation loss no
+longer falls. Which of them overfit (Fig. 3), what the others' best is and its compute
+(Fig. 2a, 2b), and how many jets seen once D repeated ones are worth (Fig. 2c, Eqs. 4
+and 5), beside single passes of the same networks.
+
+    jetlab run experiments/repetition.py --size laptop --out runs/repetition
+
+Cost: `SIZES` below; the command prints FLOPs before it starts (all passes allowed:
+early stopping saves some), LOG.md has times. Numbers to reach at `paper` size on
+JetClass: threshold N ~ D^0.47, B_rep 5.79, beta_rep 0.22, omega 2.7, ten times the
+compute of the best single pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jetlab.data.features import INPUTS
+from jetlab.data.shower_limits import known_limit
+from jetlab.models import recipe
+from jetlab.records import Record, table
+from jetlab.studies.joint_law import fit_laws, learned
+from jetlab.studies.repetition import analyse_repeats
+from jetlab.studies.sampling import balanced, unlearned, validity, within
+from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.training.run import Run
+from jetlab.types import Source
+
+BATCH = 128
+PAPER_RATE = 1e-4
+PATIENCE = 8  # evaluations without a better loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a study: data sets that are repeated until `seen` jets at most, and
+    single passes up to `seen`."""
+
+    inputs: str
+    widths: Sequence[int]
+    repeated: Sequence[int]
+    single: Sequence[int]
+    valid: int
+    seeds: int = 1
+    learning_rate: float | None = None  # None: by width, as recipe has it
+
+    @property
+    def seen(self) -> int:
+        return max(self.single)
+
+
+SIZES = {
+    "smoke": Size(  # for tests
+        inputs="full-10",
+        widths=(8, 16),
+        repeated=log_spaced(2**10, 2**12, 2, multiple=BATCH),
+        single=log_spaced(2**13, 2**15, 3, multiple=BATCH),
+        valid=1_000,
+    ),
+    "laptop": Size(
+        inputs="full-40",
+        widths=(4, 8, 16, 32),
+        repeated=log_spaced(2**10, 2**14, 4, multiple=BATCH),
+        single=log_spaced(2**13, 2**17, 5, multiple=BATCH),
+        valid=4_000,
+    ),
+    "gpu": Size(
+        inputs="full-128",
+        widths=(4, 8, 16, 32, 64, 128),
+        repeated=log_spaced(2**10, 2**18, 9, multiple=BATCH),
+        single=log_spaced(2**13, 2**21, 9, multiple=BATCH),
+        valid=40_000,
+    ),
+    "paper": Size(
+        inputs="full-128",
+        widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
+        repeated=log_spaced(1e3, 1e6, 7, multiple=BATCH),
+        single=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        valid=1_000_000,
+        seeds=3,
+        learning_rate=PAPER_RATE,
+    ),
+}
+
+
+def study(size: str, source: Source) -> Study:
+    """Runs of several passes and single ones, on the jets of a source.
+
+    Raises:
+      ValueError: where the source has too few jets for any grid.
+    """
+    chosen = SIZES[size]
+    classes = len(source.classes)
+    features = len(INPUTS[chosen.inputs].features)
+    single = within(chosen.single, source.size, BATCH)
+    valid = balanced(chosen.valid, source.held_out, classes)
+
+    def run(width: int, examples: int, seed: int, *, passes: int) -> Run:
+        return Run(
+            source=source.identity,
+            inputs=chosen.inputs,
+            model=recipe.tagger(width, features=features, classes=classes),
+            pool=max(single),
+            examples=examples,
+            valid=valid,
+            epochs=passes,
+            patience=PATIENCE if passes > 1 else 0,
+            learning_rate=chosen.learning_rate or recipe.learning_rate(width),
+            seed=seed,
+        )
+
+    def repeated(width: int, examples: int, seed: int) -> Run:
+        return run(width, examples, seed, passes=max(2, max(single) // examples))
+
+    def once(width: int, examples: int, seed: int) -> Run:
+        return run(width, examples, seed, passes=1)
+
+    axes = {"width": chosen.widths, "seed": range(chosen.seeds)}
+    runs = (
+        *grid(repeated, examples=chosen.repeated, **axes),
+        *grid(once, examples=single, **axes),
+    )
+    return Study(name="repetition", runs=runs, analyse=analyse)
+
+
+def analyse(records: Sequence[Record]) -> Findings:
+    """The single passes' law, and what repeats add to it."""
+    first = records[0]
+    single = [record for record in records if not record.patience]
+    rows, idle = learned(table(single), first.classes)
+    words = [*validity(records, PAPER_RATE), *unlearned(idle)]
+    if not len(rows["L"]):
+        return Findings(words=[*words, "No run is left to fit: train on more jets."])
+    limit = known_limit(first.source, first.inputs)
+    laws = fit_laws(rows, limit)
+    n_p = float(np.mean([record.n_p for record in records]))
+    found = analyse_repeats(records, rows, laws, n_p)
+    return Findings(
+        words=[*words, *laws.words(), *found.words],
+        tables=found.tables,
+        figures=found.figures,
+        results=laws.results() | found.results,
+    )

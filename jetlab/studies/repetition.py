@@ -1,0 +1,164 @@
+"""What repeats add to a law of single passes: threshold, envelope, Eqs. 4 and 5."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from jetlab.laws import forms
+from jetlab.laws.amplification import Amplification, amplification
+from jetlab.laws.fit import fit
+from jetlab.laws.fitted import Fit
+from jetlab.laws.form import Form
+from jetlab.laws.intervals.bootstrap import bootstrap
+from jetlab.laws.overfitting import Threshold, threshold
+from jetlab.laws.rollout import rollout
+from jetlab.records import Record, Table
+from jetlab.studies import repetition_figures as figures
+from jetlab.studies.joint_law import Laws, budgets, has_optimum, trajectory
+from jetlab.studies.repeated import Repeats, compute_factor, envelope, repeats
+from jetlab.studies.study import Findings
+from jetlab.studies.tables import Grid, scientific, with_interval
+
+PAPER = {"B_rep": (5.79, (5.06, 6.27)), "beta_rep": (0.22, (0.20, 0.23))}
+"""Table 2 of arXiv:2602.15781, 21 features and 128 particles; omega is Eq. 5 of it."""
+
+
+def analyse_repeats(
+    records: Sequence[Record], single: Table, laws: Laws, n_p: float
+) -> Findings:
+    """The findings of a study's repeated runs, beside the law of its single passes.
+
+    `single` are the rows of the single passes, columns N, D, L.
+    """
+    found = repeats(records)
+    best = envelope(found)
+    line, words = _threshold(found)
+    law = laws.best
+    eq4 = _saturated(best, law)
+    tables = {"Fig. 3: runs by their validation curves": _verdicts(found)}
+    if eq4 is not None:
+        tables["Table 2 and Eq. 5: repeated data"] = _amplified(law, eq4, best)
+    tables["Which law of repeats foretells the next data set?"] = _foretold(
+        _together(found, single)
+    )
+    drawn = {
+        "fig_2ab_loss_against_compute": figures.loss_against_compute(
+            found, trajectory(law, budgets(_with_c(single, n_p), 10), n_p)
+            if has_optimum(law) else None, best,
+        ),
+        "fig_3_overfitting": figures.overfitting(found, line),
+        "validation_curves": figures.curves(found),
+    }  # fmt: skip
+    if len(best["L"]):
+        drawn["fig_2c_loss_against_data"] = figures.loss_against_data(
+            best, eq4, law, laws.limit
+        )
+    return Findings(
+        words=[*words, *_factor(law, best, n_p), *_eq4_words(best, eq4)],
+        tables=tables,
+        figures=drawn,
+        results={"fit_repeated": eq4.to_json()} if eq4 else {},
+    )
+
+
+def _threshold(found: Repeats) -> tuple[Threshold | None, list[str]]:
+    try:
+        line = threshold(found.rows["N"], found.rows["U"], found.verdicts)
+    except ValueError as error:
+        return None, [f"No overfitting threshold: {error}."]
+    exponent = with_interval(line.exponent, line.intervals.get("exponent"))
+    words = f"Overfitting from N = k D^lambda on: lambda {exponent} (paper 0.47)"
+    told = f"; {line.message}" if line.message else ""
+    return line, [f"{words}, k {scientific(line.k)}{told}."]
+
+
+def _saturated(best: Table, law: Fit) -> Fit | None:
+    """Eq. 4 through the envelope, its floor that of single passes; None for fewer than
+    three data sets."""
+    if len(best["L"]) < 3:
+        return None
+    rows = {"D": best["U"], "L": best["L"]}
+    found = fit(forms.repeated, rows, fixed={"L_inf": law.params["L_inf"]})
+    return replace(found, draws=bootstrap(found, rows))
+
+
+def _factor(law: Fit, best: Table, n_p: float) -> list[str]:
+    if not len(best["L"]):
+        return ["No run overfits: there is no envelope."]
+    try:
+        value, interval = compute_factor(law, best, n_p)
+    except ValueError as error:
+        return [f"No factor in compute: {error}."]
+    return [
+        f"To its losses the envelope takes {with_interval(value, interval)} times the"
+        " compute of the best single pass (paper about 10)."
+    ]
+
+
+def _eq4_words(best: Table, eq4: Fit | None) -> list[str]:
+    if eq4 is None:
+        return [
+            f"Eq. 4 wants three data sets with a run that overfits: {len(best['L'])}."
+        ]
+    return [f"Eq. 4 through the envelope, L_inf that of one pass: {eq4.message}."]
+
+
+def _verdicts(found: Repeats) -> Grid:
+    rows = [
+        [
+            f"{N:,.0f}", f"{U:,.0f}", f"{epoch:.1f}", f"{L:.4f}", said,
+        ]
+        for N, U, epoch, L, said in zip(
+            *(found.rows[name] for name in ("N", "U", "epoch", "L")),
+            found.verdicts,
+            strict=True,
+        )
+    ]  # fmt: skip
+    return Grid(["N", "unique jets", "passes to the best", "loss", ""], rows)
+
+
+def _amplified(law: Fit, eq4: Fit, best: Table) -> Grid:
+    """B_rep, beta_rep and omega at the ends of the data sets, beside the paper's."""
+    rows = [
+        [name, with_interval(*PAPER[name]), with_interval(
+            eq4.params[name], eq4.intervals.get(name))]
+        for name in ("B_rep", "beta_rep")
+    ]  # fmt: skip
+    for unique in (best["U"].min(), best["U"].max()):
+        gain: Amplification = amplification(law, eq4, float(unique))
+        name = f"omega at {unique:,.0f} jets"
+        rows.append([name, "2.7", with_interval(gain.omega, gain.interval)])
+    return Grid(["parameter", "paper (68 %)", "here (68 %)"], rows)
+
+
+def _together(found: Repeats, single: Table) -> Table:
+    """Repeated runs at their lowest loss and single passes, columns N, D, U, L."""
+    once = {"N": single["N"], "D": single["D"], "U": single["D"], "L": single["L"]}
+    return {
+        name: np.concatenate([found.rows[name], np.asarray(once[name], float)])
+        for name in ("N", "D", "U", "L")
+    }
+
+
+def _foretold(rows: Table) -> Grid:
+    """Muennighoff's law and the paper's in its limit: what each says of the largest
+    data sets from the smaller ones, the paper holding that the first cannot work."""
+    lines = [_line(form, rows) for form in (forms.repetition, forms.amplified)]
+    headers = ["law", "source", "rows", "median |residual|", "next U to", "identified"]
+    return Grid(headers, lines)
+
+
+def _line(form: Form, rows: Table) -> list[str]:
+    law = fit(form, rows)
+    if not np.isfinite(law.objective):
+        return [form.name, form.source[:16], str(law.rows), "", "", law.message]
+    error = f"{100 * np.median(np.abs(law.residuals)):.2f} %"
+    ahead = [100 * forecast.spread for forecast in rollout(law, rows, "U")]
+    told = f"{ahead[-1]:.2f} %" if ahead else ""
+    sure = "yes" if law.identified and law.converged else "no"
+    return [form.name, form.source[:16], str(law.rows), error, told, sure]
+
+
+def _with_c(rows: Table, n_p: float) -> Table:
+    return {**rows, "C": 6 * n_p * np.asarray(rows["N"], float) * rows["D"]}

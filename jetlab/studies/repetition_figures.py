@@ -1,0 +1,136 @@
+"""Figures of repeated data: arXiv:2602.15781, Figs. 2 and 3."""
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from jetlab.laws.fitted import Fit
+from jetlab.laws.overfitting import Threshold
+from jetlab.records import Table
+from jetlab.studies.figures import Frontier, axes, plain_ticks, styled
+from jetlab.studies.repeated import Repeats
+
+SIZES = mpl.colormaps["cividis"]
+KINDS: dict[str, dict[str, Any]] = {
+    "underfits": {"marker": "o", "color": "tab:blue"},
+    "overfits": {"marker": "x", "color": "tab:red"},
+    "undecided": {"marker": "o", "color": "0.6", "mfc": "none"},
+}
+
+
+@styled
+def loss_against_compute(
+    found: Repeats, single: Frontier | None, best: Table
+) -> Figure:
+    """Lowest validation loss against the compute up to it: a line a data set, coloured
+    by model size; the best single pass and the lower envelope (Figs. 2a and 2b)."""
+    figure, ax = axes(6.0, 4.4)
+    rows = found.rows
+    shades = LogNorm(rows["N"].min(), rows["N"].max())
+    lines = ["-", "--", "-.", ":"]
+    for i, unique in enumerate(np.unique(rows["U"])):
+        own = np.flatnonzero(rows["U"] == unique)
+        own = own[np.argsort(rows["C"][own])]
+        style = lines[i % len(lines)]
+        label = f"{unique:,.0f} jets"
+        ax.plot(rows["C"][own], rows["L"][own], style, color="0.6", lw=1, label=label)
+    points = ax.scatter(
+        rows["C"], rows["L"], c=rows["N"], cmap=SIZES, norm=shades, s=26
+    )
+    if single is not None:
+        ax.plot(single.C, single.loss, "--", color="tab:blue", label="best single pass")
+    if len(best["L"]):
+        ax.plot(
+            best["C"], best["L"], "o-", mfc="none", color="tab:red", label="envelope"
+        )
+    ax.set(xscale="log", yscale="log", xlabel=r"compute $6\,n_p N D$ to it [FLOPs]")
+    ax.set(ylabel="lowest validation loss [nats]")
+    plain_ticks(ax)
+    figure.colorbar(points, label="parameters $N$")
+    ax.legend(fontsize=7)
+    return figure
+
+
+@styled
+def loss_against_data(
+    best: Table, repeated: Fit | None, single: Fit, limit: tuple[float, float] | None
+) -> Figure:
+    """The envelope against its unique jets, with Eq. 4 through it, and one pass of an
+    infinite model over as many (Fig. 2c)."""
+    figure, ax = axes()
+    U = np.geomspace(best["U"].min() / 2, best["U"].max() * 10, 100)
+    ax.plot(best["U"], best["L"], "o", color="0.1", label="repeated, lowest loss")
+    if repeated is not None:
+        ax.plot(U, repeated.predict({"D": U}), color="0.1", lw=1, label="Eq. 4")
+    p = single.params
+    once = p["L_inf"] + p["B"] / U ** p["beta"]
+    ax.plot(U, once, "--", color="tab:blue", label=r"one pass, $N \to \infty$")
+    if limit is not None:
+        text = f"known limit = {limit[0]:.3f} ± {limit[1]:.3f}"
+        ax.axhline(limit[0], color="tab:red", lw=1, label=text)
+    ax.set(xscale="log", yscale="log", xlabel="unique jets")
+    ax.set(ylabel="validation loss [nats]")
+    plain_ticks(ax)
+    ax.legend()
+    return figure
+
+
+@styled
+def overfitting(found: Repeats, line: Threshold | None) -> Figure:
+    """Which runs overfit, in N and unique jets, and from where on (Fig. 3)."""
+    figure, ax = axes()
+    rows, said = found.rows, np.array(found.verdicts)
+    for kind, look in KINDS.items():
+        own = said == kind
+        ax.plot(rows["U"][own], rows["N"][own], ls="", ms=6, label=kind, **look)
+    U = np.geomspace(rows["U"].min() / 2, rows["U"].max() * 2, 50)
+    if line is not None:
+        label = rf"$N \propto D^{{{line.exponent:.2f}}}$"
+        ax.plot(U, line.size(U), color="tab:green", label=label)
+        if line.intervals:
+            low, high = line.band(U)
+            ax.fill_between(U, low, high, color="tab:green", alpha=0.2, lw=0)
+    ax.set(xscale="log", yscale="log", xlabel="unique jets $D$")
+    ax.set(ylabel="parameters $N$", ylim=(rows["N"].min() / 3, rows["N"].max() * 3))
+    ax.legend()
+    return figure
+
+
+@styled
+def curves(found: Repeats) -> Figure:
+    """Every validation curve against the passes seen, one panel a data set."""
+    rows = found.rows
+    sizes = np.unique(rows["U"])
+    figure = Figure(figsize=(2.6 * len(sizes), 2.9))
+    panels = np.atleast_1d(figure.subplots(1, len(sizes), sharey=True))
+    shades = LogNorm(rows["N"].min(), rows["N"].max())
+    for ax, unique in zip(panels, sizes, strict=True):
+        for run in np.flatnonzero(rows["U"] == unique):
+            steps, losses = _curve(found, int(run))
+            per_pass = unique / (rows["D"][run] / _best_step(found, int(run)))
+            color = SIZES(shades(rows["N"][run]))
+            ax.plot(steps / per_pass, losses, color=color, lw=1)
+        ax.set(xscale="log", yscale="log", xlabel="passes")
+        ax.set_title(f"{unique:,.0f} jets", fontsize=9)
+    panels[0].set_ylabel("validation loss [nats]")
+    plain_ticks(panels[0])
+    bar = ScalarMappable(norm=shades, cmap=SIZES)
+    figure.colorbar(bar, ax=list(panels), label="parameters $N$")
+    return figure
+
+
+def _curve(
+    found: Repeats, run: int
+) -> tuple[Float[np.ndarray, "t"], Float[np.ndarray, "t"]]:
+    steps, losses = np.array(found.curves[run], float).T
+    return steps, losses
+
+
+def _best_step(found: Repeats, run: int) -> float:
+    steps, losses = _curve(found, run)
+    return float(steps[np.argmin(losses)])

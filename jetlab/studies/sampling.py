@@ -1,0 +1,69 @@
+"""What every study of taggers asks of its jets: how many there are, and whether the
+losses are known well enough."""
+
+from collections.abc import Sequence
+
+from jetlab.records import Record, Table
+from jetlab.studies.study import log_spaced
+
+
+def within(examples: Sequence[int], size: int | None, batch: int) -> Sequence[int]:
+    """Training sizes scaled down where the source has fewer jets, though to no fewer
+    than 32 batches: shorter runs do not begin to learn.
+
+    Raises:
+      ValueError: for a source with too few jets for any grid.
+    """
+    if size is None or size >= max(examples):
+        return examples
+    if size < 2 * 32 * batch:
+        raise ValueError(
+            f"the source has {size} training jets; a grid needs {2 * 32 * batch}"
+        )
+    share = size // batch * batch / max(examples)
+    low = min(share * max(examples), max(share * min(examples), 32 * batch))
+    return log_spaced(low, share * max(examples), len(examples), multiple=batch)
+
+
+def balanced(asked: int, held_out: int | None, classes: int) -> int:
+    """Validation jets, as many of each class; at least ten, for an error.
+
+    Raises:
+      ValueError: where a class holds out fewer.
+    """
+    count = asked if held_out is None else min(asked, held_out)
+    if count < 10 * classes:
+        raise ValueError(
+            f"the source holds out {count // classes} validation jets of its rarest"
+            f" class; ten of each of its {classes} classes are needed"
+        )
+    return count // classes * classes
+
+
+def validity(records: Sequence[Record], paper_rate: float) -> list[str]:
+    """How the losses were measured, and how well."""
+    done = [record for record in records if record.status == "done"]
+    lost = [record for record in records if record.status != "done"]
+    error = 100 * max(r.loss_error / r.loss for r in done if r.loss and r.loss_error)
+    verdict = "under" if error < 0.5 else "NOT under"
+    rates = sorted({record.learning_rate for record in records})
+    chosen = (
+        f"the paper's constant {rates[0]:g}"
+        if rates == [paper_rate]
+        else f"constant, by width ({rates[0]:.2g} to {rates[-1]:.2g}; the paper's 1e-4"
+        " hardly moves in runs this short)"
+    )
+    return [
+        f"Validation: {records[0].valid} jets, the same for every run; the sampling"
+        f" error is at most {error:.2f} % of the loss, {verdict} 0.5 %.",
+        f"Learning rate: {chosen}.",
+        *(f"Left out: N={r.N}, D={r.D}, seed {r.seed} ({r.status})." for r in lost),
+    ]
+
+
+def unlearned(idle: Table) -> list[str]:
+    """Names of the runs that `joint_law.learned` set apart."""
+    cells = zip(idle["N"], idle["D"], strict=True)
+    named = ", ".join(f"(N={N}, D={D})" for N, D in cells)
+    words = "had hardly begun to learn (loss within 5 % of guessing) and are not fitted"
+    return [f"{len(idle['L'])} runs {words}: {named}."] if named else []
