@@ -15,6 +15,7 @@ from unittest import mock
 
 ASKED = json.loads(sys.argv[1])
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["NPROC"] = "32"  # threads to spare while devices wait for each other
 os.environ["XLA_FLAGS"] = (
     f"--xla_force_host_platform_device_count={ASKED['devices']}"
     " --xla_backend_optimization_level=0"  # compiles in a third of the time

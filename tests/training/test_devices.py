@@ -24,7 +24,10 @@ def there(store, tmp_path_factory) -> tuple[dict, Path]:
         "--xla_force_host_platform_device_count=8"
         " --xla_backend_optimization_level=0"  # compiles in a third of the time
     )
-    env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    # eight devices that wait for each other hold eight threads; XLA has no more by
+    # default, and whatever else it has to do on a busy machine then stops them all
+    threads = {"NPROC": "32"}
+    env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags} | threads
     process = subprocess.run(
         command, env=env, capture_output=True, text=True, timeout=300
     )
