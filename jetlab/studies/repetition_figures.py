@@ -5,9 +5,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jetlab.laws.fitted import Fit
 from jetlab.laws.overfitting import Threshold
@@ -97,6 +99,8 @@ def overfitting(found: Repeats, line: Threshold | None) -> Figure:
             ax.fill_between(U, low, high, color="tab:green", alpha=0.2, lw=0)
     ax.set(xscale="log", yscale="log", xlabel="unique jets $D$")
     ax.set(ylabel="parameters $N$", ylim=(rows["N"].min() / 3, rows["N"].max() * 3))
+    _decades(ax.xaxis)
+    _decades(ax.yaxis)
     ax.legend()
     return figure
 
@@ -116,12 +120,20 @@ def curves(found: Repeats) -> Figure:
             color = SIZES(shades(rows["N"][run]))
             ax.plot(steps / per_pass, losses, color=color, lw=1)
         ax.set(xscale="log", yscale="log", xlabel="passes")
+        _decades(ax.xaxis)
         ax.set_title(f"{unique:,.0f} jets", fontsize=9)
     panels[0].set_ylabel("validation loss [nats]")
     plain_ticks(panels[0])
     bar = ScalarMappable(norm=shades, cmap=SIZES)
     figure.colorbar(bar, ax=list(panels), label="parameters $N$")
     return figure
+
+
+def _decades(axis: Axis) -> None:
+    """Labels at 1, 2 and 5 of each decade: those between run into each other."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _curve(
