@@ -16,9 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jetlab.data.features import INPUTS
 from jetlab.data.shower_limits import known_limit
-from jetlab.models import recipe
 from jetlab.records import Record, Table, table
 from jetlab.studies import figures
 from jetlab.studies.figures import Figure
@@ -30,9 +28,8 @@ from jetlab.studies.joint_law import (
     learned,
     trajectory,
 )
-from jetlab.studies.sampling import balanced, unlearned, validity, within
+from jetlab.studies.sampling import balanced, runs_on, unlearned, validity, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
-from jetlab.training.run import Run
 from jetlab.types import Source
 
 BATCH = 128
@@ -107,24 +104,16 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    classes = len(source.classes)
-    features = len(INPUTS[chosen.inputs].features)
     examples = within(chosen.examples, source.size, BATCH)
-    valid = balanced(chosen.valid, source.held_out, classes)
-
-    def run(width: int, examples_: int, seed: int) -> Run:
-        return Run(
-            source=source.identity,
-            inputs=chosen.inputs,
-            model=recipe.tagger(width, features=features, classes=classes),
-            pool=max(examples),
-            examples=examples_,
-            valid=valid,
-            learning_rate=chosen.learning_rate or recipe.learning_rate(width),
-            seed=seed,
-        )
-
-    axes = {"width": chosen.widths, "examples_": examples, "seed": range(chosen.seeds)}
+    run = runs_on(
+        source,
+        chosen.inputs,
+        batch=BATCH,
+        pool=max(examples),
+        valid=balanced(chosen.valid, source.held_out, len(source.classes)),
+        learning_rate=chosen.learning_rate,
+    )
+    axes = {"width": chosen.widths, "examples": examples, "seed": range(chosen.seeds)}
     return Study(name="compute-optimal", runs=grid(run, **axes), analyse=analyse)
 
 

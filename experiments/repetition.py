@@ -19,13 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jetlab.data.features import INPUTS
 from jetlab.data.shower_limits import known_limit
-from jetlab.models import recipe
 from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
 from jetlab.studies.repetition import analyse_repeats
-from jetlab.studies.sampling import balanced, unlearned, validity, within
+from jetlab.studies.sampling import balanced, runs_on, unlearned, validity, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.training.run import Run
 from jetlab.types import Source
@@ -94,30 +92,19 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    classes = len(source.classes)
-    features = len(INPUTS[chosen.inputs].features)
     single = within(chosen.single, source.size, BATCH)
-    valid = balanced(chosen.valid, source.held_out, classes)
-
-    def run(width: int, examples: int, seed: int, *, passes: int) -> Run:
-        return Run(
-            source=source.identity,
-            inputs=chosen.inputs,
-            model=recipe.tagger(width, features=features, classes=classes),
-            pool=max(single),
-            examples=examples,
-            valid=valid,
-            epochs=passes,
-            patience=PATIENCE if passes > 1 else 0,
-            learning_rate=chosen.learning_rate or recipe.learning_rate(width),
-            seed=seed,
-        )
+    once = runs_on(
+        source,
+        chosen.inputs,
+        batch=BATCH,
+        pool=max(single),
+        valid=balanced(chosen.valid, source.held_out, len(source.classes)),
+        learning_rate=chosen.learning_rate,
+    )
 
     def repeated(width: int, examples: int, seed: int) -> Run:
-        return run(width, examples, seed, passes=max(2, max(single) // examples))
-
-    def once(width: int, examples: int, seed: int) -> Run:
-        return run(width, examples, seed, passes=1)
+        passes = max(2, max(single) // examples)
+        return once(width, examples, seed, epochs=passes, patience=PATIENCE)
 
     axes = {"width": chosen.widths, "seed": range(chosen.seeds)}
     runs = (

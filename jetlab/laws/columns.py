@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from jaxtyping import Float, Int
 
 from jetlab.records import Table
 
@@ -88,6 +89,11 @@ def _numbers(cells: Sequence[str], where: str) -> np.ndarray:
     return values
 
 
+def without_logarithm(column: Float[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
+    """Rows (from 0) whose value is not positive and finite."""
+    return np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+
+
 def log_columns(table: Mapping[str, np.ndarray], names: Sequence[str]) -> Table:
     """Logarithms of the named columns, in float64.
 
@@ -102,7 +108,7 @@ def log_columns(table: Mapping[str, np.ndarray], names: Sequence[str]) -> Table:
     for name, column in values.items():
         if column.shape != (rows,):
             raise ValueError(f"column {name} has shape {column.shape}, not ({rows},)")
-        bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+        bad = without_logarithm(column)
         if bad.size:
             raise ValueError(
                 f"column {name}, row {bad[0]} (from 0): {column[bad[0]]} is not"
@@ -133,7 +139,7 @@ def usable(
     reasons: dict[int, str] = {}
     for name in names:
         column = np.asarray(table[name], float)
-        for row in np.flatnonzero(~(np.isfinite(column) & (column > 0))):
+        for row in without_logarithm(column):
             reasons.setdefault(int(row), f"{name} is {column[row]:g}")
     kept = np.ones(max(lengths.values()), bool)
     kept[list(reasons)] = False

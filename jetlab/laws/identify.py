@@ -8,9 +8,9 @@ uncertain, at the scatter seen, by as much as itself?
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from jetlab.laws.information import Near, covariance_of, near
+from jetlab.laws.information import covariance_of, near
 from jetlab.laws.solver.huber import Problem
 from jetlab.laws.solver.space import Space
 
@@ -78,14 +78,10 @@ def _exponents(space: Space, column: str) -> set[str]:
 
 def doubts(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
     """Why the rows do not decide the parameters at the optimum z; empty if they do."""
-    here, inner = near(problem, z), _inner(problem.space, z)
     found = [*_parallel(problem), *_at_edges(problem.space, z).values()]
-    idle = _idle(here.effects[:, inner])
-    if idle.any() or not inner:
-        names = [problem.space.free[i].name for i in inner]
-        still = [name for name, none in zip(names, idle, strict=True) if none]
-        return [*found, *(f"{name} changes the loss at no row" for name in still)]
     number, mixed = condition(problem, z)
+    if number == np.inf:
+        return [*found, *(f"{name} changes the loss at no row" for name in mixed)]
     if number > CONDITION:
         found.append(
             f"the rows cannot separate {', '.join(mixed)} (condition number"
@@ -93,7 +89,7 @@ def doubts(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
             " and D"
         )
         return found
-    return [*found, *_uncertain(problem, here, inner)]
+    return [*found, *_uncertain(problem, z)]
 
 
 def condition(
@@ -101,17 +97,18 @@ def condition(
 ) -> tuple[float, tuple[str, ...]]:
     """How unequally well the rows know combinations of parameters at z, 1 being
     equally, and the names in the combination that they know least: the condition number
-    of the effects on log L, each scaled to one. Infinite where one has none."""
+    of the effects on log L, each scaled to one. Infinite, with the names of those that
+    have none, where some have no effect."""
     inner = _inner(problem.space, z)
     effects = near(problem, z).effects[:, inner]
     names = [problem.space.free[i].name for i in inner]
-    idle = _idle(effects)
+    size = np.linalg.norm(effects, axis=0)
+    idle = size <= NEGLIGIBLE * size.max(initial=0)
     if idle.any() or not inner:
         return np.inf, tuple(
             name for name, none in zip(names, idle, strict=True) if none
         )
-    unit = effects / np.linalg.norm(effects, axis=0)
-    _, sizes, axes = np.linalg.svd(unit, full_matrices=False)
+    _, sizes, axes = np.linalg.svd(effects / size, full_matrices=False)
     mixed = tuple(n for n, part in zip(names, axes[-1], strict=True) if abs(part) > 0.2)
     return float(sizes[0] / max(sizes[-1], 1e-16)), mixed
 
@@ -120,12 +117,6 @@ def _inner(space: Space, z: Float[np.ndarray, "k"]) -> list[int]:
     """The free parameters that do not run to a bound or to zero."""
     edges = _at_edges(space, z)
     return [i for i, p in enumerate(space.free) if p.name not in edges]
-
-
-def _idle(effects: Float[np.ndarray, "n j"]) -> Bool[np.ndarray, "j"]:
-    """Which parameters change the loss at no row."""
-    size = np.linalg.norm(effects, axis=0)
-    return size <= NEGLIGIBLE * size.max(initial=0)
 
 
 def _parallel(problem: Problem) -> list[str]:
@@ -163,10 +154,11 @@ def _at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
     return found
 
 
-def _uncertain(problem: Problem, here: Near, inner: list[int]) -> list[str]:
+def _uncertain(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
     """Parameters that are within two standard errors of zero, a scale's error being
     that of its term at the centre of the rows."""
     free = problem.space.free
+    here, inner = near(problem, z), _inner(problem.space, z)
     shape = covariance_of(problem, here.left, here.effects[:, inner])
     errors = np.sqrt(np.diag(shape))
     found = []

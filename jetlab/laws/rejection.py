@@ -12,6 +12,7 @@ power, so that everything made for laws of the loss serves it as it is:
 import numpy as np
 from jaxtyping import Float
 
+from jetlab.laws.columns import without_logarithm
 from jetlab.laws.fitted import Fit, percentiles
 from jetlab.records import Table
 
@@ -28,7 +29,7 @@ def rows(
       ValueError: for a rejection or an error that is not positive and finite.
     """
     for name, column in (("rejection", rejection), ("error", error)):
-        bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
+        bad = without_logarithm(column)
         if bad.size:
             raise ValueError(
                 f"{name} of row {bad[0]} is {column[bad[0]]}: leave limits out"

@@ -34,20 +34,22 @@ def export(found: Fitted, out: Path) -> list[Path]:
         "parameters.md": table.markdown() + "\n",
         "parameters.tex": table.latex() + "\n",
     }
-    if law.form.name == "additive" and np.isfinite(law.objective):
+    made = bool(np.isfinite(law.objective))
+    additive = made and law.form.name == "additive"
+    if additive:
         beside = compare(rows, particles=found.particles, law=law)
         texts["approaches.json"] = beside.to_json()
         texts["approaches.md"] = _approaches(beside)
     for name, text in texts.items():
         write_whole(out / name, text)
     drawings = {}
-    if np.isfinite(law.objective):
+    if made:
         drawings["residuals"] = law_figures.against_law(rows, law)
     if curves:
         drawings["profiles"] = law_figures.profiles(curves, law)
     if law.draws and any(len(set(v)) > 1 for v in law.draws.values.values()):
         drawings["corner"] = law_figures.corner(law)
-    if law.form.name == "additive" and np.isfinite(law.objective):
+    if additive:
         drawings["contours"] = law_figures.contours(rows, law)
     files = [out / name for name in texts]
     for name, figure in drawings.items():

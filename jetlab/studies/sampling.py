@@ -1,10 +1,47 @@
 """What every study of taggers asks of its jets: how many there are, and whether the
 losses are known well enough."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from jetlab.data.features import INPUTS
+from jetlab.models import recipe
 from jetlab.records import Record, Table
 from jetlab.studies.study import log_spaced
+from jetlab.training.run import Run
+from jetlab.types import Source
+
+
+def runs_on(
+    source: Source,
+    inputs: str,
+    *,
+    batch: int,
+    pool: int,
+    valid: int,
+    learning_rate: float | None,
+) -> Callable[..., Run]:
+    """What makes a run of (width, examples, seed), or of several epochs with a
+    patience, out of the first `pool` jets; a rate of None is the recipe's by width."""
+    classes, features = len(source.classes), len(INPUTS[inputs].features)
+
+    def run(
+        width: int, examples: int, seed: int, epochs: int = 1, patience: int = 0
+    ) -> Run:
+        return Run(
+            source=source.identity,
+            inputs=inputs,
+            model=recipe.tagger(width, features=features, classes=classes),
+            pool=pool,
+            examples=examples,
+            valid=valid,
+            epochs=epochs,
+            batch=batch,
+            learning_rate=learning_rate or recipe.learning_rate(width),
+            seed=seed,
+            patience=patience,
+        )
+
+    return run
 
 
 def within(examples: Sequence[int], size: int | None, batch: int) -> Sequence[int]:
