@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from jetlab.models.tagger import Tagger
 from jetlab.training.chunk import STEPS, Steps
-from jetlab.training.evaluate import Scores, hold_out
+from jetlab.training.evaluate import PerJet, hold_out
 from jetlab.training.execute import Group
 from jetlab.training.feed import Chunked, Feed
 from jetlab.training.job import Job
@@ -16,7 +17,7 @@ from jetlab.training.lanes import Lanes
 from jetlab.training.packing import flatten
 from jetlab.training.places import Places
 from jetlab.training.run import Run
-from jetlab.types import FlatJets
+from jetlab.types import CLASSES, FlatJets
 
 BATCH, RUNS, LANES = 128, 96, 16
 SHORTEST, LONGEST = 20, 2000  # chunks until a run stops
@@ -69,9 +70,10 @@ class _Grid(Group):
 
     def __init__(self, runs: Sequence[Run], stops: Mapping[str, float]):
         ones = np.ones(20, np.int32)
-        jets = FlatJets(np.zeros((20, 21), np.float16), ones, ones)
+        labels = np.arange(20, dtype=np.int32) % len(CLASSES)
+        jets = FlatJets(np.zeros((20, 21), np.float16), ones, labels)
         super().__init__(
-            runs, Feed(flatten(*jets), hold_out(jets), ones, "full-10"), ""
+            runs, Feed(flatten(*jets), hold_out(jets), ones, "full-10", CLASSES), ""
         )
         self._jobs = [_Idle(job.runs) for job in self._jobs]
         self._places = _Places(self._left)
@@ -105,8 +107,8 @@ class _Places(Places):
     def __init__(self, left: Callable[[int], float]):
         self._left = left
 
-    def scores(self, params: int) -> Scores:
-        return Scores(self._left(params), 0.0, 0.0)
+    def evaluate(self, params: int) -> PerJet:
+        return PerJet(jnp.full(20, self._left(params)), jnp.zeros((20, len(CLASSES))))
 
     def open(self, jobs: int) -> None:
         self.lanes = _Lanes(LANES)

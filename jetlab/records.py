@@ -5,12 +5,24 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Table = dict[str, np.ndarray]
 """Columns of equal length by name: what the laws eat."""
+
+
+class Rejected(NamedTuple):
+    """One background jet in `value` passes where a share `efficiency` of a signal class
+    does, with its 68 % interval. Where none passed, `value` is the lower limit and
+    `high` None."""
+
+    signal: str
+    efficiency: float
+    value: float
+    low: float
+    high: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +48,8 @@ class Record:
     loss: float | None = None  # validation cross-entropy after the last step
     loss_error: float | None = None  # its sampling error
     accuracy: float | None = None
+    auc: float | None = None  # macro, one class against one
+    rejections: Sequence[Rejected] = ()  # of QCD jets
     valid: int  # validation jets
     curve: Sequence[tuple[int, float]] = ()  # (step, mean training loss since the last)
     valid_curve: Sequence[tuple[int, float]] = ()  # (step, validation loss)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from jetlab.records import Record
+from jetlab.records import Record, Rejected
 
 
 class Ledger:
@@ -122,6 +122,7 @@ class Ledger:
 def _record(fields: dict[str, Any]) -> Record:
     for name in ("curve", "valid_curve"):
         fields[name] = tuple((step, loss) for step, loss in fields.get(name, ()))
+    fields["rejections"] = tuple(Rejected(*r) for r in fields.get("rejections", ()))
     return Record(**fields)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from jetlab.training.chunk import Steps, compiler_options
 from jetlab.training.packing import Packing, Particles, flatten, take, tight
@@ -20,19 +20,11 @@ from jetlab.types import FlatJets
 BLOCK = 512  # jets at a time: bounds the memory of attention
 
 
-class Scores(NamedTuple):
-    """Means over held-out jets; losses in nats."""
-
-    loss: float
-    error: float  # sampling error of the loss
-    accuracy: float
-
-
 class PerJet(NamedTuple):
-    """-ln p(true class) of each jet, and whether the true class came first."""
+    """-ln p(true class) of each jet, and its logits."""
 
-    loss: Float[Array | np.ndarray, "b"]
-    correct: Bool[Array | np.ndarray, "b"]
+    loss: Float[Array, "*b"]
+    logits: Float[Array, "*b k"]
 
 
 class HeldOut(NamedTuple):
@@ -87,7 +79,7 @@ def _program(engine: Engine, packing: Packing) -> Callable[..., PerJet]:
             batch = take(packing, jets, entry)
             logits = tagger.read(batch.x, batch.layout).astype(jnp.float32)
             nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
-            return PerJet(nll, jnp.argmax(logits, axis=-1) == batch.y)
+            return PerJet(nll, logits)
 
         return jax.lax.map(block, blocks)
 
@@ -105,27 +97,28 @@ def _program(engine: Engine, packing: Packing) -> Callable[..., PerJet]:
         # empty places go to a row past the end, which is cut off
         count = len(jets.y)
         to = jnp.where(blocks.rows >= 0, blocks.rows, count).reshape(-1)
-        return PerJet(
-            *(
-                jnp.zeros(count + 1, a.dtype).at[to].set(a.reshape(-1))[:-1]
-                for a in results
-            )
-        )
+
+        def in_order(a: Array) -> Array:
+            rows = a.reshape(len(to), *a.shape[2:])
+            return jnp.zeros((count + 1, *rows.shape[1:])).at[to].set(rows)[:-1]
+
+        return jax.tree.map(in_order, results)
 
     return evaluate
 
 
-def summarise(per_jet: PerJet, labels: Int[np.ndarray, "b"]) -> Scores:
+def mean(
+    per_jet: Float[Array, "b"], labels: Int[np.ndarray, "b"]
+) -> tuple[float, float]:
     """Mean loss with the error of a sample that is balanced by class.
 
     As each class has a fixed share, only the spread inside the classes counts:
     error^2 = sum_k (n_k / n)^2 s_k^2 / n_k.
     """
-    losses = np.asarray(per_jet.loss, dtype=np.float64)
+    losses = np.asarray(per_jet, dtype=np.float64)
     variance = 0.0
     for label in np.unique(labels):
         of_class = losses[labels == label]
         spread = of_class.var(ddof=1) if len(of_class) > 1 else np.nan
         variance += spread * len(of_class) / len(losses) ** 2
-    accuracy = float(np.mean(np.asarray(per_jet.correct)))
-    return Scores(float(losses.mean()), float(np.sqrt(variance)), accuracy)
+    return float(losses.mean()), float(np.sqrt(variance))

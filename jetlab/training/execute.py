@@ -12,6 +12,7 @@ import numpy as np
 from jetlab.records import Record
 from jetlab.training.checkpoint import Checkpoints, Saved
 from jetlab.training.chunk import STEPS, nothing
+from jetlab.training.evaluate import mean
 from jetlab.training.feed import Chunked, Feed
 from jetlab.training.job import Job, jobs_of
 from jetlab.training.lanes import Lanes
@@ -158,21 +159,22 @@ class Group:
     def _reach(self, lane: int) -> Iterator[Record]:
         """Evaluate a job where it stands."""
         job, begin = self._at[lane], time.perf_counter()
-        scores = self._places.scores(self._lanes.params(lane))
+        reached = self._places.evaluate(self._lanes.params(lane))
+        loss, _ = mean(reached.loss, self._feed.valid.labels)
         here = job.progress.batches
         job.progress.seconds += time.perf_counter() - begin
-        if not np.isfinite(scores.loss):
+        if not np.isfinite(loss):
             yield from self._diverge(lane)
             return
-        job.progress.valid_curve.append((here, scores.loss))
+        job.progress.valid_curve.append((here, loss))
         if self._stops:
-            step, waited = self._lanes.consider(lane, scores.loss)
+            step, waited = self._lanes.consider(lane, loss)
             ended = job.ended or waited >= job.run.patience
             if ended:
-                best = self._places.scores(self._lanes.best_params(lane))
-                yield from self._record([job.run], job, done(best, step))
+                best = self._places.evaluate(self._lanes.best_params(lane))
+                yield from self._record([job.run], job, done(best, self._feed, step))
         else:
-            yield from self._record(job.due(), job, done(scores, here))
+            yield from self._record(job.due(), job, done(reached, self._feed, here))
             ended = job.ended
         if ended:
             del self._at[lane]

@@ -33,6 +33,7 @@ class Feed(NamedTuple):
     valid: HeldOut
     counts: Int[np.ndarray, "jets"]  # of all training jets, or of a sample of them
     inputs: str
+    classes: tuple[str, ...]
 
     @property
     def n_p(self) -> float:
@@ -66,24 +67,29 @@ def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
     """Read the first `pool` training jets and `valid` validation jets of a source.
 
     Raises:
-      ValueError: where the source has fewer jets, or the jets neither fit the device
-        nor lie in a store.
+      ValueError: where the source has fewer jets, no validation jet of some class, or
+        the jets neither fit the device nor lie in a store.
     """
     chosen = INPUTS[inputs]
     held_out = hold_out(featurize(source.valid(valid), chosen))
+    if len(np.unique(held_out.labels)) < len(source.classes):
+        raise ValueError(
+            f"{valid} validation jets do not hold one of each of the"
+            f" {len(source.classes)} classes: take more"
+        )
     sample = _read(source, chosen, 0, min(pool, READ))
     if _fits(pool, float(np.mean(sample.counts)), chosen):
         jets = sample
         if pool > READ:
             jets = _joined([sample, _read(source, chosen, READ, pool)])
         loaded = place(flatten(*jets), everywhere(make_mesh()))
-        return Feed(loaded, held_out, np.asarray(jets.counts), inputs)
+        return Feed(loaded, held_out, np.asarray(jets.counts), inputs, source.classes)
     if not isinstance(source, Store):
         raise ValueError(
             f"{pool} jets with up to {chosen.particles} particles do not fit this "
             "device: write them once with 'jetlab simulate' and run with --source DIR"
         )
-    return Feed(source, held_out, np.asarray(sample.counts), inputs)
+    return Feed(source, held_out, np.asarray(sample.counts), inputs, source.classes)
 
 
 def batches_of(

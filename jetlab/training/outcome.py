@@ -4,22 +4,32 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import numpy as np
 
 from jetlab.models import flops
-from jetlab.records import Record
-from jetlab.training.evaluate import Scores
+from jetlab.physics.performance import performance
+from jetlab.records import Record, Rejected
+from jetlab.training.evaluate import PerJet, mean
 from jetlab.training.feed import Feed
 from jetlab.training.job import Job
 from jetlab.training.run import Run, cost
 
 
-def done(scores: Scores, steps: int) -> dict[str, Any]:
+def done(per_jet: PerJet, feed: Feed, steps: int) -> dict[str, Any]:
     """What a finished run says of itself; its loss was reached after so many steps."""
+    labels = feed.valid.labels
+    loss, error = mean(per_jet.loss, labels)
+    reached = performance(np.asarray(per_jet.logits), labels, feed.classes)
     return {
         "status": "done",
-        "loss": scores.loss,
-        "loss_error": scores.error,
-        "accuracy": scores.accuracy,
+        "loss": loss,
+        "loss_error": error,
+        "accuracy": reached.accuracy,
+        "auc": reached.auc,
+        "rejections": tuple(
+            Rejected(*what, r.value, r.low, None if r.is_limit else r.high)
+            for what, r in reached.rejections.items()
+        ),
         "steps": steps,
     }
 

@@ -10,7 +10,7 @@ import jax
 from jetlab.data.store import Store
 from jetlab.models.tagger import Tagger
 from jetlab.training.chunk import Take
-from jetlab.training.evaluate import Scores, make_evaluate, summarise
+from jetlab.training.evaluate import PerJet, make_evaluate
 from jetlab.training.feed import Feed
 from jetlab.training.lanes import Lanes, choose
 from jetlab.training.losses import cross_entropy
@@ -62,9 +62,9 @@ class Places:
     def notes(self) -> dict[str, Any]:
         return {"spread": self._mesh.shape[LANE], "lanes": self.lanes.count}
 
-    def scores(self, params: Any) -> Scores:
-        """What parameters reach on the validation jets."""
-        return summarise(self._evaluate(params), self._feed.valid.labels)
+    def evaluate(self, params: Any) -> PerJet:
+        """What parameters reach on each validation jet."""
+        return self._evaluate(params)
 
     def renew(self) -> None:
         """Blank lanes, half as many where that can be: the device ran out of memory."""
