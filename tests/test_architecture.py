@@ -31,10 +31,10 @@ ONLY = {
     "pyarrow": {"data/jetclass.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
     "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/plans/passes.py"},
-    "matplotlib": {f"studies/{n}figures.py" for n in ("", "law_", "repetition_")},
+    "matplotlib": {f"studies/{p.name}" for p in FILES if "figures" in p.stem},
     "click": {
         f"cli/{name}.py"
-        for name in ("main", "options", "jets", "runs", "laws", "plans")
+        for name in ("main", "options", "jets", "runs", "laws", "plans", "prospects")
     },
     "jinja2": {"studies/report.py"},
     "tabulate": {"studies/tables.py"},

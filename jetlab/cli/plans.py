@@ -132,11 +132,11 @@ def _tell(plan: "Allocation | Simulation", as_json: bool) -> None:
     ):  # fmt: skip
         value = getattr(plan, name, None)
         if value is not None:
-            click.echo(f"{name}: {_shown(name, value, plan.intervals.get(name))}")
+            click.echo(f"{name}: {shown(name, value, plan.intervals.get(name))}")
     click.echo(plan.message)
 
 
-def _shown(name: str, value: float, interval: tuple[float, float] | None) -> str:
+def shown(name: str, value: float, interval: tuple[float, float] | None) -> str:
     if name not in ("N", "D", "repeat_above_cost", "repeat_below_budget"):
         return with_interval(value, interval)
     ends = f" ({', '.join(map(scientific, interval))})" if interval else ""

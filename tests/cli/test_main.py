@@ -126,6 +126,96 @@ def test_a_law_without_sizes_plans_nothing(capsys, law):
     assert "no N and D" in err
 
 
+@pytest.fixture
+def physics(capsys, law, tmp_path):
+    """A fit as a study of taggers leaves it, of a signal that follows R(L) exactly."""
+    loss = np.linspace(0.4, 1.2, 12)
+    table = tmp_path / "rejections.csv"
+    pairs = zip(np.exp(loss), 2e5 * np.exp(-9 * loss) + 40, strict=True)
+    table.write_text("X,L\n" + "\n".join(f"{x:.15g},{r:.15g}" for x, r in pairs) + "\n")
+    columns = ("--columns", "X=X,L=L", "--form", "rejection", "--bootstrap", "20")
+    _, out, _ = run(capsys, "fit", str(table), *columns, "--json")
+    hbb = {"efficiency": 0.995, "background": "QCD", "law": json.loads(out)}
+    path = tmp_path / "physics.json"
+    whole = json.loads(law.read_text()) | {"rejections": {"Hbb": hbb}}
+    path.write_text(json.dumps(whole))
+    return path
+
+
+def test_rejections_to_expect(capsys, physics):
+    arguments = ("predict", str(physics), "--budget", "1e14")
+    status, out, _ = run(capsys, *arguments, "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert 240 * found["N"] * found["D"] == pytest.approx(1e14)
+    (hbb,) = found["rejections"]
+    assert (hbb["signal"], hbb["efficiency"], hbb["background"]) == (
+        "Hbb", 0.995, "QCD",
+    )  # fmt: skip
+    there = 2e5 * np.exp(-9 * found["loss"]) + 40
+    assert hbb["rejection"] == pytest.approx(there, rel=1e-5)
+    assert hbb["interval"] is None
+    assert found["message"].endswith("without draws of the loss there is no interval")
+    status, out, _ = run(capsys, *arguments)
+    assert status == 0
+    n, d, loss, rejection, message = out.splitlines()
+    assert n.startswith("N: ")
+    assert d.startswith("D: ")
+    assert loss == f"loss: {found['loss']:.3f}"
+    assert rejection == f"Hbb at 99.5 %: {there:.3g}"
+    assert message == found["message"]
+
+
+def test_intervals_of_rejections(capsys, physics):
+    whole = json.loads(physics.read_text())
+    values = {name: [value] * 100 for name, value in whole["params"].items()}
+    values["L_inf"] = list(np.linspace(0.28, 0.36, 100))
+    whole["draws"] = {"values": values, "asked": 100, "message": ""}
+    physics.write_text(json.dumps(whole))
+    status, out, _ = run(capsys, "predict", str(physics), "--budget", "1e14")
+    assert status == 0
+    line = out.splitlines()[3]
+    value, low, high = (
+        float(word.strip("(),")) for word in line.partition(": ")[2].split()
+    )
+    assert low < value < high
+
+
+@pytest.mark.parametrize(
+    ("change", "choices", "words"),
+    [
+        ({"rejections": {}}, "--budget 1e14", "holds no rejection laws"),
+        ({"rejections": {"Hbb": {}}}, "--budget 1e14", "Hbb must have efficiency"),
+        ({"params": {}}, "--budget 1e14", "not a fit"),
+        ({"form": "data_only"}, "--budget 1e14", "not a fit"),
+        ({}, "--budget 0", "budget is 0"),
+        ({}, "--budget 1", "too small"),
+        ({}, "--budget 1e14 --particles -1", "particles is -1"),
+        ({}, "", "--budget"),
+    ],
+)
+def test_rejections_that_cannot_be_foretold(capsys, physics, change, choices, words):
+    physics.write_text(json.dumps(json.loads(physics.read_text()) | change))
+    status, out, err = run(capsys, "predict", str(physics), *choices.split())
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_a_law_that_divides_no_budget_foretells_nothing(capsys, physics):
+    whole = json.loads(physics.read_text())
+    single = whole["rejections"]["Hbb"]["law"] | {"rejections": whole["rejections"]}
+    physics.write_text(json.dumps(single))
+    status, _, err = run(capsys, "predict", str(physics), "--budget", "1e14")
+    assert status == 2
+    assert "rejection has no N and D to divide a budget between" in err
+    physics.write_text("{")
+    status, _, err = run(capsys, "predict", str(physics), "--budget", "1e14")
+    assert status == 2
+    assert "not a fit" in err
+
+
 def test_fixed_parameters_stay(capsys, table):
     options = (*COLUMNS, "--fix", "L_inf=0.3", "--bootstrap", "0", "--json")
     status, out, _ = run(capsys, "fit", str(table), *options)
@@ -168,6 +258,7 @@ def test_flops_keys(capsys):
         (["fit", "{table}", *COLUMNS, "--bootstrap", "-1"], "--bootstrap"),
         (["allocate", "{table}", "--budget", "1e15"], "not a fit"),
         (["allocate", "nowhere.json", "--budget", "1e15"], "nowhere.json"),
+        (["predict", "nowhere.json", "--budget", "1e15"], "nowhere.json"),
         (["flops", "--width", "0"], "--width"),
         (["flops", "--width", "129"], "multiple of 2"),
         (["status", "{tmp}"], "holds no study"),
@@ -195,7 +286,7 @@ def test_bad_input_is_one_line_and_status_2(capsys, table, tmp_path, arguments, 
 @pytest.mark.parametrize(
     "command",
     ["simulate shower", "convert", "describe", "run", "status", "fit", "allocate",
-     "flops", "report"],
+     "predict", "flops", "report"],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(capsys, command):
     status, out, _ = run(capsys, *command.split(), "--help")
