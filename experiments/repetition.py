@@ -23,32 +23,34 @@ from jetlab.data.shower_limits import known_limit
 from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
 from jetlab.studies.repetition import analyse_repeats
-from jetlab.studies.sampling import balanced, runs_on, unlearned, validity, within
+from jetlab.studies.sampling import (
+    balanced,
+    repeatedly,
+    runs_on,
+    unlearned,
+    validity,
+    within,
+)
 from jetlab.studies.study import Findings, Study, grid, log_spaced
-from jetlab.training.run import Run
 from jetlab.types import Source
 
 BATCH = 128
 PAPER_RATE = 1e-4
-PATIENCE = 8  # evaluations without a better loss
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """How large a study: data sets that are repeated until `seen` jets at most, and
-    single passes up to `seen`."""
+    single passes."""
 
     inputs: str
     widths: Sequence[int]
     repeated: Sequence[int]
     single: Sequence[int]
+    seen: int
     valid: int
     seeds: int = 1
     learning_rate: float | None = None  # None: by width, as recipe has it
-
-    @property
-    def seen(self) -> int:
-        return max(self.single)
 
 
 SIZES = {
@@ -57,13 +59,15 @@ SIZES = {
         widths=(8, 16),
         repeated=log_spaced(2**10, 2**12, 2, multiple=BATCH),
         single=log_spaced(2**13, 2**15, 3, multiple=BATCH),
+        seen=2**15,
         valid=1_000,
     ),
     "laptop": Size(
-        inputs="full-40",
-        widths=(4, 8, 16, 32),
-        repeated=log_spaced(2**10, 2**14, 4, multiple=BATCH),
-        single=log_spaced(2**13, 2**17, 5, multiple=BATCH),
+        inputs="full-10",  # a quarter of the arithmetic of 40 particles
+        widths=(4, 6, 8, 12, 16, 24, 32),
+        repeated=log_spaced(2**9, 2**13, 5, multiple=BATCH),
+        single=log_spaced(2**13, 2**18, 6, multiple=BATCH),
+        seen=2**18,
         valid=4_000,
     ),
     "gpu": Size(
@@ -71,6 +75,7 @@ SIZES = {
         widths=(4, 8, 16, 32, 64, 128),
         repeated=log_spaced(2**10, 2**18, 9, multiple=BATCH),
         single=log_spaced(2**13, 2**21, 9, multiple=BATCH),
+        seen=2**23,
         valid=40_000,
     ),
     "paper": Size(
@@ -78,6 +83,7 @@ SIZES = {
         widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
         repeated=log_spaced(1e3, 1e6, 7, multiple=BATCH),
         single=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        seen=100_000_000,
         valid=1_000_000,
         seeds=3,
         learning_rate=PAPER_RATE,
@@ -102,13 +108,10 @@ def study(size: str, source: Source) -> Study:
         learning_rate=chosen.learning_rate,
     )
 
-    def repeated(width: int, examples: int, seed: int) -> Run:
-        passes = max(2, max(single) // examples)
-        return once(width, examples, seed, epochs=passes, patience=PATIENCE)
-
+    several = [examples for examples in chosen.repeated if examples <= max(single)]
     axes = {"width": chosen.widths, "seed": range(chosen.seeds)}
     runs = (
-        *grid(repeated, examples=chosen.repeated, **axes),
+        *grid(repeatedly(once, chosen.seen), examples=several, **axes),
         *grid(once, examples=single, **axes),
     )
     return Study(name="repetition", runs=runs, analyse=analyse)

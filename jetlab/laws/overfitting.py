@@ -50,8 +50,8 @@ def verdict(losses: Float[np.ndarray, "t"], *, span: int = 3) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """N = k D^exponent, above which models overfit, with 68 % intervals by runs drawn
-    anew. `runs` counts those that underfit and those that overfit."""
+    """N = k D^exponent, above which models overfit, with 68 % intervals of log_k and
+    exponent by runs drawn anew. `runs` counts those that underfit and that overfit."""
 
     k: float
     exponent: float
@@ -68,8 +68,8 @@ class Threshold:
         self, examples: Float[np.ndarray, "n"], level: float = LEVEL
     ) -> Float[np.ndarray, "2 n"]:
         """Interval of the threshold at each number of examples."""
-        log_k = np.log(self.draws["k"])[:, None]
-        lines = log_k + self.draws["exponent"][:, None] * np.log(examples)
+        log_k, exponent = (self.draws[name][:, None] for name in ("log_k", "exponent"))
+        lines = log_k + exponent * np.log(examples)
         return np.exp(percentiles(lines, level))
 
 
@@ -101,12 +101,13 @@ def threshold(
     if not rising[0]:
         raise ValueError("larger models do not overfit more: there is no threshold")
     exponent = -slopes[rising, 1] / slopes[rising, 0]
-    k = np.exp(-offset[rising] / slopes[rising, 0])
-    values = {"k": k[1:], "exponent": exponent[1:]}
+    log_k = -offset[rising] / slopes[rising, 0]
+    values = {"log_k": log_k[1:], "exponent": exponent[1:]}
+    ends = {name: _ends(v) for name, v in values.items()} if draws else {}
     return Threshold(
-        k=float(k[0]),
+        k=float(np.exp(log_k[0])),
         exponent=float(exponent[0]),
-        intervals={name: _ends(v) for name, v in values.items()} if draws else {},
+        intervals=ends,
         draws=values,
         runs=(int((~over).sum()), int(over.sum())),
         message=_words(int((~told).sum()), int((~rising).sum()), draws),

@@ -18,6 +18,7 @@ from jetlab.laws.fitted import Fit, percentiles
 from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.records import Table
 from jetlab.studies.figures import Frontier
+from jetlab.studies.sampling import begun
 from jetlab.studies.tables import Grid, scientific, with_interval
 
 Limit = tuple[float, float]
@@ -111,15 +112,11 @@ def fit_laws(rows: Table, limit: Limit | None) -> Laws:
 
 
 def learned(rows: Table, classes: int) -> tuple[Table, Table]:
-    """Rows that beat guessing by 5 % of its loss, and those that do not.
-
-    The law grows without limit towards small N and D, where a tagger that has not
-    begun to learn stays at ln(classes): such rows are not on it.
-    """
-    begun = rows["L"] < 0.95 * np.log(classes)
+    """Rows of runs that had begun to learn, and the others."""
+    told = begun(rows["L"], classes)
     return (
-        {name: column[begun] for name, column in rows.items()},
-        {name: column[~begun] for name, column in rows.items()},
+        {name: column[told] for name, column in rows.items()},
+        {name: column[~told] for name, column in rows.items()},
     )
 
 

@@ -8,21 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jetlab.laws import budgets
 from jetlab.laws.allocation import optima
 from jetlab.laws.fitted import Fit, percentiles
 from jetlab.laws.overfitting import verdict
 from jetlab.records import Record, Table
+from jetlab.studies.sampling import begun
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
     """Runs of several passes at their lowest validation loss: columns N, U, D, C, L and
-    epoch, and what each run's validation curve says."""
+    epoch, whether each had begun to learn, and what its validation curve says."""
 
     rows: Table
+    begun: Bool[np.ndarray, "n"]
     verdicts: tuple[str, ...]
     curves: tuple[Sequence[tuple[int, float]], ...]
 
@@ -43,19 +45,27 @@ def repeats(records: Sequence[Record]) -> Repeats:
         "L": np.array([r.loss for r in kept], float),
     }
     said = tuple(verdict(np.array([loss for _, loss in r.valid_curve])) for r in kept)
-    return Repeats(rows=rows, verdicts=said, curves=tuple(r.valid_curve for r in kept))
+    return Repeats(
+        rows=rows,
+        begun=begun(rows["L"], np.array([r.classes for r in kept], int)),
+        verdicts=said,
+        curves=tuple(r.valid_curve for r in kept),
+    )
 
 
 def envelope(found: Repeats) -> Table:
     """The lowest loss at each U among runs that overfit, which by then have got out of
-    their jets what there is; no row for a U at which none does."""
-    over = np.array([said == "overfits" for said in found.verdicts])
-    best = []
+    their jets what there is; no row for a U at which none does, or none had begun to
+    learn. `spread` is the highest loss over the lowest among them."""
+    over = np.array([said == "overfits" for said in found.verdicts], bool) & found.begun
+    L, best, spread = found.rows["L"], [], []
     for unique in np.unique(found.rows["U"]):
         own = np.flatnonzero(over & (found.rows["U"] == unique))
         if own.size:
-            best.append(own[np.argmin(found.rows["L"][own])])
-    return {name: column[best] for name, column in found.rows.items()}
+            best.append(own[np.argmin(L[own])])
+            spread.append(L[own].max() / L[own].min())
+    rows = {name: column[best] for name, column in found.rows.items()}
+    return rows | {"spread": np.array(spread)}
 
 
 def compute_factor(

@@ -46,6 +46,7 @@ def analyse_repeats(
         "fig_2ab_loss_against_compute": figures.loss_against_compute(
             found, trajectory(law, budgets(_with_c(single, n_p), 10), n_p)
             if has_optimum(law) else None, best,
+            sure=law.identified and law.converged,
         ),
         "fig_3_overfitting": figures.overfitting(found, line),
         "validation_curves": figures.curves(found),
@@ -55,7 +56,12 @@ def analyse_repeats(
             best, eq4, law, laws.limit
         )
     return Findings(
-        words=[*words, *_factor(law, best, n_p), *_eq4_words(best, eq4)],
+        words=[
+            *words,
+            *_size_matters(best),
+            *_factor(law, best, n_p),
+            *_eq4_words(best, eq4),
+        ],
         tables=tables,
         figures=drawn,
         results={"fit_repeated": eq4.to_json()} if eq4 else {},
@@ -71,6 +77,18 @@ def _threshold(found: Repeats) -> tuple[Threshold | None, list[str]]:
     words = f"Overfitting from N = k D^lambda on: lambda {exponent} (paper 0.47)"
     told = f"; {line.message}" if line.message else ""
     return line, [f"{words}, k {scientific(line.k)}{told}."]
+
+
+def _size_matters(best: Table) -> list[str]:
+    """Whether N drops out above the threshold, as the paper has it."""
+    several = best["spread"][best["spread"] > 1]
+    if not len(several):
+        return []
+    least, most = 100 * (several.min() - 1), 100 * (several.max() - 1)
+    return [
+        "Of runs that overfit the same jets, the highest loss lies"
+        f" {least:.1f} to {most:.1f} % above the lowest (in the paper N drops out)."
+    ]
 
 
 def _saturated(best: Table, law: Fit) -> Fit | None:
@@ -133,10 +151,13 @@ def _amplified(law: Fit, eq4: Fit, best: Table) -> Grid:
 
 
 def _together(found: Repeats, single: Table) -> Table:
-    """Repeated runs at their lowest loss and single passes, columns N, D, U, L."""
+    """Repeated runs at their lowest loss and single passes, those that had begun to
+    learn: columns N, D, U, L."""
     once = {"N": single["N"], "D": single["D"], "U": single["D"], "L": single["L"]}
     return {
-        name: np.concatenate([found.rows[name], np.asarray(once[name], float)])
+        name: np.concatenate(
+            [found.rows[name][found.begun], np.asarray(once[name], float)]
+        )
         for name in ("N", "D", "U", "L")
     }
 
@@ -145,7 +166,7 @@ def _foretold(rows: Table) -> Grid:
     """Muennighoff's law and the paper's in its limit: what each says of the largest
     data sets from the smaller ones, the paper holding that the first cannot work."""
     lines = [_line(form, rows) for form in (forms.repetition, forms.amplified)]
-    headers = ["law", "source", "rows", "median |residual|", "next U to", "identified"]
+    headers = ["law", "source", "rows", "median residual", "next U to", "identified"]
     return Grid(headers, lines)
 
 

@@ -27,10 +27,11 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @styled
 def loss_against_compute(
-    found: Repeats, single: Frontier | None, best: Table
+    found: Repeats, single: Frontier | None, best: Table, *, sure: bool
 ) -> Figure:
     """Lowest validation loss against the compute up to it: a line a data set, coloured
-    by model size; the best single pass and the lower envelope (Figs. 2a and 2b)."""
+    by model size; the best single pass, by a law that its rows decide or do not
+    (`sure`), and the lower envelope (Figs. 2a and 2b)."""
     figure, ax = axes(6.0, 4.4)
     rows = found.rows
     shades = LogNorm(rows["N"].min(), rows["N"].max())
@@ -45,7 +46,8 @@ def loss_against_compute(
         rows["C"], rows["L"], c=rows["N"], cmap=SIZES, norm=shades, s=26
     )
     if single is not None:
-        ax.plot(single.C, single.loss, "--", color="tab:blue", label="best single pass")
+        label = "best single pass" + ("" if sure else " (a sketch)")
+        ax.plot(single.C, single.loss, "--", color="tab:blue", label=label)
     if len(best["L"]):
         ax.plot(
             best["C"], best["L"], "o-", mfc="none", color="tab:red", label="envelope"
@@ -101,7 +103,7 @@ def overfitting(found: Repeats, line: Threshold | None) -> Figure:
     ax.set(ylabel="parameters $N$", ylim=(rows["N"].min() / 3, rows["N"].max() * 3))
     _decades(ax.xaxis)
     _decades(ax.yaxis)
-    ax.legend()
+    figure.legend(loc="outside upper center", ncols=4)
     return figure
 
 
@@ -132,8 +134,12 @@ def curves(found: Repeats) -> Figure:
 def _decades(axis: Axis) -> None:
     """Labels at 1, 2 and 5 of each decade: those between run into each other."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    axis.set_major_formatter(FuncFormatter(_plain))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def _curve(

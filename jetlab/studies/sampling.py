@@ -3,12 +3,18 @@ losses are known well enough."""
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
 from jetlab.data.features import INPUTS
 from jetlab.models import recipe
 from jetlab.records import Record, Table
 from jetlab.studies.study import log_spaced
 from jetlab.training.run import Run
 from jetlab.types import Source
+
+PATIENCE = 12
+"""Evaluations without a better loss that end a run: enough to see a rise."""
 
 
 def runs_on(
@@ -40,6 +46,17 @@ def runs_on(
             seed=seed,
             patience=patience,
         )
+
+    return run
+
+
+def repeatedly(once: Callable[..., Run], seen: int) -> Callable[..., Run]:
+    """What makes a run of (width, examples, seed) that sees its examples again until
+    its validation loss no longer falls, or it has seen so many jets."""
+
+    def run(width: int, examples: int, seed: int) -> Run:
+        passes = max(2, seen // examples)
+        return once(width, examples, seed, epochs=passes, patience=PATIENCE)
 
     return run
 
@@ -81,7 +98,8 @@ def validity(records: Sequence[Record], paper_rate: float) -> list[str]:
     """How the losses were measured, and how well."""
     done = [record for record in records if record.status == "done"]
     lost = [record for record in records if record.status != "done"]
-    error = 100 * max(r.loss_error / r.loss for r in done if r.loss and r.loss_error)
+    errors = [r.loss_error / r.loss for r in done if r.loss and r.loss_error]
+    error = 100 * max(errors, default=np.nan)
     verdict = "under" if error < 0.5 else "NOT under"
     rates = sorted({record.learning_rate for record in records})
     chosen = (
@@ -96,6 +114,17 @@ def validity(records: Sequence[Record], paper_rate: float) -> list[str]:
         f"Learning rate: {chosen}.",
         *(f"Left out: N={r.N}, D={r.D}, seed {r.seed} ({r.status})." for r in lost),
     ]
+
+
+def begun(
+    loss: Float[np.ndarray, "n"], classes: int | Int[np.ndarray, "n"]
+) -> Bool[np.ndarray, "n"]:
+    """Whether each loss, in nats, beats guessing by 5 %.
+
+    Laws grow without limit towards small N and D, where a tagger that has not begun to
+    learn stays at ln(classes): such runs are not on them.
+    """
+    return np.asarray(loss < 0.95 * np.log(classes))
 
 
 def unlearned(idle: Table) -> list[str]:

@@ -30,6 +30,29 @@ def test_paired_draws_find_what_unpaired_ones_cannot(arms):
     assert found.unpaired["B"][0] < 0 < found.unpaired["B"][1]
 
 
+def test_a_derived_number_is_compared_draw_by_draw(arms):
+    """Twice B differs by twice as much; a, from exponents that are equal, does not."""
+    derived = {
+        "twice": lambda params: 2 * params["B"],
+        "a": lambda params: params["beta"] / (params["alpha"] + params["beta"]),
+    }
+    found = compare(*arms, derived=derived, draws=100)
+    assert found.values["twice"] == 2 * found.values["B"]
+    np.testing.assert_allclose(found.paired["twice"], 2 * np.array(found.paired["B"]))
+    low, high = found.paired["a"]
+    assert low < 0 < high
+    assert high - low < 0.01
+
+
+def test_arms_of_too_few_cells_for_draws_are_refused(arms):
+    few = [
+        {name: column[:15] for name, column in table.items()} for _, table in arms
+    ]  # five cells for five parameters
+    laws = [fit(forms.additive, table) for table in few]
+    with pytest.raises(ValueError, match="there was no fit"):
+        compare(*zip(laws, few, strict=True))
+
+
 def test_rows_are_matched_by_their_keys(arms):
     (_, first), (_, second) = arms
     shuffled = np.random.default_rng(0).permutation(75)[:60]

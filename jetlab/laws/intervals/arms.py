@@ -5,8 +5,9 @@ the same cells in both arms keeps that in the difference, whose interval is ofte
 several times narrower than that of two fits that know nothing of each other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +16,9 @@ from jetlab.laws.fitted import LEVEL, Fit, percentiles
 from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.laws.intervals.resampling import Labels
 from jetlab.records import Table
+
+Derived = Mapping[str, Callable[[Mapping[str, Any]], Any]]
+"""Numbers made of parameters, by name: of values, or of arrays of draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +61,19 @@ def compare(
     other: tuple[Fit, Table],
     *,
     labels: Labels | None = None,
+    derived: Derived | None = None,
     draws: int = 1000,
     seed: int = 0,
     level: float = LEVEL,
 ) -> Difference:
     """Parameters of two fits to `aligned` tables, the second minus the first.
 
-    `labels` name the clusters that are drawn as one (cells, trajectories).
+    `labels` name the clusters that are drawn as one (cells, trajectories); `derived`
+    are further numbers to compare.
 
     Raises:
-      ValueError: where the forms differ, or the tables have unequal numbers of rows.
+      ValueError: where the forms differ, the tables have unequal numbers of rows, or an
+        arm has too few clusters for draws.
     """
     (first, _), (second, _) = one, other
     if first.form != second.form or first.rows != second.rows:
@@ -76,19 +83,26 @@ def compare(
         )
     names = [n for n in first.params if n not in first.fixed and n not in second.fixed]
 
+    def whole(params: Mapping[str, Any]) -> dict[str, Any]:
+        more = {name: make(params) for name, make in (derived or {}).items()}
+        return {name: params[name] for name in names} | more
+
     def drawn(arm: tuple[Fit, Table], seed: int) -> dict[str, np.ndarray]:
         found = bootstrap(*arm, draws=draws, seed=seed, labels=labels, keep_lost=True)
-        return found.values
+        if not found.values:
+            raise ValueError(found.message)
+        return whole(found.values)
 
     here, there, elsewhere = (
         drawn(one, seed),
         drawn(other, seed),
         drawn(other, seed + 1),
     )
+    less, more = whole(first.params), whole(second.params)
     return Difference(
-        values={n: second.params[n] - first.params[n] for n in names},
-        paired={n: _interval(there[n] - here[n], level) for n in names},
-        unpaired={n: _interval(elsewhere[n] - here[n], level) for n in names},
+        values={n: more[n] - less[n] for n in more},
+        paired={n: _interval(there[n] - here[n], level) for n in more},
+        unpaired={n: _interval(elsewhere[n] - here[n], level) for n in more},
         draws=draws,
     )
 

@@ -123,12 +123,16 @@ def _values(fit: Fit, problem: Problem, name: str, sign: int) -> np.ndarray:
 
 
 def _error(fit: Fit, problem: Problem, name: str) -> float:
-    """Rough standard error of a parameter, of its logarithm if it is positive."""
+    """Rough standard error of a parameter, of its logarithm if it is positive; 1 where
+    a term that has run to zero leaves none."""
     z = problem.space.coordinates(fit.params)
     names = [parameter.name for parameter in problem.space.free]
     slope = near(problem, z).slopes[names.index(name)]
-    error = float(np.sqrt(slope @ covariance(problem, z) @ slope))
-    return error if isfinite(error) and error > 0 else 1.0
+    try:
+        variance = float(slope @ covariance(problem, z) @ slope)
+    except np.linalg.LinAlgError:
+        return 1.0
+    return float(np.sqrt(variance)) if isfinite(variance) and variance > 0 else 1.0
 
 
 @partial(jax.jit, static_argnames="name")

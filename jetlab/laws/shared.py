@@ -1,0 +1,120 @@
+"""Is one exponent the same in several tables? A law through each, one of its
+parameters common to all, beside laws that share nothing.
+
+arXiv:2602.15781, Section 3.3, holds that inputs move the floor of a tagger and not the
+rate at which data lower it: beta_rep in common, L_inf and B_rep for each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from jetlab.laws.fit import fit
+from jetlab.laws.fitted import Fit
+from jetlab.laws.form import Form
+from jetlab.laws.misfit import SQUARES
+from jetlab.records import Table
+
+WIDEST = 3.0  # times the values fitted one by one, between which one is sought
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """Laws through several tables, by least squares of log L.
+
+    `free` are fitted one by one, `common` with `value` for the parameter `name` in all.
+    `aic` is Akaike's criterion of the shared law minus that of the free ones, corrected
+    for few rows (Hurvich and Tsai, Biometrika 76 (1989) 297): below zero the rows ask
+    for no more than one value. NaN where rows are too few for it.
+    """
+
+    name: str
+    value: float
+    common: tuple[Fit, ...]
+    free: tuple[Fit, ...]
+    aic: float
+
+
+def shared(
+    form: Form,
+    tables: Sequence[Table],
+    name: str,
+    fixed: Sequence[Mapping[str, float]],
+) -> Shared:
+    """Fits of `form` to each table, the parameter `name` free and in common; `fixed`
+    holds what is fixed in each.
+
+    Raises:
+      ValueError: for fewer than two tables, or one that cannot be fitted.
+    """
+    if len(tables) < 2:
+        raise ValueError(f"{name} is shared by two tables or more; there is one")
+
+    def fits(more: Mapping[str, float]) -> tuple[Fit, ...]:
+        pairs = zip(tables, fixed, strict=True)
+        return tuple(
+            fit(form, t, fixed={**known, **more}, misfit=SQUARES) for t, known in pairs
+        )
+
+    free = fits({})
+    alone = np.array([law.params[name] for law in free])
+    if not np.isfinite(alone).all():
+        bad = next(law for law in free if not np.isfinite(law.params[name]))
+        raise ValueError(f"a table has no fit of its own: {bad.message}")
+    ends = alone.min() / WIDEST, alone.max() * WIDEST
+    found: Any = minimize_scalar(
+        lambda value: sum(law.objective for law in fits({name: value})),
+        bounds=(min(ends), max(ends)),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    value = float(found.x)
+    common = fits({name: value})
+    count = sum(law.rows for law in free)
+    parameters = sum(law.free for law in free)
+    aic = _aic(common, count, parameters - len(tables) + 1)
+    aic -= _aic(free, count, parameters)
+    return Shared(name=name, value=value, common=common, free=free, aic=aic)
+
+
+def _aic(laws: Sequence[Fit], count: int, parameters: int) -> float:
+    """n ln(RSS / n) + 2 k + 2 k (k + 1) / (n - k - 1), k with the scatter's one."""
+    k = parameters + 1
+    if count - k - 1 <= 0:
+        return np.nan
+    squares = sum(float(np.sum(law.residuals**2)) for law in laws)
+    return count * np.log(squares / count) + 2 * k + 2 * k * (k + 1) / (count - k - 1)
+
+
+def held_out(
+    form: Form,
+    tables: Sequence[Table],
+    name: str,
+    fixed: Sequence[Mapping[str, float]],
+    column: str,
+) -> tuple[float, float]:
+    """How well the rows of each table but that of its largest `column` foretell it:
+    root mean square error of log L, with `name` shared and free.
+
+    Raises:
+      ValueError: as `shared` does, for the rows that are left.
+    """
+    last = [int(np.argmax(table[column])) for table in tables]
+    rest = [
+        {key: np.delete(np.asarray(values), row) for key, values in table.items()}
+        for table, row in zip(tables, last, strict=True)
+    ]
+    found = shared(form, rest, name, fixed)
+
+    def error(laws: Sequence[Fit]) -> float:
+        misses = [
+            np.log(law.predict({key: table[key][[row]] for key in form.columns})[0])
+            - np.log(table["L"][row])
+            for law, table, row in zip(laws, tables, last, strict=True)
+        ]
+        return float(np.sqrt(np.mean(np.square(misses))))
+
+    return error(found.common), error(found.free)
