@@ -28,6 +28,7 @@ from jetlab.studies.joint_law import (
     learned,
     trajectory,
 )
+from jetlab.studies.performance import beside, mappings
 from jetlab.studies.sampling import balanced, runs_on, unlearned, validity, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source
@@ -126,11 +127,12 @@ def analyse(records: Sequence[Record]) -> Findings:
         return Findings(words=[*words, "No run is left to fit: train on more jets."])
     laws = fit_laws(rows, known_limit(first.source, first.inputs))
     n_p = float(np.mean([record.n_p for record in records]))
+    maps = mappings(records)  # what `jetlab predict` reads
     return Findings(
         words=[*words, *laws.words()],
         tables=laws.tables(PAPER, budgets(rows, 100), n_p),
         figures=_figures(rows, idle, laws, n_p),
-        results=laws.results(),
+        results={name: beside(text, maps) for name, text in laws.results().items()},
     )
 
 

@@ -6,11 +6,15 @@ It is also the mean entropy of the posterior, which has the smaller Monte Carlo 
 where the two disagree the likelihood is wrong.
 """
 
+import json
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jetlab.data.shower import BLOCK, LIMIT, Shower
 from jetlab.data.shower_likelihood import View, log_prob
@@ -37,27 +41,44 @@ LIMITS = {
 """Limits of version v1, from 40,000 jets of seed 0 (20,000 where all 128 particles are
 read)."""
 
+IDEAL = Path(__file__).with_name("shower_v1_ideal.json")
+"""Rejections of the exact posterior, written by `benchmarks/ideal_tagger.py`."""
+
 
 def bayes_limit(view: View, *, jets: int = 20_000, seed: int = 0) -> Limit:
     """The limit for what `view` shows, from fresh jets in whole blocks of 1000.
 
     Raises ValueError where `jets` is not a positive multiple of 1000.
     """
-    if jets < 1 or jets % BLOCK:
-        raise ValueError(f"jets={jets}: ask for a positive multiple of {BLOCK}")
-    source = Shower(seed=seed)
-    blocks = [source.showers(LIMIT, block) for block in range(jets // BLOCK)]
-    posterior = np.concatenate([log_posterior(block, view) for block in blocks])
-    label = np.concatenate([block.label for block in blocks])
-    loss = -posterior[np.arange(jets), label]
-    entropy = -(np.exp(posterior) * posterior).sum(1)
+    log_p, label = posterior(view, jets=jets, seed=seed)
+    loss = -log_p[np.arange(jets), label]
+    entropy = -(np.exp(log_p) * log_p).sum(1)
     return Limit(
         loss=float(loss.mean()),
         error=float(loss.std() / np.sqrt(jets)),
         entropy=float(entropy.mean()),
         entropy_error=float(entropy.std() / np.sqrt(jets)),
-        accuracy=float((posterior.argmax(1) == label).mean()),
+        accuracy=float((log_p.argmax(1) == label).mean()),
     )
+
+
+def posterior(
+    view: View,
+    *,
+    jets: int,
+    seed: int = 0,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> tuple[Float[np.ndarray, "b 10"], Int[np.ndarray, "b"]]:
+    """ln p(class | jet) and the classes of fresh jets, as `bayes_limit` has them."""
+    if jets < 1 or jets % BLOCK:
+        raise ValueError(f"jets={jets}: ask for a positive multiple of {BLOCK}")
+    source = Shower(seed=seed)
+    found = []
+    for number in progress(range(jets // BLOCK)):
+        block = source.showers(LIMIT, number)
+        found.append((np.asarray(log_posterior(block, view)), np.asarray(block.label)))
+    log_p, label = zip(*found, strict=True)
+    return np.concatenate(log_p), np.concatenate(label)
 
 
 def log_posterior(showers: Showers, view: View) -> Float[Array, "b 10"]:
@@ -71,3 +92,23 @@ def known_limit(source: str, inputs: str) -> tuple[float, float] | None:
     simulator, _, _ = source.partition(":")
     limit = LIMITS.get(inputs) if simulator == f"shower-{VERSION}" else None
     return limit and (limit.loss, limit.error)
+
+
+Known = tuple[float, float, float | None]
+"""A rejection with its 68 % interval; a lower limit where the last is None."""
+
+
+def known_rejections(source: str, inputs: str) -> dict[tuple[str, float], Known] | None:
+    """What no tagger of a source's jets can beat, by signal class and efficiency;
+    None where nobody knows."""
+    if known_limit(source, inputs) is None:
+        return None
+    return {
+        (row["signal"], row["efficiency"]): (row["value"], row["low"], row["high"])
+        for row in _ideal()["rejections"][inputs]
+    }
+
+
+@lru_cache(1)
+def _ideal() -> dict:
+    return json.loads(IDEAL.read_text())

@@ -1,0 +1,66 @@
+"""What the best possible tagger of the shower rejects: its exact posterior, by class
+and signal efficiency, for each input configuration.
+
+    python -m benchmarks.ideal_tagger [--quick]
+
+Writes jetlab/data/shower_v1_ideal.json from 40,000 jets (4,000 of QCD), which takes
+half an hour on a core; with --quick it prints a table from 2,000 and writes nothing.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from jetlab.data.shower_likelihood import VIEWS
+from jetlab.data.shower_limits import IDEAL, posterior
+from jetlab.data.shower_parameters import VERSION
+from jetlab.physics.performance import performance, working_point
+from jetlab.studies.tables import Grid, with_interval
+from jetlab.types import CLASSES
+
+JETS = 40_000
+
+
+def ideal(inputs: str, jets: int) -> list[dict]:
+    """Rejections with their 68 % intervals; `high` is None for a lower limit."""
+    log_p, labels = posterior(VIEWS[inputs], jets=jets, progress=tqdm)
+    found = performance(log_p, labels, CLASSES).rejections
+    return [
+        {
+            "signal": signal,
+            "efficiency": efficiency,
+            "value": round(r.value, 3),
+            "low": round(r.low, 3),
+            "high": None if r.is_limit else round(r.high, 3),
+        }
+        for (signal, efficiency), r in found.items()
+    ]
+
+
+def main() -> None:
+    quick = "--quick" in sys.argv
+    jets = 2_000 if quick else JETS
+    found = {inputs: ideal(inputs, jets) for inputs in VIEWS}
+    print(_table(found).markdown())
+    if not quick:
+        text = json.dumps({"version": VERSION, "jets": jets, "rejections": found})
+        Path(IDEAL).write_text(text + "\n")
+
+
+def _table(found: dict[str, list[dict]]) -> Grid:
+    quoted = {
+        inputs: [
+            with_interval(r["value"], r["high"] and (r["low"], r["high"]))
+            for r in rows
+            if r["efficiency"] == working_point(r["signal"])
+        ]
+        for inputs, rows in found.items()
+    }
+    signals = [name for name in CLASSES if name != "QCD"]
+    return Grid(["class", *quoted], list(zip(signals, *quoted.values(), strict=True)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Closure: would the floor that the paper extrapolates be true? (arXiv:2602.15781)
+
+L_inf is what no grid reaches. On the shower it is known: the Bayes limit. L_inf by five
+estimators, and omega (Eq. 5), as functions of how far the grid reaches in N and in D,
+with the truth as a line; and what the same grid would say of L_inf if the law held.
+
+    jetlab run experiments/known_limit.py --size laptop --out runs/closure
+
+Cost: `SIZES` below; the command prints FLOPs before it starts (all passes allowed:
+early stopping saves some), LOG.md has times. Numbers to reach: the known limit itself,
+0.641 ± 0.005 for 10 particles and 0.330 ± 0.005 for 128, inside 68 % of the intervals;
+omega has none (the paper's is 2.7, on JetClass).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jetlab.data.shower_limits import known_limit
+from jetlab.records import Record, table
+from jetlab.studies.closure import closure
+from jetlab.studies.closure_report import report
+from jetlab.studies.joint_law import Laws, fit_laws, learned
+from jetlab.studies.repeated import envelope, repeats
+from jetlab.studies.sampling import (
+    balanced,
+    repeatedly,
+    runs_on,
+    unlearned,
+    validity,
+    within,
+)
+from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.types import Source
+
+BATCH = 128
+PAPER_RATE = 1e-4
+TABLES = 200  # imagined ones, on which the law holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Single passes of all `widths`, and data sets that those of `repeated_widths` see
+    until `seen` jets at most."""
+
+    inputs: str
+    widths: Sequence[int]
+    single: Sequence[int]
+    repeated_widths: Sequence[int]
+    repeated: Sequence[int]
+    seen: int
+    valid: int
+    seeds: int = 1
+    learning_rate: float | None = None  # None: by width, as recipe has it
+
+
+SIZES = {
+    "smoke": Size(  # for tests
+        inputs="full-10",
+        widths=(8, 16),
+        single=log_spaced(2**13, 2**16, 4, multiple=BATCH),
+        repeated_widths=(16,),
+        repeated=log_spaced(2**10, 2**12, 3, multiple=BATCH),
+        seen=2**16,
+        valid=1_000,
+    ),
+    "laptop": Size(  # the limit of ten particles is the nearest for its compute
+        inputs="full-10",
+        widths=(4, 8, 16, 32),
+        single=log_spaced(2**13, 2**18, 6, multiple=BATCH),
+        repeated_widths=(16, 32),
+        repeated=log_spaced(2**10, 2**13, 4, multiple=BATCH),
+        seen=2**18,
+        valid=8_000,
+    ),
+    "gpu": Size(
+        inputs="full-128",
+        widths=(4, 8, 16, 32, 64, 128),
+        single=log_spaced(2**13, 2**21, 9, multiple=BATCH),
+        repeated_widths=(16, 32, 64, 128),
+        repeated=log_spaced(2**10, 2**17, 8, multiple=BATCH),
+        seen=2**22,
+        valid=75_000,
+    ),
+    "paper": Size(
+        inputs="full-128",
+        widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
+        single=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        repeated_widths=(16, 32, 64, 96, 128, 256, 512),
+        repeated=log_spaced(1e3, 1e6, 7, multiple=BATCH),
+        seen=100_000_000,
+        valid=1_000_000,
+        seeds=3,
+        learning_rate=PAPER_RATE,
+    ),
+}
+
+
+def study(size: str, source: Source) -> Study:
+    """Single passes and repeated runs, on the jets of a source.
+
+    Raises:
+      ValueError: where the source has too few jets for any grid.
+    """
+    chosen = SIZES[size]
+    single = within(chosen.single, source.size, BATCH)
+    once = runs_on(
+        source,
+        chosen.inputs,
+        batch=BATCH,
+        pool=max(single),
+        valid=balanced(chosen.valid, source.held_out, len(source.classes)),
+        learning_rate=chosen.learning_rate,
+    )
+
+    seeds = range(chosen.seeds)
+    often = {"width": chosen.repeated_widths, "seed": seeds}
+    several = [examples for examples in chosen.repeated if examples <= max(single)]
+    runs = (
+        *grid(repeatedly(once, chosen.seen), examples=several, **often),
+        *grid(once, width=chosen.widths, examples=single, seed=seeds),
+    )
+    return Study(name="known-limit", runs=runs, analyse=analyse)
+
+
+def analyse(records: Sequence[Record]) -> Findings:
+    """L_inf and omega by reach, and what to expect of the grid."""
+    first = records[0]
+    single = [record for record in records if not record.patience]
+    rows, idle = learned(table(single), first.classes)
+    words = [*validity(records, PAPER_RATE), *unlearned(idle)]
+    if not len(rows["L"]):
+        return Findings(words=[*words, "No run is left to fit: train on more jets."])
+    laws = fit_laws(rows, known_limit(first.source, first.inputs))
+    found = report(closure(rows, envelope(repeats(records)), laws, TABLES))
+    return replace(
+        found,
+        words=[*words, *_luck(single), *_fits(laws), *found.words],
+        results=laws.results(),
+    )
+
+
+def _luck(single: Sequence[Record]) -> list[str]:
+    """What single passes share if they were read off one another's way."""
+    if not any(record.trajectory for record in single):
+        return []
+    return [
+        "Single passes of one width and seed lie on one trajectory and share their"
+        " luck, of which neither the intervals nor the imagined grids know."
+    ]
+
+
+def _fits(laws: Laws) -> list[str]:
+    """What the fits to all rows say of themselves."""
+    pinned = laws.pinned
+    return [
+        f"Free fit to {laws.free.rows} runs: {laws.free.message}.",
+        *(f"{sentence}." for sentence in laws.evidence.words),
+        *([f"L_inf fixed to the known limit: {pinned.message}."] if pinned else []),
+    ]

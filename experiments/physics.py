@@ -1,0 +1,153 @@
+"""What a loss is worth to an analysis (arXiv:2602.15781, Section 4).
+
+Rejection of QCD jets by class as a function of the loss, R(L) = A e^(-B L) + C, through
+runs of every kind (Fig. 5); ROC of top tagging and its rejection by inputs (Fig. 6a,
+6b), with what the floor of the loss foretells, and on the shower the exact answer: the
+ideal tagger's. `jetlab predict` reads the fit for the rejections that a budget buys.
+
+    jetlab run experiments/physics.py --size laptop --out runs/physics
+    jetlab predict runs/physics/fit.json --budget 1e16
+
+Cost: `SIZES` below; the command prints FLOPs before it starts, LOG.md has times.
+Numbers to reach at `paper` size on JetClass: those of ParT at D = 1e8 (Tbqq 17,699,
+Hbb 9,569 at 50 %), accuracy .849, AUC .9859.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jetlab.data.features import INPUTS
+from jetlab.data.shower_limits import known_limit
+from jetlab.records import Record, table
+from jetlab.studies.joint_law import fit_laws, learned
+from jetlab.studies.performance import beside, parameters
+from jetlab.studies.physics import draw, one_curve, views
+from jetlab.studies.physics_tables import quality, rejections
+from jetlab.studies.sampling import (
+    balanced,
+    repeatedly,
+    runs_on,
+    unlearned,
+    validity,
+    within,
+)
+from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.types import Source
+
+BATCH = 128
+PAPER_RATE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a study: for each choice of inputs, single passes of all `widths`, and
+    data sets that those of `repeated_widths` see until `seen` jets at most."""
+
+    inputs: Sequence[str]
+    widths: Sequence[int]
+    single: Sequence[int]
+    repeated_widths: Sequence[int]
+    repeated: Sequence[int]
+    seen: int
+    valid: int
+    seeds: int = 1
+    learning_rate: float | None = None  # None: by width, as recipe has it
+
+
+SIZES = {
+    "smoke": Size(  # for tests
+        inputs=("full-10",),
+        widths=(8, 16),
+        single=log_spaced(2**13, 2**16, 4, multiple=BATCH),
+        repeated_widths=(16,),
+        repeated=log_spaced(2**10, 2**11, 2, multiple=BATCH),
+        seen=2**15,
+        valid=1_000,
+    ),
+    "laptop": Size(
+        inputs=("kinematics-40", "full-10", "full-40"),
+        widths=(8, 16, 32),
+        single=log_spaced(2**14, 2**17, 4, multiple=BATCH),
+        repeated_widths=(32,),
+        repeated=log_spaced(2**10, 2**12, 3, multiple=BATCH),
+        seen=2**17,
+        valid=8_000,
+    ),
+    "gpu": Size(
+        inputs=tuple(INPUTS),
+        widths=(16, 32, 64, 128),
+        single=log_spaced(2**14, 2**20, 7, multiple=BATCH),
+        repeated_widths=(64, 128),
+        repeated=log_spaced(2**12, 2**17, 6, multiple=BATCH),
+        seen=2**21,
+        valid=100_000,
+    ),
+    "paper": Size(
+        inputs=tuple(INPUTS),
+        widths=(16, 32, 64, 128, 256, 512),
+        single=log_spaced(1e5, 1e8, 7, multiple=BATCH),
+        repeated_widths=(64, 128, 256, 512),
+        repeated=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        seen=1_000_000_000,
+        valid=5_000_000,
+        seeds=3,
+        learning_rate=PAPER_RATE,
+    ),
+}
+
+
+def study(size: str, source: Source) -> Study:
+    """Single passes and repeated runs for each choice of inputs.
+
+    Raises:
+      ValueError: where the source has too few jets for any grid.
+    """
+    chosen = SIZES[size]
+    single = within(chosen.single, source.size, BATCH)
+    several = [examples for examples in chosen.repeated if examples <= max(single)]
+    valid = balanced(chosen.valid, source.held_out, len(source.classes))
+    seeds, runs = range(chosen.seeds), []
+    for inputs in chosen.inputs:
+        once = runs_on(
+            source,
+            inputs,
+            batch=BATCH,
+            pool=max(single),
+            valid=valid,
+            learning_rate=chosen.learning_rate,
+        )
+        often = repeatedly(once, chosen.seen)
+        runs += grid(often, width=chosen.repeated_widths, examples=several, seed=seeds)
+        runs += grid(once, width=chosen.widths, examples=single, seed=seeds)
+    return Study(name="physics", runs=tuple(runs), analyse=analyse)
+
+
+def analyse(records: Sequence[Record]) -> Findings:
+    """Rejections, and the law of single passes with the richest inputs beside them."""
+    words, found = validity(records, PAPER_RATE), views(records)
+    if not found:
+        none = "No run that had begun to learn has a rejection: train on more jets."
+        return Findings(words=[*words, none])
+    richest = found[-1]
+    single = table([r for r in richest.records if not r.patience])
+    rows, idle = learned(single, richest.best.classes)
+    if not len(rows["L"]):
+        return Findings(words=[*words, "No single pass had begun to learn."])
+    laws = fit_laws(rows, known_limit(richest.best.source, richest.name))
+    return Findings(
+        words=[
+            *words,
+            one_curve(richest.maps),
+            *unlearned(idle),
+            *laws.words(),
+        ],
+        tables={
+            f"Fig. 5: R(L) with {richest.name}": parameters(richest.maps),
+            f"Rejections with {richest.name}": rejections(richest),
+            "Accuracy and AUC of the best runs": quality(found),
+        },
+        figures=draw(found),
+        results={
+            name: beside(text, richest.maps) for name, text in laws.results().items()
+        },
+    )

@@ -1,0 +1,200 @@
+"""What inputs a tagger sees, and how far each lets it come with more jets: Fig. 4 and
+Table 2 of arXiv:2602.15781, beside the known limits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jetlab.data.features import INPUTS
+from jetlab.data.shower_limits import known_limit
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.laws.fitted import Fit
+from jetlab.laws.intervals.bootstrap import bootstrap
+from jetlab.laws.shared import held_out, shared
+from jetlab.records import Record, Table
+from jetlab.studies import inputs_figures as figures
+from jetlab.studies.joint_law import Limit
+from jetlab.studies.repeated import envelope, repeats
+from jetlab.studies.study import Findings
+from jetlab.studies.tables import Grid, with_interval
+
+PAPER = {
+    "kinematics-40": {
+        "L_inf": (0.74, (0.67, 0.77)),
+        "B_rep": (5.62, (4.16, 7.10)),
+        "beta_rep": (0.21, (0.17, 0.24)),
+    },
+    "full-10": {
+        "L_inf": (0.59, (0.57, 0.61)),
+        "B_rep": (8.69, (7.59, 10.35)),
+        "beta_rep": (0.26, (0.24, 0.28)),
+    },
+    "full-40": {
+        "L_inf": (0.33, (0.30, 0.34)),
+        "B_rep": (7.08, (6.27, 7.79)),
+        "beta_rep": (0.23, (0.21, 0.24)),
+    },
+    "full-128": {
+        "L_inf": (0.32, (0.29, 0.34)),
+        "B_rep": (5.79, (5.06, 6.27)),
+        "beta_rep": (0.22, (0.20, 0.23)),
+    },
+}
+"""Table 2 of arXiv:2602.15781: values and 68 % intervals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """One choice of inputs: the lowest loss of each data set among runs that overfit
+    (columns D, L), Eq. 4 through them, free and with L_inf fixed to the known limit."""
+
+    name: str
+    rows: Table
+    free: Fit
+    pinned: Fit | None
+    limit: Limit | None
+
+    @property
+    def best(self) -> Fit:
+        """The free fit where the rows can tell its floor."""
+        told = self.free.identified and self.free.converged
+        return self.free if told or not self.pinned else self.pinned
+
+
+def configurations(records: Sequence[Record]) -> list[Configuration]:
+    """Eq. 4 of every choice of inputs that has a run that overfits."""
+    found = []
+    for name in INPUTS:
+        own = [record for record in records if record.inputs == name]
+        best = envelope(repeats(own))
+        rows = {"D": best["U"], "L": best["L"]}
+        if len(rows["L"]):
+            limit = known_limit(own[0].source, name)
+            fixed = {"L_inf": limit[0]} if limit else None
+            found.append(
+                Configuration(
+                    name=name,
+                    rows=rows,
+                    free=_fitted(rows, {}),
+                    pinned=_fitted(rows, fixed) if fixed else None,
+                    limit=limit,
+                )
+            )
+    return found
+
+
+def _fitted(rows: Table, fixed: Mapping[str, float]) -> Fit:
+    law = fit(forms.repeated, rows, fixed=fixed)
+    return replace(law, draws=bootstrap(law, rows))
+
+
+def compare_inputs(found: Sequence[Configuration]) -> Findings:
+    """Fig. 4, Table 2, and whether the configurations share one beta_rep."""
+    grid, words = _sharing(found)
+    tables = {"Table 2: Eq. 4 by inputs": _table_2(found)}
+    if grid.rows:
+        tables["Do the inputs share one exponent?"] = grid
+    results = {f"fit_{c.name}": c.best.to_json() for c in found}
+    return Findings(
+        words=[word for c in found for word in _words(c)] + words,
+        tables=tables,
+        figures={"fig_4_inputs": figures.loss_by_inputs(found)} if found else {},
+        results=results,
+    )
+
+
+def _words(one: Configuration) -> list[str]:
+    sizes = one.rows["D"]
+    words = [
+        f"{one.name}: {len(sizes)} data sets, of {sizes.min():,.0f} to"
+        f" {sizes.max():,.0f} jets, that a run overfits; free fit: {one.free.message}."
+    ]
+    if one.limit and one.free.intervals:
+        value, error = one.limit
+        known = f"known {value:.4f} ± {error:.4f}"
+        told = with_interval(one.free.params["L_inf"], one.free.intervals["L_inf"])
+        words.append(f"{one.name}: L_inf fitted {told}, {known}.")
+    return words
+
+
+def _table_2(found: Sequence[Configuration]) -> Grid:
+    headers = [
+        "inputs", "parameter", "paper (68 %)", "free fit (68 %)", "L_inf fixed (68 %)",
+        "known",
+    ]  # fmt: skip
+    rows = []
+    for one in found:
+        for name in ("L_inf", "B_rep", "beta_rep"):
+            known = f"{one.limit[0]:.4f} ± {one.limit[1]:.4f}" if one.limit else ""
+            rows.append(
+                [
+                    one.name,
+                    name,
+                    with_interval(*PAPER[one.name][name]),
+                    _cell(one.free, name),
+                    _cell(one.pinned, name) if one.pinned else "",
+                    known if name == "L_inf" else "",
+                ]
+            )
+    return Grid(headers, rows)
+
+
+def _cell(law: Fit, name: str) -> str:
+    if not np.isfinite(law.params[name]):
+        return ""
+    ends = None if name in law.fixed else law.intervals.get(name)
+    return with_interval(law.params[name], ends)
+
+
+def _sharing(found: Sequence[Configuration]) -> tuple[Grid, list[str]]:
+    """One beta_rep for all inputs against one for each: the paper holds that inputs
+    move the floor and not the rate."""
+    rows, words = [], []
+    floors = {"free": [{} for _ in found]}
+    known = [{"L_inf": one.limit[0]} for one in found if one.limit]
+    if known and len(known) == len(found):
+        floors["known"] = known
+    tables = [one.rows for one in found]
+    for floor, fixed in floors.items():
+        try:
+            both = shared(forms.repeated, tables, "beta_rep", fixed)
+            together, apart = held_out(forms.repeated, tables, "beta_rep", fixed, "D")
+        except ValueError as error:
+            words.append(
+                f"With floors {floor}, one beta_rep cannot be tested: {error}."
+            )
+            continue
+        alone = ", ".join(f"{law.params['beta_rep']:.3f}" for law in both.free)
+        rows.append(
+            [
+                floor, f"{both.value:.3f}", alone, f"{both.aic:+.1f}",
+                f"{100 * together:.1f} %", f"{100 * apart:.1f} %",
+            ]
+        )  # fmt: skip
+        words.append(_verdict(floor, both.aic, together, apart))
+    headers = [
+        "floors", "one beta_rep", "one for each", "AICc, one minus each",
+        "largest D foretold by one", "by one for each",
+    ]  # fmt: skip
+    return Grid(headers, rows), words
+
+
+def _verdict(floor: str, aic: float, together: float, apart: float) -> str:
+    """What the rows say of the paper's claim; a difference of two is little (Burnham
+    and Anderson, Sociol. Methods Res. 33 (2004) 261)."""
+    said = "ask for no more than one beta_rep"
+    if not np.isfinite(aic):
+        said = "are too few for Akaike's criterion"
+    elif aic > 2:
+        said = "ask for a beta_rep of each"
+    elif aic > -2:
+        said = "do not decide between one beta_rep and one for each"
+    foretold = "one foretells" if together <= apart else "one for each foretells"
+    return (
+        f"With floors {floor}, the rows {said} (AICc {aic:+.1f}); {foretold} the"
+        " largest data sets better from the others"
+        f" ({100 * min(together, apart):.1f} against"
+        f" {100 * max(together, apart):.1f} %)."
+    )

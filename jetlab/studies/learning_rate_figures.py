@@ -1,0 +1,119 @@
+"""Figures of learning rates: where the best one lies, and what it does to the law."""
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from jetlab.studies.best_rates import Scan
+from jetlab.studies.figures import plain_ticks, styled
+from jetlab.studies.learning_rates import Estimates
+
+LENGTHS = mpl.colormaps["plasma_r"]
+ACROSS = 4  # panels in a row
+NAMES = {"alpha": r"$\alpha$", "beta": r"$\beta$", "a": "$a$", "L_inf": r"$L_\infty$"}
+
+
+@styled
+def loss_against_rate(found: Scan, rule: Mapping[float, float]) -> Figure:
+    """Loss against rate: one panel a width, one line a D, its lowest point marked, with
+    an open circle at an end of the grid. `rule` is the width rule's rate by width."""
+    widths = np.unique(found.width)
+    across = min(ACROSS, len(widths))
+    down = -(-len(widths) // across)
+    size = (2.4 * across + 1.4, 2.6 * down + 0.4)
+    figure = Figure(figsize=size)
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    shades = LogNorm(found.D.min() / 1.5, found.D.max() * 1.5)
+    for ax, width in zip(panels.flat, widths, strict=False):
+        _panel(ax, found.of(found.width == width), shades)
+        ax.axvline(rule[float(width)], ls="--", lw=1, color="0.4")
+        ax.set_title(f"$d$ = {width:.0f}", fontsize=9)
+    for ax in panels.flat[len(widths) :]:
+        ax.set_visible(False)
+    for ax in panels[:, 0]:
+        ax.set_ylabel("validation loss [nats]")
+    for ax in panels.flat:
+        ax.set(xscale="log", yscale="log", xlabel="learning rate")
+        ax.tick_params(labelbottom=True)  # a hidden panel below has none
+    plain_ticks(panels[0, 0])
+    _key(panels[0, 0])
+    bar = ScalarMappable(norm=shades, cmap=LENGTHS)
+    figure.colorbar(bar, ax=list(panels.flat), label="training jets $D$")
+    return figure
+
+
+def _panel(ax: Axes, found: Scan, shades: LogNorm) -> None:
+    loss, best = found.loss, found.best
+    for cell in np.argsort(found.D):
+        color = LENGTHS(shades(found.D[cell]))
+        ax.plot(found.rates, loss[cell], ".-", color=color, lw=1, ms=4)
+        face = color if found.inside[cell] else "white"
+        ax.plot(
+            found.rates[best[cell]],
+            found.lowest[cell],
+            "o",
+            color=color,
+            mfc=face,
+            ms=6,
+        )
+
+
+def _key(ax: Axes) -> None:
+    ax.plot([], [], "o", color="0.3", label="lowest")
+    ax.plot([], [], "o", color="0.3", mfc="white", label="at an end")
+    ax.plot([], [], "--", color="0.4", lw=1, label="width rule")
+    ax.legend(fontsize=7)
+
+
+@styled
+def parameters(
+    free: Mapping[str, Estimates],
+    pinned: Mapping[str, Estimates],
+    paper: Estimates,
+    limit: tuple[float, float] | None,
+) -> Figure:
+    """Exponents and floor by choice of rate, 68 % intervals, with the paper's as a
+    band. Only laws that their rows decide are given."""
+    arms = list(dict.fromkeys([*free, *pinned]))
+    figure = Figure(figsize=(10.0, 1.6 + 0.5 * len(arms)))
+    panels = figure.subplots(1, len(paper), sharey=True)
+    kinds = [
+        (free, 0.12, "o", "tab:blue", "free"),
+        (pinned, -0.12, "s", "tab:orange", r"$L_\infty$ fixed to the limit"),
+    ]
+    for ax, (name, published) in zip(panels, paper.items(), strict=True):
+        _published(ax, *published)
+        for laws, shift, marker, color, label in kinds:
+            if name == "L_inf" and laws is pinned:
+                continue
+            for arm, estimates in laws.items():
+                value, ends = estimates[name]
+                place = arms.index(arm) + shift
+                ax.plot(value, place, marker, color=color, ms=5, label=label)
+                if ends is not None:
+                    ax.plot(ends, (place, place), color=color)
+        ax.set(xlabel=NAMES[name], ylim=(len(arms) - 0.5, -0.5))
+    panels[-1].set_xlabel(NAMES["L_inf"] + " [nats]")
+    if limit is not None:
+        panels[-1].axvline(limit[0], color="tab:red", lw=1, label="known limit")
+    panels[0].set_yticks(range(len(arms)), arms)
+    entries = {
+        label: handle
+        for ax in panels
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside lower center", ncols=4
+    )
+    return figure
+
+
+def _published(ax: Axes, value: float, ends: tuple[float, float] | None) -> None:
+    ax.axvline(value, color="0.4", ls="--", lw=1, label="paper (JetClass)")
+    if ends is not None:
+        ax.axvspan(*ends, color="0.85", lw=0)

@@ -1,0 +1,169 @@
+"""What a loss is worth to an analysis: R(L) through the runs of a study.
+
+    R(L) = A e^(-B L) + C            (arXiv:2602.15781, Section 4, there with B < 0)
+
+for each signal class at the efficiency at which it is quoted.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.laws.fitted import Fit
+from jetlab.laws.intervals.bootstrap import bootstrap
+from jetlab.laws.misfit import SQUARES
+from jetlab.laws.plans.expected import Expected, Mapped, expect
+from jetlab.laws.rejection import rows
+from jetlab.physics.performance import BACKGROUND, working_point
+from jetlab.records import Record, Rejected, Table
+from jetlab.studies.sampling import begun
+from jetlab.studies.tables import Grid, scientific, with_interval
+
+NOTHING = 1e-9
+"""A C that is none: no rejection is below one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectionLaw:
+    """Rejection against loss of one signal class at one efficiency.
+
+    `points` has columns loss, D, R, low, high, repeated (the run saw its jets often)
+    and limit (no background jet passed, and R is the lower limit), one row a run that
+    had begun to learn; `law` is R(L) through those that are no limits.
+    """
+
+    signal: str
+    efficiency: float
+    points: Table
+    law: Fit
+
+
+def signals(records: Sequence[Record]) -> list[str]:
+    """The classes whose rejection these records hold."""
+    return list(dict.fromkeys(r.signal for one in records for r in one.rejections))
+
+
+def mappings(records: Sequence[Record]) -> dict[str, RejectionLaw]:
+    """R(L) of every signal class at its working point; none of a class of which no run
+    that had begun to learn gives more than a limit."""
+    found = {}
+    for signal in signals(records):
+        at = working_point(signal)
+        if not _points(records, signal, at)["limit"].all():
+            found[signal] = mapping(records, signal, at)
+    return found
+
+
+def mapping(
+    records: Sequence[Record], signal: str, efficiency: float, *, draws: int = 1000
+) -> RejectionLaw:
+    """R(L) of a signal class at an efficiency that records hold."""
+    points = _points(records, signal, efficiency)
+    known = ~points["limit"]
+    error = np.log(points["high"] / points["low"])[known] / 2
+    table = rows(points["loss"][known], points["R"][known], error)
+    law = _plainest(table)
+    if draws:
+        law = replace(law, draws=bootstrap(law, table, draws=draws))
+    return RejectionLaw(signal=signal, efficiency=efficiency, points=points, law=law)
+
+
+def _plainest(table: Table) -> Fit:
+    """R(L), without C where the runs cannot tell it and are described as well."""
+    law = _fitted(table, {})
+    if law.identified or law.rows < law.free + 2:
+        return law
+    bare = _fitted(table, {"C": NOTHING})
+    told = bare.identified and bare.objective < law.objective * (1 + 2 / law.rows)
+    return bare if told else law
+
+
+def _fitted(table: Table, fixed: Mapping[str, float]) -> Fit:
+    return fit(forms.rejection, table, fixed=fixed, misfit=SQUARES, weight="weight")
+
+
+def _points(records: Sequence[Record], signal: str, efficiency: float) -> Table:
+    found = [
+        (record, rejected)
+        for record in records
+        if record.status == "done" and record.loss is not None
+        for rejected in record.rejections
+        if (rejected.signal, rejected.efficiency) == (signal, efficiency)
+        and begun(np.array([record.loss]), record.classes)[0]
+    ]
+    values = np.array([_row(*pair) for pair in found], float).reshape(-1, 6).T
+    names = ("loss", "D", "R", "low", "high", "repeated")
+    points = dict(zip(names, values, strict=True))
+    points["repeated"] = points["repeated"] > 0
+    return points | {"limit": np.isinf(points["high"])}
+
+
+def _row(record: Record, rejected: Rejected) -> tuple[float | None, ...]:
+    high = np.inf if rejected.high is None else rejected.high
+    repeated = record.patience > 0
+    return record.loss, record.D, rejected.value, rejected.low, high, repeated
+
+
+def beside(text: str, found: Mapping[str, RejectionLaw]) -> str:
+    """A fit as JSON with R(L) under `rejections`, which `jetlab predict` reads."""
+    told = {
+        name: {
+            "efficiency": one.efficiency,
+            "background": BACKGROUND,
+            "law": json.loads(one.law.to_json()),
+        }
+        for name, one in found.items()
+    }
+    return json.dumps(json.loads(text) | {"rejections": told}, allow_nan=False)
+
+
+def at_loss(
+    one: RejectionLaw, loss: float, draws: Float[np.ndarray, "m"] | None = None
+) -> Expected:
+    """The rejection expected at a loss in nats, known sharply or by draws."""
+    mapped = Mapped(one.efficiency, BACKGROUND, one.law)
+    return expect(
+        one.signal, mapped, loss, np.array([loss]) if draws is None else draws
+    )
+
+
+def parameters(found: Mapping[str, RejectionLaw]) -> Grid:
+    """A, B and C of every class, and how well R(L) goes through its runs."""
+    headers = ["class", "efficiency", "A", "B", "C", "runs", "median residual", ""]
+    return Grid(headers, [_line(one) for one in found.values()])
+
+
+def _line(one: RejectionLaw) -> list[str]:
+    law = one.law
+    sure = law.identified and law.converged
+    limits = int(one.points["limit"].sum())
+    notes = [] if sure else ["not identified"]
+    notes += ["C cannot be told from zero"] if "C" in law.fixed else []
+    notes += [f"{limits} runs give a limit only"] if limits else []
+    median = 100 * np.median(np.abs(law.residuals)) if law.rows else np.nan
+    return [
+        one.signal,
+        f"{one.efficiency:g}",
+        *(_shown(law, name) for name in ("A", "B", "C")),
+        str(law.rows),
+        f"{median:.1f} %" if np.isfinite(median) else "",
+        "; ".join(notes),
+    ]
+
+
+def _shown(law: Fit, name: str) -> str:
+    value, ends = law.params[name], law.intervals.get(name)
+    if not np.isfinite(value):
+        return ""
+    if name in law.fixed:
+        return "0"
+    if value < 1e4:
+        return with_interval(value, ends)
+    return scientific(value) + (
+        f" ({', '.join(map(scientific, ends))})" if ends else ""
+    )

@@ -1,0 +1,167 @@
+"""From the loss to an analysis: Figs. 5 and 6 of arXiv:2602.15781, and on the shower
+what the best possible tagger rejects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jetlab.data.features import INPUTS
+from jetlab.data.shower_limits import Known, known_limit, known_rejections
+from jetlab.physics.performance import EFFICIENCIES
+from jetlab.records import Record
+from jetlab.studies import performance_figures as figures
+from jetlab.studies.figures import Figure
+from jetlab.studies.inputs import configurations
+from jetlab.studies.performance import RejectionLaw, at_loss, mapping, mappings
+from jetlab.studies.performance_figures import Curve
+from jetlab.studies.tables import with_interval
+
+TOP = "Tbqq"
+
+PART = {
+    "Hbb": 9569.0, "Hcc": 2911.0, "Hgg": 112.0, "H4q": 1185.0, "Hqql": 3868.0,
+    "Zqq": 311.0, "Wqq": 384.0, "Tbqq": 17699.0, "Tbl": 12987.0,
+}  # fmt: skip
+"""Rejections of ParT (plain) on JetClass, 100M jets (arXiv:2202.03772, Table 2)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """The loss that no more jets lower, and draws of it."""
+
+    loss: float
+    draws: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What was reached with one choice of inputs: the run of the lowest loss, R(L) of
+    each class, the floor of the loss (known, or that of Eq. 4 where its runs tell it),
+    and what no tagger can beat."""
+
+    name: str
+    records: Sequence[Record]
+    best: Record
+    maps: Mapping[str, RejectionLaw]
+    floor: Floor | None
+    ideal: Mapping[tuple[str, float], Known]
+
+
+def views(records: Sequence[Record]) -> list[View]:
+    """A view for each choice of inputs with a run that had begun to learn and has
+    rejections, the richest inputs last."""
+    found = []
+    for name in INPUTS:
+        own = [r for r in records if r.inputs == name and r.status == "done"]
+        maps = mappings(own)
+        if maps:
+            found.append(
+                View(
+                    name=name,
+                    records=own,
+                    best=min(own, key=lambda record: record.loss or np.inf),
+                    maps=maps,
+                    floor=_floor(own),
+                    ideal=known_rejections(own[0].source, name) or {},
+                )
+            )
+    return found
+
+
+def _floor(records: Sequence[Record]) -> Floor | None:
+    limit = known_limit(records[0].source, records[0].inputs)
+    if limit:
+        draws = np.random.default_rng(0).normal(*limit, size=1000)
+        return Floor(loss=limit[0], draws=draws)
+    for one in configurations(records):
+        if one.best.identified and one.best.draws:
+            draws = one.best.draws.values["L_inf"]
+            return Floor(loss=one.best.params["L_inf"], draws=draws)
+    return None
+
+
+def one_curve(maps: Mapping[str, RejectionLaw]) -> str:
+    """Whether repeated and single passes of equal loss reject alike: the difference of
+    log R about R(L), in the mean over classes, by runs drawn anew."""
+    kinds = [[_off(one, kind) for one in maps.values()] for kind in (True, False)]
+    if any(len(row) < 2 for rows in kinds for row in rows):
+        return "R(L) is through runs of one kind, single passes or repeated ones."
+    rng = np.random.default_rng(0)
+
+    def difference(draw: bool) -> float:
+        means = [
+            np.mean(
+                [(rng.choice(row, len(row)) if draw else row).mean() for row in rows]
+            )
+            for rows in kinds
+        ]
+        return 100 * float(np.expm1(means[0] - means[1]))
+
+    low, high = np.quantile([difference(True) for _ in range(1000)], [0.16, 0.84])
+    told = with_interval(difference(False), (float(low), float(high)))
+    return (
+        f"At equal loss repeated runs reject {told} % more than single passes, in the"
+        " mean over classes (0 if R depends on the loss alone)."
+    )
+
+
+def _off(one: RejectionLaw, repeated: bool) -> np.ndarray:
+    """log R of the runs of one kind, minus that of R(L) at their loss."""
+    if not np.isfinite(one.law.objective):
+        return np.array([])
+    kinds = one.points["repeated"][~one.points["limit"]]
+    return -one.law.residuals[kinds == repeated]
+
+
+def draw(found: Sequence[View]) -> dict[str, Figure]:
+    """Fig. 5 of the richest inputs, Figs. 6a and 6b of all."""
+    richest = found[-1]
+    ideal = {
+        signal: richest.ideal[signal, one.efficiency][0]
+        for signal, one in richest.maps.items()
+        if (signal, one.efficiency) in richest.ideal
+    }
+    floor = richest.floor.loss if richest.floor else None
+    drawn = {
+        "fig_5_rejection": figures.rejection_against_loss(
+            richest.maps, floor, ideal, PART
+        )
+    }
+    told = [view for view in found if TOP in view.maps]
+    if not told:
+        return drawn
+    return drawn | {
+        "fig_6a_roc": figures.roc(
+            {view.name: _reached(view.best) for view in told},
+            {
+                view.name: _foretold(view, view.floor.loss)
+                for view in told
+                if view.floor
+            },
+            {view.name: _ideal(view.ideal) for view in told if view.ideal},
+            TOP,
+        ),
+        "fig_6b_rejection_by_inputs": figures.rejection_by_inputs(
+            {view.name: view.maps[TOP] for view in told}, TOP
+        ),
+    }
+
+
+def _reached(best: Record) -> Curve:
+    own = [r for r in best.rejections if r.signal == TOP]
+    columns = [[r.efficiency, r.value, r.low, r.high or r.value] for r in own]
+    return Curve(*np.array(columns).T)
+
+
+def _foretold(view: View, loss: float) -> Curve:
+    """R(L) of each efficiency, read at the floor."""
+    maps = [mapping(view.records, TOP, e, draws=0) for e in EFFICIENCIES]
+    values = [at_loss(one, loss).rejection for one in maps]
+    value = np.array([np.nan if v is None else v for v in values])
+    return Curve(np.array(EFFICIENCIES), value, value, value)
+
+
+def _ideal(table: Mapping[tuple[str, float], Known]) -> Curve:
+    rows = [(e, *table[TOP, e]) for e in EFFICIENCIES if (TOP, e) in table]
+    return Curve(*np.array(rows, float).T)

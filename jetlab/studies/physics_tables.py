@@ -1,0 +1,63 @@
+"""Tables of physics performance, beside the ideal tagger and published numbers."""
+
+from collections.abc import Sequence
+
+from jetlab.laws.plans.expected import Expected
+from jetlab.records import Rejected
+from jetlab.studies.performance import at_loss
+from jetlab.studies.physics import PART, View
+from jetlab.studies.tables import Grid, with_interval
+
+
+def rejections(view: View) -> Grid:
+    """By class: of the best run, foretold at the floor of the loss, of the ideal
+    tagger, and published."""
+    rows = []
+    for signal, one in view.maps.items():
+        at = (signal, one.efficiency)
+        here = next(r for r in view.best.rejections if (r.signal, r.efficiency) == at)
+        ideal = Rejected(*at, *view.ideal[at]) if at in view.ideal else None
+        floor = view.floor
+        rows.append(
+            [
+                f"{signal}, {100 * one.efficiency:g} %",
+                _measured(here),
+                _foretold(at_loss(one, floor.loss, floor.draws)) if floor else "",
+                _measured(ideal) if ideal else "",
+                f"{PART[signal]:,.0f}" if signal in PART else "",
+            ]
+        )
+    headers = [
+        "class, efficiency",
+        f"best run, loss {view.best.loss:.3f}",
+        f"foretold at {view.floor.loss:.3f}" if view.floor else "foretold at the floor",
+        "ideal tagger",
+        "ParT (plain), JetClass",
+    ]
+    return Grid(headers, rows)
+
+
+def _measured(r: Rejected) -> str:
+    """With its interval, or as the lower limit that it is."""
+    if r.high is None:
+        return f"> {r.value:,.0f}"
+    return with_interval(r.value, (r.low, r.high))
+
+
+def _foretold(one: Expected) -> str:
+    return "" if one.rejection is None else with_interval(one.rejection, one.interval)
+
+
+def quality(found: Sequence[View]) -> Grid:
+    """Loss, accuracy and AUC of the best run with each choice of inputs."""
+    rows = []
+    for view in found:
+        best = view.best
+        numbers = (best.loss, best.accuracy, best.auc)
+        shown = ["" if n is None else f"{n:.4f}" for n in numbers]
+        rows.append([view.name, f"{best.N:,}", f"{best.D:,}", *shown])
+    # arXiv:2202.03772, Table 2
+    rows.append(
+        ["ParT (plain), JetClass", "2,133,786", "100,000,000", "", "0.849", "0.9859"]
+    )
+    return Grid(["inputs", "N", "jets", "loss", "accuracy", "AUC"], rows)
