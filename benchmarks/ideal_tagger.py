@@ -52,7 +52,9 @@ def main() -> None:
 def _table(found: dict[str, list[dict]]) -> Grid:
     quoted = {
         inputs: [
-            with_interval(r["value"], r["high"] and (r["low"], r["high"]))
+            with_interval(r["value"], (r["low"], r["high"]))
+            if r["high"]
+            else f"> {r['value']:,.0f}"
             for r in rows
             if r["efficiency"] == working_point(r["signal"])
         ]

@@ -37,7 +37,7 @@ class Size:
     widths: Sequence[int]
     examples: Sequence[int]
     valid: int
-    rates: Sequence[float] = (PAPER_RATE, 3e-4, 1e-3, 3e-3, 1e-2)
+    rates: Sequence[float] = (PAPER_RATE, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     seeds: int = 1
 
 
@@ -54,6 +54,13 @@ SIZES = {
         widths=(4, 8, 16, 32),
         examples=log_spaced(2**14, 2**18, 5, multiple=BATCH),
         valid=8_000,
+    ),
+    "workstation": Size(  # far enough for the paper's rate to learn
+        inputs="full-10",
+        widths=(4, 8, 16, 32),
+        examples=log_spaced(2**15, 2**20, 6, multiple=BATCH),
+        rates=(PAPER_RATE, 1e-3, 3e-3, 1e-2, 3e-2),
+        valid=20_000,
     ),
     "gpu": Size(
         inputs="full-128",

@@ -21,7 +21,7 @@ from jetlab.data.shower_limits import known_limit
 from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
 from jetlab.studies.performance import beside, parameters
-from jetlab.studies.physics import draw, one_curve, views
+from jetlab.studies.physics import against_ideal, draw, one_curve, views
 from jetlab.studies.physics_tables import quality, rejections
 from jetlab.studies.sampling import (
     balanced,
@@ -138,6 +138,7 @@ def analyse(records: Sequence[Record]) -> Findings:
         words=[
             *words,
             one_curve(richest.maps),
+            *against_ideal(richest),
             *unlearned(idle),
             *laws.words(),
         ],

@@ -79,6 +79,11 @@ def _exponents(space: Space, column: str) -> set[str]:
 def doubts(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
     """Why the rows do not decide the parameters at the optimum z; empty if they do."""
     found = [*_parallel(problem), *_at_edges(problem.space, z).values()]
+    if problem.rows.count == len(problem.space.free) + 1:
+        found.append(
+            f"{problem.rows.count} rows cannot tell how far they scatter about"
+            f" {len(problem.space.free)} parameters: bring more"
+        )
     number, mixed = condition(problem, z)
     if number == np.inf:
         return [*found, *(f"{name} changes the loss at no row" for name in mixed)]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from jetlab.studies.closure import Closure, Floors, Gain
 from jetlab.studies.estimators import ESTIMATORS, Interval
-from jetlab.studies.figures import STYLE, styled
+from jetlab.studies.figures import styled
 
 LOOKS = (
     ("o", "tab:blue"),
@@ -30,9 +29,8 @@ def closure(found: Closure) -> Figure:
     """Fitted L_inf by estimator against the largest N and the largest D of the runs
     kept, with the known limit and the lowest loss; and omega against the largest data
     set kept."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(12.0, 4.6))
-        panels = figure.subplots(1, 3)
+    figure = Figure(figsize=(12.0, 4.6))
+    panels = figure.subplots(1, 3)
     for ax, grids, label in (
         (panels[0], found.by_n, "largest $N$ of the runs kept [parameters]"),
         (panels[1], found.by_d, "largest $D$ of the runs kept [jets]"),

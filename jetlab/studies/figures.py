@@ -9,6 +9,7 @@ import matplotlib.ticker as ticker
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -181,6 +182,17 @@ def plain_ticks(ax: Axes) -> None:
     ax.yaxis.set_major_locator(ticker.FixedLocator(list(shown)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_locator(ticker.NullLocator())
+
+
+def decades(axis: Axis) -> None:
+    """Labels at 1, 2 and 5 of each decade: those between run into each other."""
+    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ticker.FuncFormatter(_plain))
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def _spread(values: np.ndarray, factor: float) -> Float[np.ndarray, "n"]:

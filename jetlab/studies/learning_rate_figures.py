@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.studies.best_rates import Scan
-from jetlab.studies.figures import plain_ticks, styled
+from jetlab.studies.figures import decades, plain_ticks, styled
 from jetlab.studies.learning_rates import Estimates
 
 LENGTHS = mpl.colormaps["plasma_r"]
@@ -43,7 +43,8 @@ def loss_against_rate(found: Scan, rule: Mapping[float, float]) -> Figure:
     plain_ticks(panels[0, 0])
     _key(panels[0, 0])
     bar = ScalarMappable(norm=shades, cmap=LENGTHS)
-    figure.colorbar(bar, ax=list(panels.flat), label="training jets $D$")
+    shown = figure.colorbar(bar, ax=list(panels.flat), label="training jets $D$")
+    decades(shown.ax.yaxis)
     return figure
 
 

@@ -12,20 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws import forms
-from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit
 from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.misfit import SQUARES
 from jetlab.laws.plans.expected import Expected, Mapped, expect
-from jetlab.laws.rejection import rows
+from jetlab.laws.rejection import fit_rejection, unpassed
 from jetlab.physics.performance import BACKGROUND, working_point
 from jetlab.records import Record, Rejected, Table
 from jetlab.studies.sampling import begun
 from jetlab.studies.tables import Grid, scientific, with_interval
-
-NOTHING = 1e-9
-"""A C that is none: no rejection is below one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +28,7 @@ class RejectionLaw:
 
     `points` has columns loss, D, R, low, high, repeated (the run saw its jets often)
     and limit (no background jet passed, and R is the lower limit), one row a run that
-    had begun to learn; `law` is R(L) through those that are no limits.
+    had begun to learn; `law` is R(L) through all of them.
     """
 
     signal: str
@@ -64,27 +58,17 @@ def mapping(
 ) -> RejectionLaw:
     """R(L) of a signal class at an efficiency that records hold."""
     points = _points(records, signal, efficiency)
-    known = ~points["limit"]
-    error = np.log(points["high"] / points["low"])[known] / 2
-    table = rows(points["loss"][known], points["R"][known], error)
-    law = _plainest(table)
+    told = [
+        unpassed(R) if limit else (R, np.log(high / low) / 2)
+        for R, low, high, limit in zip(
+            *(points[name] for name in ("R", "low", "high", "limit")), strict=True
+        )
+    ]
+    R, error = np.array(told).reshape(-1, 2).T
+    law, table = fit_rejection(points["loss"], R, error)
     if draws:
         law = replace(law, draws=bootstrap(law, table, draws=draws))
     return RejectionLaw(signal=signal, efficiency=efficiency, points=points, law=law)
-
-
-def _plainest(table: Table) -> Fit:
-    """R(L), without C where the runs cannot tell it and are described as well."""
-    law = _fitted(table, {})
-    if law.identified or law.rows < law.free + 2:
-        return law
-    bare = _fitted(table, {"C": NOTHING})
-    told = bare.identified and bare.objective < law.objective * (1 + 2 / law.rows)
-    return bare if told else law
-
-
-def _fitted(table: Table, fixed: Mapping[str, float]) -> Fit:
-    return fit(forms.rejection, table, fixed=fixed, misfit=SQUARES, weight="weight")
 
 
 def _points(records: Sequence[Record], signal: str, efficiency: float) -> Table:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jetlab.data.shower_limits import Known
 from jetlab.laws.rejection import rejection_at
 from jetlab.studies.figures import axes, styled
 from jetlab.studies.inputs_figures import COLORS, LABELS
@@ -30,12 +31,12 @@ class Curve(NamedTuple):
 def rejection_against_loss(
     found: Mapping[str, RejectionLaw],
     floor: float | None,
-    ideal: Mapping[str, float],
+    ideal: Mapping[str, Known],
     published: Mapping[str, float],
 ) -> Figure:
-    """Rejection of each signal class against the loss, with R(L) down to the `floor`,
-    what no tagger can beat there (stars), and ParT on JetClass (dashes at the left).
-    Arrows are lower limits (Fig. 5)."""
+    """Rejection of each signal class against the loss, with R(L) down to the `floor`
+    where its runs decide it, what no tagger can beat there (stars), and ParT on
+    JetClass (dashes at the left). Open stars and arrows are lower limits (Fig. 5)."""
     figure, ax = axes(6.4, 4.8)
     losses = np.concatenate([one.points["loss"] for one in found.values()])
     least = min(losses.min(), floor or np.inf)
@@ -45,7 +46,9 @@ def rejection_against_loss(
         _points(ax, one, color, f"{signal}, {100 * one.efficiency:g} %")
         _curve(ax, one, least, color)
         if floor is not None and signal in ideal:
-            ax.plot(floor, ideal[signal], "*", color=color, ms=9, mec="k", mew=0.5)
+            value, _, high = ideal[signal]
+            face = "none" if high is None else color
+            ax.plot(floor, value, "*", mfc=face, mec=color, ms=9, mew=0.8)
         if signal in published:
             ends = [least - 0.16 * width, least - 0.06 * width]
             ax.plot(ends, [published[signal]] * 2, "--", color=color, lw=1.6)
@@ -56,6 +59,9 @@ def rejection_against_loss(
     if published:
         ax.plot([], [], "--", color="0.3", label="ParT, JetClass, 100M")
     ax.set(yscale="log", xlabel="validation loss [nats]", ylabel="QCD rejection")
+    seen = [*published.values(), *(known[0] for known in ideal.values())]
+    seen += [one.points["R"].max() for one in found.values()]
+    ax.set_ylim(0.8, 10 * max(seen))
     figure.legend(loc="outside right upper", fontsize=7)
     return figure
 
@@ -103,7 +109,10 @@ def rejection_by_inputs(found: Mapping[str, RejectionLaw], signal: str) -> Figur
     left.set(yscale="log", xlabel="validation loss [nats]")
     left.set_ylabel(f"QCD rejection at {100 * efficiency:g} % {signal}")
     right.set(xscale="log", xlabel="unique jets $D$")
+    for look, label in (("o", "single pass"), ("s", "repeated"), ("^", "lower limit")):
+        right.plot([], [], look, ms=4, mfc="none", color="0.4", label=label)
     left.legend(fontsize=7)
+    right.legend(fontsize=7)
     return figure
 
 
@@ -114,23 +123,30 @@ def _points(
     label: str,
     against="loss",
 ) -> None:
-    """Runs with their 68 % intervals; an arrow up where only a limit is known."""
+    """Runs with their 68 % intervals, squares where they saw their jets often; an arrow
+    up where only a limit is known."""
     points = one.points
     x, R, only = points[against], points["R"], points["limit"]
-    bars = np.abs(np.stack([points["low"], points["high"]]) - R)[:, ~only]
-    ax.errorbar(
-        x[~only], R[~only], bars, fmt="o", ms=3, lw=0.7, color=color, label=label
-    )
+    bars = np.abs(np.stack([points["low"], points["high"]]) - R)
+    for look, own in (("o", ~points["repeated"]), ("s", points["repeated"])):
+        told = own & ~only
+        ax.errorbar(
+            x[told], R[told], bars[:, told], fmt=look, ms=3.5, lw=0.7, color=color
+        )
+    ax.plot([], [], "o", ms=4, color=color, label=label)
     ax.plot(x[only], R[only], "^", ms=5, mfc="none", color=color)
 
 
 def _curve(
     ax: Axes, one: RejectionLaw, least: float, color: Sequence[float] | str
 ) -> None:
-    """R(L) from the lowest loss up to the highest of the runs."""
+    """R(L) from a loss up to the highest of the runs, dotted and no lower than the
+    lowest where the runs do not decide it."""
     if not np.isfinite(one.law.objective):
         return
     losses = np.linspace(least, one.points["loss"].max(), 100)
-    sure = one.law.identified and one.law.converged
-    style = "-" if sure else ":"
-    ax.plot(losses, rejection_at(one.law, losses), style, color=color, lw=1)
+    if one.law.identified and one.law.converged:
+        ax.plot(losses, rejection_at(one.law, losses), color=color, lw=1)
+        return
+    within = losses[losses >= one.points["loss"].min()]
+    ax.plot(within, rejection_at(one.law, within), ":", color=color, lw=1)

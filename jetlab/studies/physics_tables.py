@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from jetlab.laws.plans.expected import Expected
 from jetlab.records import Rejected
-from jetlab.studies.performance import at_loss
-from jetlab.studies.physics import PART, View
+from jetlab.studies.performance import RejectionLaw, at_loss
+from jetlab.studies.physics import PART, Floor, View
 from jetlab.studies.tables import Grid, with_interval
 
 
@@ -22,7 +21,7 @@ def rejections(view: View) -> Grid:
             [
                 f"{signal}, {100 * one.efficiency:g} %",
                 _measured(here),
-                _foretold(at_loss(one, floor.loss, floor.draws)) if floor else "",
+                _foretold(one, floor) if floor else "",
                 _measured(ideal) if ideal else "",
                 f"{PART[signal]:,.0f}" if signal in PART else "",
             ]
@@ -44,7 +43,11 @@ def _measured(r: Rejected) -> str:
     return with_interval(r.value, (r.low, r.high))
 
 
-def _foretold(one: Expected) -> str:
+def _foretold(law: RejectionLaw, floor: Floor) -> str:
+    """Nothing where the runs do not decide R(L)."""
+    if not (law.law.identified and law.law.converged):
+        return "not identified"
+    one = at_loss(law, floor.loss, floor.draws)
     return "" if one.rejection is None else with_interval(one.rejection, one.interval)
 
 

@@ -5,16 +5,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jetlab.laws.fitted import Fit
 from jetlab.laws.overfitting import Threshold
 from jetlab.records import Table
-from jetlab.studies.figures import Frontier, axes, plain_ticks, styled
+from jetlab.studies.figures import Frontier, axes, decades, plain_ticks, styled
 from jetlab.studies.repeated import Repeats
 
 SIZES = mpl.colormaps["cividis"]
@@ -55,7 +53,7 @@ def loss_against_compute(
     ax.set(xscale="log", yscale="log", xlabel=r"compute $6\,n_p N D$ to it [FLOPs]")
     ax.set(ylabel="lowest validation loss [nats]")
     plain_ticks(ax)
-    figure.colorbar(points, label="parameters $N$")
+    decades(figure.colorbar(points, label="parameters $N$").ax.yaxis)
     ax.legend(fontsize=7)
     return figure
 
@@ -101,8 +99,8 @@ def overfitting(found: Repeats, line: Threshold | None) -> Figure:
             ax.fill_between(U, low, high, color="tab:green", alpha=0.2, lw=0)
     ax.set(xscale="log", yscale="log", xlabel="unique jets $D$")
     ax.set(ylabel="parameters $N$", ylim=(rows["N"].min() / 3, rows["N"].max() * 3))
-    _decades(ax.xaxis)
-    _decades(ax.yaxis)
+    decades(ax.xaxis)
+    decades(ax.yaxis)
     figure.legend(loc="outside upper center", ncols=4)
     return figure
 
@@ -122,24 +120,14 @@ def curves(found: Repeats) -> Figure:
             color = SIZES(shades(rows["N"][run]))
             ax.plot(steps / per_pass, losses, color=color, lw=1)
         ax.set(xscale="log", yscale="log", xlabel="passes")
-        _decades(ax.xaxis)
+        decades(ax.xaxis)
         ax.set_title(f"{unique:,.0f} jets", fontsize=9)
     panels[0].set_ylabel("validation loss [nats]")
     plain_ticks(panels[0])
     bar = ScalarMappable(norm=shades, cmap=SIZES)
-    figure.colorbar(bar, ax=list(panels), label="parameters $N$")
+    shown = figure.colorbar(bar, ax=list(panels), label="parameters $N$")
+    decades(shown.ax.yaxis)
     return figure
-
-
-def _decades(axis: Axis) -> None:
-    """Labels at 1, 2 and 5 of each decade: those between run into each other."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(_plain))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _plain(value: float, _: int) -> str:
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def _curve(

@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jetlab.laws import forms
-from jetlab.laws.fit import fit
 from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.misfit import SQUARES
-from jetlab.laws.rejection import foretold, rejection_at, rows
+from jetlab.laws.rejection import (
+    between,
+    fit_rejection,
+    foretold,
+    rejection_at,
+    rows,
+    unpassed,
+)
 
 PLANTED = {"A": 2e5, "B": 9.0, "C": 40.0}
 LOSS = np.linspace(0.4, 1.1, 14)
@@ -19,12 +23,8 @@ def rejections(loss):
     return PLANTED["A"] * np.exp(-PLANTED["B"] * loss) + PLANTED["C"]
 
 
-def fitted(table):
-    return fit(forms.rejection, table, misfit=SQUARES, weight="weight")
-
-
 def test_exact_rows_give_back_what_was_planted():
-    law = fitted(rows(LOSS, rejections(LOSS), np.full(14, 0.05)))
+    law, _ = fit_rejection(LOSS, rejections(LOSS), np.full(14, 0.05))
     assert law.identified
     assert law.params == pytest.approx(PLANTED, rel=1e-6)
     assert rejection_at(law, np.array([0.3]))[0] == pytest.approx(rejections(0.3))
@@ -35,8 +35,7 @@ def experiment(seed):
     exact = rejections(LOSS)
     error = 0.02 * np.sqrt(exact / exact.min())
     noise = error * np.random.default_rng(seed).normal(size=14)
-    table = rows(LOSS, exact * np.exp(noise), error)
-    law = fitted(table)
+    law, table = fit_rejection(LOSS, exact * np.exp(noise), error)
     return replace(law, draws=bootstrap(law, table, draws=100))
 
 
@@ -64,7 +63,47 @@ def test_an_uncertain_loss_widens_what_is_foretold(noisy):
 
 
 def test_a_limit_is_no_row(noisy):
-    with pytest.raises(ValueError, match="error of row 1 is inf: leave limits out"):
+    with pytest.raises(ValueError, match="error of row 1 is inf: for a limit"):
         rows(np.ones(2), np.ones(2), np.array([0.1, np.inf]))
     with pytest.raises(ValueError, match="needs draws"):
         foretold(replace(noisy, draws=None), np.ones(3))
+
+
+def test_scatter_between_runs_is_found_and_none_where_there_is_none():
+    """200 runs with errors of 5 %: alone, and with 20 % between runs on top."""
+    rng = np.random.default_rng(5)
+    loss, error = np.linspace(0.4, 1.1, 200), np.full(200, 0.05)
+    noise = error * rng.normal(size=200)
+    alone, _ = fit_rejection(loss, rejections(loss) * np.exp(noise), error)
+    assert between(alone, error) < 0.02
+    more = noise + 0.2 * rng.normal(size=200)
+    law, table = fit_rejection(loss, rejections(loss) * np.exp(more), error)
+    assert between(law, error) == pytest.approx(0.2, rel=0.15)
+    assert np.ptp(table["weight"]) < 1e-9
+
+
+def test_scatter_between_runs_keeps_sharp_rows_from_deciding_alone():
+    """Rows of small errors lie 30 % off at random: weighed by errors alone they bend
+    the law; the planted one is found with what they scatter."""
+    rng = np.random.default_rng(6)
+    exact = rejections(LOSS)
+    error = 0.01 * np.sqrt(exact / exact.min())
+    values = exact * np.exp(0.3 * rng.normal(size=14))
+    _, table = fit_rejection(LOSS, values, error)
+    assert table["weight"].max() / table["weight"].min() < 1.5
+    assert (error.max() / error.min()) ** 2 > 10
+
+
+def test_runs_that_let_nothing_pass_are_not_lost():
+    """20,000 runs of which 0.7 background jets pass on average, a Poisson number: the
+    median of what is taken for R is right to the size of such a step."""
+    jets, passing = 1000, 0.7
+    most = -np.log(1 - 0.68)
+    R, error = unpassed(jets / most)
+    assert jets / R == pytest.approx(0.2275, abs=1e-3)  # median of gamma(1/2)
+    assert error == pytest.approx(np.pi / np.sqrt(2))  # sqrt(psi'(1/2))
+    passed = np.random.default_rng(0).poisson(passing, 20_000)
+    kept = np.where(passed == 0, R, jets / np.maximum(passed, 1))
+    without = jets / passed[passed > 0]
+    truth = np.log(jets / passing)
+    assert abs(np.mean(np.log(kept)) - truth) < abs(np.mean(np.log(without)) - truth)
