@@ -28,7 +28,7 @@ from jetlab.studies.joint_law import (
     learned,
     trajectory,
 )
-from jetlab.studies.performance import beside, mappings
+from jetlab.studies.performance.rejection_laws import beside, mappings
 from jetlab.studies.sampling import balanced, runs_on, unlearned, validity, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source

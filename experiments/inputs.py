@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from jetlab.data.features import INPUTS
 from jetlab.records import Record
-from jetlab.studies.inputs import compare_inputs, configurations
+from jetlab.studies.repetition.inputs import compare_inputs, configurations
 from jetlab.studies.sampling import balanced, repeatedly, runs_on, validity, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source

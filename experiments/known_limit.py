@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 
 from jetlab.data.shower_limits import known_limit
 from jetlab.records import Record, table
-from jetlab.studies.closure import closure
-from jetlab.studies.closure_report import report
+from jetlab.studies.closure.grids import closure
+from jetlab.studies.closure.report import report
 from jetlab.studies.joint_law import Laws, fit_laws, learned
-from jetlab.studies.repeated import envelope, repeats
+from jetlab.studies.repetition.repeated import envelope, repeats
 from jetlab.studies.sampling import (
     balanced,
     repeatedly,

@@ -20,9 +20,9 @@ from jetlab.data.features import INPUTS
 from jetlab.data.shower_limits import known_limit
 from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
-from jetlab.studies.performance import beside, parameters
-from jetlab.studies.physics import against_ideal, draw, one_curve, views
-from jetlab.studies.physics_tables import quality, rejections
+from jetlab.studies.performance.rejection_laws import beside, parameters
+from jetlab.studies.performance.tables import quality, rejections
+from jetlab.studies.performance.views import against_ideal, draw, one_curve, views
 from jetlab.studies.sampling import (
     balanced,
     repeatedly,

@@ -22,7 +22,7 @@ import numpy as np
 from jetlab.data.shower_limits import known_limit
 from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
-from jetlab.studies.repetition import analyse_repeats
+from jetlab.studies.repetition.analysis import analyse_repeats
 from jetlab.studies.sampling import (
     balanced,
     repeatedly,

@@ -31,7 +31,9 @@ ONLY = {
     "pyarrow": {"data/jetclass.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
     "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/plans/passes.py"},
-    "matplotlib": {f"studies/{p.name}" for p in FILES if "figures" in p.stem},
+    "matplotlib": {
+        str(p.relative_to(ROOT / "jetlab")) for p in FILES if "figures" in p.stem
+    },
     "click": {
         f"cli/{name}.py"
         for name in ("main", "options", "jets", "runs", "laws", "plans", "prospects")

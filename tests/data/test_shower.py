@@ -251,7 +251,7 @@ def test_bayes_limit_agrees_with_the_posterior():
 
 def test_rejections_of_the_ideal_tagger_are_those_of_fresh_jets():
     """Those kept with the version, from 40,000 jets, against 1,000 others."""
-    known = known_rejections(SOURCE.identity, "full-10")
+    known = known_rejections(SOURCE.identity, "full-10") or {}
     log_p, label = shower_limits.posterior(VIEW, jets=BLOCK, seed=SOURCE.seed)
     found = performance(log_p, label, CLASSES).rejections
     assert set(known) == set(found)
@@ -265,10 +265,11 @@ def test_rejections_of_the_ideal_tagger_are_those_of_fresh_jets():
 
 def test_more_particles_reject_no_less():
     """Of the same 40,000 jets the ideal tagger reads more: Z and W at 50 %."""
-    tables = {name: known_rejections(SOURCE.identity, name) for name in VIEWS}
+    ten, forty = (
+        known_rejections(SOURCE.identity, name) or {} for name in ("full-10", "full-40")
+    )
     for signal in ("Zqq", "Wqq"):
-        ten, forty = (tables[name][signal, 0.5] for name in ("full-10", "full-40"))
-        assert forty[1] > ten[2]
+        assert forty[signal, 0.5][1] > (ten[signal, 0.5][2] or np.inf)
 
 
 def test_nobody_knows_the_ideal_tagger_of_other_jets():

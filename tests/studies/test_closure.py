@@ -9,9 +9,7 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.records import Record
-from jetlab.studies.closure import closure
-from jetlab.studies.closure_report import report
-from jetlab.studies.estimators import (
+from jetlab.studies.closure.estimators import (
     ESTIMATORS,
     Estimate,
     Expected,
@@ -19,6 +17,8 @@ from jetlab.studies.estimators import (
     imagined,
     reaches,
 )
+from jetlab.studies.closure.grids import closure
+from jetlab.studies.closure.report import report
 from jetlab.studies.joint_law import fit_laws
 from jetlab.studies.study import load_experiment
 

@@ -11,9 +11,9 @@ from jetlab.laws.fit import fit
 from jetlab.laws.intervals.arms import Difference
 from jetlab.models import recipe
 from jetlab.records import Record
-from jetlab.studies.best_rates import luck, rate_law, scan, scatter_of_seeds
-from jetlab.studies.learning_rate_report import analyse_rates
-from jetlab.studies.learning_rates import arms, fitted, pairs, scanned
+from jetlab.studies.rates.arms import arms, fitted, pairs, scanned
+from jetlab.studies.rates.best import luck, rate_law, scan, scatter_of_seeds
+from jetlab.studies.rates.report import analyse_rates
 from jetlab.studies.study import load_experiment
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "learning_rate.py"

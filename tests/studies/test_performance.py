@@ -12,9 +12,15 @@ from jetlab.laws.fit import fit
 from jetlab.laws.plans.prospects import prospect, read
 from jetlab.physics.performance import EFFICIENCIES
 from jetlab.records import Record, Rejected
-from jetlab.studies.performance import at_loss, beside, mapping, mappings, parameters
-from jetlab.studies.physics import against_ideal, draw, one_curve, views
-from jetlab.studies.physics_tables import quality, rejections
+from jetlab.studies.performance.rejection_laws import (
+    at_loss,
+    beside,
+    mapping,
+    mappings,
+    parameters,
+)
+from jetlab.studies.performance.tables import quality, rejections
+from jetlab.studies.performance.views import against_ideal, draw, one_curve, views
 
 A, B, C = {"Hbb": 4000.0, "Tbqq": 9000.0}, 4.0, 3.0
 LOSSES = np.linspace(0.9, 2.1, 12)

@@ -14,7 +14,7 @@ from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form
 from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.records import Table
-from jetlab.studies.estimators import (
+from jetlab.studies.closure.estimators import (
     Estimate,
     Expected,
     Reach,

@@ -13,7 +13,7 @@ from jetlab.laws.fitted import Fit
 from jetlab.laws.overfitting import Threshold
 from jetlab.records import Table
 from jetlab.studies.figures import Frontier, axes, decades, plain_ticks, styled
-from jetlab.studies.repeated import Repeats
+from jetlab.studies.repetition.repeated import Repeats
 
 SIZES = mpl.colormaps["cividis"]
 KINDS: dict[str, dict[str, Any]] = {

@@ -5,9 +5,9 @@ from math import isfinite, sqrt
 
 from jetlab.laws.amplification import Amplification
 from jetlab.laws.fitted import LEVEL
-from jetlab.studies import closure_figures as figures
-from jetlab.studies.closure import Closure, Floors
-from jetlab.studies.estimators import ESTIMATORS, Estimate
+from jetlab.studies.closure import figures
+from jetlab.studies.closure.estimators import ESTIMATORS, Estimate
+from jetlab.studies.closure.grids import Closure, Floors
 from jetlab.studies.study import Findings
 from jetlab.studies.tables import Grid, with_interval
 

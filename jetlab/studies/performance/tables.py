@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from jetlab.records import Rejected
-from jetlab.studies.performance import RejectionLaw, at_loss
-from jetlab.studies.physics import PART, Floor, View
+from jetlab.studies.performance.rejection_laws import RejectionLaw, at_loss
+from jetlab.studies.performance.views import PART, Floor, View
 from jetlab.studies.tables import Grid, with_interval
 
 

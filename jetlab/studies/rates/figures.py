@@ -9,9 +9,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from jetlab.studies.best_rates import Scan
 from jetlab.studies.figures import decades, plain_ticks, styled
-from jetlab.studies.learning_rates import Estimates
+from jetlab.studies.rates.arms import Estimates
+from jetlab.studies.rates.best import Scan
 
 LENGTHS = mpl.colormaps["plasma_r"]
 ACROSS = 4  # panels in a row

@@ -10,11 +10,16 @@ from jetlab.data.features import INPUTS
 from jetlab.data.shower_limits import Known, known_limit, known_rejections
 from jetlab.physics.performance import EFFICIENCIES
 from jetlab.records import Record
-from jetlab.studies import performance_figures as figures
 from jetlab.studies.figures import Figure
-from jetlab.studies.inputs import configurations
-from jetlab.studies.performance import RejectionLaw, at_loss, mapping, mappings
-from jetlab.studies.performance_figures import Curve
+from jetlab.studies.performance import figures
+from jetlab.studies.performance.figures import Curve
+from jetlab.studies.performance.rejection_laws import (
+    RejectionLaw,
+    at_loss,
+    mapping,
+    mappings,
+)
+from jetlab.studies.repetition.inputs import configurations
 from jetlab.studies.tables import with_interval
 
 TOP = "Tbqq"

@@ -14,9 +14,9 @@ from jetlab.laws.fitted import Fit
 from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.laws.shared import held_out, shared
 from jetlab.records import Record, Table
-from jetlab.studies import inputs_figures as figures
 from jetlab.studies.joint_law import Limit
-from jetlab.studies.repeated import envelope, repeats
+from jetlab.studies.repetition import inputs_figures as figures
+from jetlab.studies.repetition.repeated import envelope, repeats
 from jetlab.studies.study import Findings
 from jetlab.studies.tables import Grid, with_interval
 

@@ -7,18 +7,10 @@ import numpy as np
 from jetlab.laws.fitted import Fit
 from jetlab.models import recipe
 from jetlab.records import Record
-from jetlab.studies import learning_rate_figures as figures
-from jetlab.studies import learning_rate_words as said
-from jetlab.studies.best_rates import (
-    DEMO,
-    STEPS,
-    WIDTH,
-    RateLaw,
-    Scan,
-    rate_law,
-)
 from jetlab.studies.joint_law import Limit
-from jetlab.studies.learning_rates import (
+from jetlab.studies.rates import figures
+from jetlab.studies.rates import words as said
+from jetlab.studies.rates.arms import (
     PAPER,
     Arm,
     Estimates,
@@ -29,6 +21,14 @@ from jetlab.studies.learning_rates import (
     pairs,
     scanned,
     told,
+)
+from jetlab.studies.rates.best import (
+    DEMO,
+    STEPS,
+    WIDTH,
+    RateLaw,
+    Scan,
+    rate_law,
 )
 from jetlab.studies.study import Findings
 from jetlab.studies.tables import Grid, with_interval

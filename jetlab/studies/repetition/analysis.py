@@ -14,9 +14,14 @@ from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.laws.overfitting import Threshold, threshold
 from jetlab.laws.rollout import rollout
 from jetlab.records import Record, Table
-from jetlab.studies import repetition_figures as figures
 from jetlab.studies.joint_law import Laws, budgets, has_optimum, trajectory
-from jetlab.studies.repeated import Repeats, compute_factor, envelope, repeats
+from jetlab.studies.repetition import figures
+from jetlab.studies.repetition.repeated import (
+    Repeats,
+    compute_factor,
+    envelope,
+    repeats,
+)
 from jetlab.studies.study import Findings
 from jetlab.studies.tables import Grid, scientific, with_interval
 

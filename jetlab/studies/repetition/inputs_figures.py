@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from jetlab.studies.figures import axes, plain_ticks, styled
 
 if TYPE_CHECKING:
-    from jetlab.studies.inputs import Configuration
+    from jetlab.studies.repetition.inputs import Configuration
 
 LABELS = {
     "kinematics-40": r"$\Delta\eta, \Delta\phi, \log p_T$, 40 particles",

@@ -17,8 +17,8 @@ from jetlab.laws.fitted import Fit, percentiles
 from jetlab.laws.intervals.arms import Difference, aligned, compare
 from jetlab.models import recipe
 from jetlab.records import Record, Table, table
-from jetlab.studies.best_rates import Scan, scan
 from jetlab.studies.joint_law import Laws, Limit, fit_laws, learned
+from jetlab.studies.rates.best import Scan, scan
 
 PAPER_RATE = 1e-4
 Estimates = Mapping[str, tuple[float, tuple[float, float] | None]]

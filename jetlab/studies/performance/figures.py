@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from jetlab.data.shower_limits import Known
 from jetlab.laws.rejection import rejection_at
 from jetlab.studies.figures import axes, styled
-from jetlab.studies.inputs_figures import COLORS, LABELS
-from jetlab.studies.performance import RejectionLaw
+from jetlab.studies.performance.rejection_laws import RejectionLaw
+from jetlab.studies.repetition.inputs_figures import COLORS, LABELS
 
 CLASSES = mpl.colormaps["tab10"]
 

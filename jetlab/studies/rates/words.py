@@ -7,8 +7,8 @@ import numpy as np
 
 from jetlab.laws.fitted import Fit
 from jetlab.records import Record
-from jetlab.studies.best_rates import DEMO, RateLaw, Scan, luck, scatter_of_seeds
-from jetlab.studies.learning_rates import PAPER, Arm, Pair
+from jetlab.studies.rates.arms import PAPER, Arm, Pair
+from jetlab.studies.rates.best import DEMO, RateLaw, Scan, luck, scatter_of_seeds
 from jetlab.studies.tables import with_interval
 
 
