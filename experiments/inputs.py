@@ -51,15 +51,15 @@ SIZES = {
     "laptop": Size(
         inputs=tuple(INPUTS),
         widths=(32,),
-        examples=log_spaced(2**10, 2**13, 5, multiple=BATCH),
-        seen=2**18,
-        valid=4_000,
+        examples=log_spaced(2**10, 2**12, 4, multiple=BATCH),
+        seen=3 * 2**16,
+        valid=3_000,
     ),
     "gpu": Size(
         inputs=tuple(INPUTS),
         widths=(64, 128),
         examples=log_spaced(2**11, 2**17, 7, multiple=BATCH),
-        seen=2**22,
+        seen=2**21,
         valid=40_000,
     ),
     "paper": Size(

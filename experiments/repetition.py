@@ -75,7 +75,7 @@ SIZES = {
         widths=(4, 8, 16, 32, 64, 128),
         repeated=log_spaced(2**10, 2**18, 9, multiple=BATCH),
         single=log_spaced(2**13, 2**21, 9, multiple=BATCH),
-        seen=2**23,
+        seen=2**22,
         valid=40_000,
     ),
     "paper": Size(

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import jax
 from tqdm import tqdm
 
+from jetlab.data.features import INPUTS
 from jetlab.records import Record, identity
 from jetlab.studies.ledger import Ledger
 from jetlab.studies.study import Study
@@ -37,9 +38,11 @@ def at_once() -> int:
 
 
 def total_cost(study: Study) -> float:
-    """FLOPs of what is trained by the paper's estimate at 40 particles a jet."""
+    """FLOPs of what is trained by the paper's estimate, repeated runs with all passes
+    that they may take; 40 particles a jet, or as many as its inputs show."""
     jobs = jobs_of(study.runs, one_trajectory=study.one_trajectory)
-    return sum(cost(job.run, NOMINAL_PARTICLES) for job in jobs)
+    shown = [min(NOMINAL_PARTICLES, INPUTS[job.run.inputs].particles) for job in jobs]
+    return sum(cost(job.run, n_p) for job, n_p in zip(jobs, shown, strict=True))
 
 
 def run_study(study: Study, source: Source, ledger: Ledger) -> list[Record]:

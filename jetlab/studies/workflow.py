@@ -54,7 +54,7 @@ def announce(study: Study) -> str:
     """What a study will cost, in one line."""
     return (
         f"{study.name}: {len(study.runs)} runs, {total_cost(study):.2g} FLOPs"
-        f" (6 n_p N D at {NOMINAL_PARTICLES} particles a jet)"
+        f" at most (6 n_p N D, n_p up to {NOMINAL_PARTICLES} particles a jet)"
     )
 
 

@@ -61,6 +61,25 @@ def test_the_envelope_is_of_runs_that_overfit(found):
     best = envelope(found)
     assert best["U"].tolist() == [1280, 12800]
     assert best["N"].tolist() == [10_000, 30_000]
+    assert best["spread"] == pytest.approx([1 + 0.01 / RISING.min(), 1.0])
+
+
+def test_the_envelope_leaves_out_runs_that_only_unlearn():
+    """A run that begins to overfit at the loss of a guess has got nothing out."""
+    guessing = record(30_000, 640, RISING - RISING.min() + 2.29)
+    found = repeats([guessing, record(10_000, 1280, RISING)])
+    assert found.verdicts == ("overfits", "overfits")
+    assert found.begun.tolist() == [False, True]
+    assert envelope(found)["U"].tolist() == [1280]
+
+
+def test_a_run_cut_by_the_last_pass_is_told_from_one_that_stopped(found):
+    assert found.stopped.tolist() == [False, True, True, False, True]
+
+
+def test_no_repeated_runs_are_no_trouble():
+    none = repeats([record(1_000, 1280, PLATEAU, patience=0)])
+    assert envelope(none)["L"].size == 0
 
 
 @pytest.fixture(scope="module")

@@ -97,16 +97,18 @@ def _point(
 def _heights(
     ax: Axes, grids: Sequence[Floors], limit: tuple[float, float] | None
 ) -> None:
-    """From below the lowest end of an interval to above the highest loss."""
+    """From below the lowest end of an interval to above the highest of the lowest
+    losses: an interval that ends above a loss that was reached says nothing there."""
     if not grids:
         return
     values = [grid.lowest for grid in grids]
+    high = max(values)
     for grid in grids:
         for one in grid.found.values():
             values += [one.value, *(one.interval or ())]
     values += [limit[0]] if limit else []
-    low, high = min(values), max(values)
-    ax.set_ylim(max(0.0, low - 0.05 * (high - low)), high + 0.05 * (high - low))
+    low = min(values)
+    ax.set_ylim(max(0.0, low - 0.05 * (high - low)), high + 0.1 * (high - low))
 
 
 def _sizes(ax: Axes, at: Sequence[float]) -> None:
@@ -140,7 +142,13 @@ def _omega(ax: Axes, gains: Sequence[Gain]) -> None:
         _point(ax, gain.end * shift, value, interval, **look)
     ax.axhline(1, color="0.5", lw=0.8, ls=":")
     _bound(ax, gains)
-    ax.legend(handles=_omega_handles(bool(known)), fontsize=7, loc="best")
+    ax.legend(
+        handles=_omega_handles(bool(known)),
+        fontsize=7,
+        loc="upper left",
+        frameon=True,
+        framealpha=0.9,
+    )
 
 
 def _bound(ax: Axes, gains: Sequence[Gain]) -> None:

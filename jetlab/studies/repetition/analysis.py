@@ -81,6 +81,15 @@ def _threshold(found: Repeats) -> tuple[Threshold | None, list[str]]:
     exponent = with_interval(line.exponent, line.intervals.get("exponent"))
     words = f"Overfitting from N = k D^lambda on: lambda {exponent} (paper 0.47)"
     told = f"; {line.message}" if line.message else ""
+    cut = sum(
+        said == "underfits" and not stopped
+        for said, stopped in zip(found.verdicts, found.stopped, strict=True)
+    )
+    if cut:
+        told += (
+            f"; {cut} runs were on a plateau at the last pass allowed and may overfit"
+            " later, which would change lambda"
+        )
     return line, [f"{words}, k {scientific(line.k)}{told}."]
 
 

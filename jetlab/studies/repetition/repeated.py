@@ -21,10 +21,12 @@ from jetlab.studies.sampling import begun
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
     """Runs of several passes at their lowest validation loss: columns N, U, D, C, L and
-    epoch, whether each had begun to learn, and what its validation curve says."""
+    epoch, whether each had begun to learn, whether it ended because its loss no longer
+    fell (and not with the last pass allowed), and what its validation curve says."""
 
     rows: Table
     begun: Bool[np.ndarray, "n"]
+    stopped: Bool[np.ndarray, "n"]
     verdicts: tuple[str, ...]
     curves: tuple[Sequence[tuple[int, float]], ...]
 
@@ -48,9 +50,15 @@ def repeats(records: Sequence[Record]) -> Repeats:
     return Repeats(
         rows=rows,
         begun=begun(rows["L"], np.array([r.classes for r in kept], int)),
+        stopped=np.array([_stopped(r) for r in kept], bool),
         verdicts=said,
         curves=tuple(r.valid_curve for r in kept),
     )
+
+
+def _stopped(record: Record) -> bool:
+    losses = [loss for _, loss in record.valid_curve]
+    return len(losses) - 1 - int(np.argmin(losses)) >= record.patience
 
 
 def envelope(found: Repeats) -> Table:
