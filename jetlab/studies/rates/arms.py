@@ -51,13 +51,15 @@ class Arm(NamedTuple):
 
 class Pair(NamedTuple):
     """Two arms on the runs they share: the median of log(L second / L first), and the
-    law of the second less that of the first, or why there is no such difference."""
+    law of the second less that of the first, or why there is no such difference;
+    `open` names the arms whose law those runs do not decide."""
 
     names: tuple[str, str]
     kind: str
     shared: int
     median: float
     found: Difference | str
+    open: tuple[str, ...] = ()
 
 
 def arms(records: Sequence[Record]) -> dict[str, Table]:
@@ -132,20 +134,20 @@ def _pair(
     except ValueError:
         return Pair(names, kind, 0, np.nan, "no run that has learned is in both")
     median = float(np.median(np.log(other["L"] / one["L"])))
-    difference = _difference(names, one, other, fixed)
-    return Pair(names, kind, len(one["L"]), median, difference)
+    laws = [fit(forms.additive, rows, fixed=fixed) for rows in (one, other)]
+    pairs = list(zip(names, laws, strict=True))
+    unsure = tuple(name for name, law in pairs if not told(law))
+    lost = [f"{name}: {law.message}" for name, law in pairs if not law.converged]
+    moved = lost[0] if lost else _difference((laws[0], one), (laws[1], other))
+    return Pair(names, kind, len(one["L"]), median, moved, unsure)
 
 
 def _difference(
-    names: tuple[str, str], one: Table, other: Table, fixed: dict[str, float]
+    first: tuple[Fit, Table], second: tuple[Fit, Table]
 ) -> Difference | str:
-    first, second = (fit(forms.additive, rows, fixed=fixed) for rows in (one, other))
-    for name, law in zip(names, (first, second), strict=True):
-        if not told(law):
-            return f"{name}: {law.message}"
-    labels, derived = cells(one), {"a": exponent}
+    labels, derived = cells(first[1]), {"a": exponent}
     try:
-        return compare((first, one), (second, other), labels=labels, derived=derived)
+        return compare(first, second, labels=labels, derived=derived)
     except ValueError as error:
         return str(error)
 

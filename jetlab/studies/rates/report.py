@@ -137,7 +137,8 @@ def _differences(compared: Sequence[Pair]) -> Grid:
             else ""
             for name in PAPER
         ]
-        why = found if isinstance(found, str) else ""
+        doubt = f"not identified: {', '.join(pair.open)}" if pair.open else ""
+        why = found if isinstance(found, str) else doubt
         lines.append(
             [" to ".join(pair.names), pair.kind, str(pair.shared), *cells, why]
         )

@@ -55,6 +55,11 @@ def of_pair(pair: Pair) -> str:
         f"{where}, on {pair.shared} runs of both: the loss changes by"
         f" {100 * np.expm1(pair.median):+.2f} % (median); {', '.join(moves)};"
         f" beyond 68 %: {', '.join(real) or 'none'}."
+        + (
+            f" These runs do not decide the law of {' and '.join(pair.open)}."
+            if pair.open
+            else ""
+        )
     )
 
 
