@@ -29,12 +29,18 @@ from jetlab.studies.joint_law import (
     trajectory,
 )
 from jetlab.studies.performance.rejection_laws import beside, mappings
-from jetlab.studies.sampling import balanced, runs_on, unlearned, validity, within
+from jetlab.studies.sampling import (
+    PAPER_RATE,
+    balanced,
+    runs_on,
+    unlearned,
+    validity,
+    within,
+)
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
-PAPER_RATE = 1e-4
 PAPER = {
     "L_inf": (0.32, (0.29, 0.34)),
     "A": (11.27, (8.01, 15.14)),
@@ -122,7 +128,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     """Fit, bootstrap, allocate and draw."""
     first = records[0]
     rows, idle = learned(table(records), first.classes)
-    words = [*validity(records, PAPER_RATE), *unlearned(idle)]
+    words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
         return Findings(words=[*words, "No run is left to fit: train on more jets."])
     laws = fit_laws(rows, known_limit(first.source, first.inputs))

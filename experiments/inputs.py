@@ -19,12 +19,18 @@ from dataclasses import dataclass, replace
 from jetlab.data.features import INPUTS
 from jetlab.records import Record
 from jetlab.studies.repetition.inputs import compare_inputs, configurations
-from jetlab.studies.sampling import balanced, repeatedly, runs_on, validity, within
+from jetlab.studies.sampling import (
+    PAPER_RATE,
+    balanced,
+    repeatedly,
+    runs_on,
+    validity,
+    within,
+)
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
-PAPER_RATE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +57,8 @@ SIZES = {
     "laptop": Size(
         inputs=tuple(INPUTS),
         widths=(32,),
-        examples=log_spaced(2**10, 2**12, 4, multiple=BATCH),
-        seen=3 * 2**16,
+        examples=log_spaced(2**10, 2**12, 5, multiple=BATCH),
+        seen=2**18,
         valid=3_000,
     ),
     "gpu": Size(
@@ -100,7 +106,7 @@ def study(size: str, source: Source) -> Study:
 
 def analyse(records: Sequence[Record]) -> Findings:
     """Eq. 4 of each choice of inputs, and what they share."""
-    words = validity(records, PAPER_RATE)
+    words = validity(records)
     found = configurations(records)
     if not found:
         words.append("No run that had begun to learn overfits: train longer.")

@@ -22,6 +22,7 @@ from jetlab.studies.closure.report import report
 from jetlab.studies.joint_law import Laws, fit_laws, learned
 from jetlab.studies.repetition.repeated import envelope, repeats
 from jetlab.studies.sampling import (
+    PAPER_RATE,
     balanced,
     repeatedly,
     runs_on,
@@ -33,7 +34,6 @@ from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
-PAPER_RATE = 1e-4
 TABLES = 200  # imagined ones, on which the law holds
 
 
@@ -127,7 +127,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     first = records[0]
     single = [record for record in records if not record.patience]
     rows, idle = learned(table(single), first.classes)
-    words = [*validity(records, PAPER_RATE), *unlearned(idle)]
+    words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
         return Findings(words=[*words, "No run is left to fit: train on more jets."])
     laws = fit_laws(rows, known_limit(first.source, first.inputs))

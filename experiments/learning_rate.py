@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from jetlab.data.shower_limits import known_limit
 from jetlab.models import recipe
 from jetlab.records import Record
-from jetlab.studies.rates.arms import PAPER_RATE
 from jetlab.studies.rates.report import analyse_rates
-from jetlab.studies.sampling import balanced, runs_on, within
+from jetlab.studies.sampling import PAPER_RATE, balanced, runs_on, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.training.run import Run
 from jetlab.types import Source

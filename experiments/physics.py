@@ -22,8 +22,16 @@ from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
 from jetlab.studies.performance.rejection_laws import beside, parameters
 from jetlab.studies.performance.tables import quality, rejections
-from jetlab.studies.performance.views import against_ideal, draw, one_curve, views
+from jetlab.studies.performance.views import (
+    View,
+    against_ideal,
+    draw,
+    nothing,
+    one_curve,
+    views,
+)
 from jetlab.studies.sampling import (
+    PAPER_RATE,
     balanced,
     repeatedly,
     runs_on,
@@ -35,7 +43,6 @@ from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
-PAPER_RATE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,31 +131,31 @@ def study(size: str, source: Source) -> Study:
 
 def analyse(records: Sequence[Record]) -> Findings:
     """Rejections, and the law of single passes with the richest inputs beside them."""
-    words, found = validity(records, PAPER_RATE), views(records)
+    words, found = validity(records), views(records)
     if not found:
-        none = "No run that had begun to learn has a rejection: train on more jets."
-        return Findings(words=[*words, none])
+        return Findings(words=[*words, nothing(records)])
     richest = found[-1]
-    single = table([r for r in richest.records if not r.patience])
-    rows, idle = learned(single, richest.best.classes)
-    if not len(rows["L"]):
-        return Findings(words=[*words, "No single pass had begun to learn."])
-    laws = fit_laws(rows, known_limit(richest.best.source, richest.name))
+    told, results = _law(richest)
     return Findings(
-        words=[
-            *words,
-            one_curve(richest.maps),
-            *against_ideal(richest),
-            *unlearned(idle),
-            *laws.words(),
-        ],
+        words=[*words, one_curve(richest.maps), *against_ideal(richest), *told],
         tables={
             f"Fig. 5: R(L) with {richest.name}": parameters(richest.maps),
             f"Rejections with {richest.name}": rejections(richest),
             "Accuracy and AUC of the best runs": quality(found),
         },
         figures=draw(found),
-        results={
-            name: beside(text, richest.maps) for name, text in laws.results().items()
-        },
+        results=results,
     )
+
+
+def _law(seen: View) -> tuple[list[str], dict[str, str]]:
+    """The law of the single passes in words, and with R(L) as `jetlab predict` reads
+    it."""
+    single = table([r for r in seen.records if not r.patience])
+    rows, idle = learned(single, seen.best.classes)
+    if not len(rows["L"]):
+        return ["No single pass had begun to learn: there is no law L(N, D)."], {}
+    laws = fit_laws(rows, known_limit(seen.best.source, seen.name))
+    texts = laws.results().items()
+    results = {name: beside(text, seen.maps) for name, text in texts}
+    return [*unlearned(idle), *laws.words()], results

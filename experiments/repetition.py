@@ -24,6 +24,7 @@ from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
 from jetlab.studies.repetition.analysis import analyse_repeats
 from jetlab.studies.sampling import (
+    PAPER_RATE,
     balanced,
     repeatedly,
     runs_on,
@@ -35,7 +36,6 @@ from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
-PAPER_RATE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     first = records[0]
     single = [record for record in records if not record.patience]
     rows, idle = learned(table(single), first.classes)
-    words = [*validity(records, PAPER_RATE), *unlearned(idle)]
+    words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
         return Findings(words=[*words, "No run is left to fit: train on more jets."])
     limit = known_limit(first.source, first.inputs)

@@ -27,8 +27,10 @@ class Small:
 
     identity = "small"
     classes = CLASSES
-    size: int | None = 20_000
     held_out: int | None = 2_000
+
+    def __init__(self, size: int):
+        self.size: int | None = size
 
     def train(self, start: int, stop: int) -> Ragged:
         raise NotImplementedError
@@ -54,13 +56,14 @@ def test_every_experiment_is_here():
 
 
 @pytest.mark.parametrize(("name", "size"), sizes())
-@pytest.mark.parametrize("source", [Shower(), Small()], ids=["shower", "small"])
+@pytest.mark.parametrize("source", [Shower(), Small(20_000), Small(8_192)])
 def test_no_run_is_planned_twice_or_past_its_jets(name, size, source):
     """Runs refuse examples past their pool themselves."""
     runs = load_experiment(FOLDER / f"{name}.py").study(size, source).runs
     assert len({run.id for run in runs}) == len(runs)
     assert max(run.pool for run in runs) <= (source.size or max(r.pool for r in runs))
     assert max(run.valid for run in runs) <= (source.held_out or 5_000_000)
+    assert min([run.epochs for run in runs if run.patience], default=2) > 1
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from jetlab.laws.fitted import Fit, percentiles
 
 class Amplification(NamedTuple):
     """D examples repeated until the loss rises are worth `omega` D seen once;
-    `interval` holds 68 % of the draws, None without draws in both fits."""
+    `interval` holds 68 % of the draws, None without draws in both fits or a floor that
+    they share."""
 
     omega: float
     interval: tuple[float, float] | None
@@ -26,7 +27,9 @@ def amplification(single: Fit, many: Fit, examples: float) -> Amplification:
     from a fit of runs of one pass (`single`, a form with B and beta) and one of runs
     repeated until the loss rises (`many`, the form `repeated`). The fits are taken as
     independent. Eq. 5 sets their L_inf equal: fix one to the other's before comparing.
-    Raises ValueError for other forms or a number of examples that is not positive.
+    Where that of `single` was fitted there is no interval: its draws of B come with
+    floors of their own, and those of B_rep with one. Raises ValueError for other forms
+    or a number of examples that is not positive.
     """
     for fit, needed in ((single, ("B", "beta")), (many, ("B_rep", "beta_rep"))):
         if not set(needed) <= set(fit.form.names):
@@ -34,7 +37,8 @@ def amplification(single: Fit, many: Fit, examples: float) -> Amplification:
     require(examples=examples)
     both = {name: np.array([v]) for name, v in (single.params | many.params).items()}
     value = float(_omega(both, examples)[0])
-    if not (single.draws and many.draws):
+    drawn = [law.draws.values if law.draws else {} for law in (single, many)]
+    if not (all(drawn) and "L_inf" in single.fixed):
         return Amplification(value, None)
     low, high = percentiles(_omega(_paired(single, many), examples))
     return Amplification(value, (float(low), float(high)))

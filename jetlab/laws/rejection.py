@@ -120,9 +120,12 @@ def rejection_at(law: Fit, loss: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n
     return law.predict({"X": np.exp(loss)})
 
 
-def foretold(law: Fit, losses: Float[np.ndarray, "m"]) -> tuple[float, float]:
+def foretold(
+    law: Fit, losses: Float[np.ndarray, "m"], common: float = 0.0
+) -> tuple[float, float]:
     """68 % interval of R where the loss is known by draws: each is read by a draw of
-    R(L), the two being independent.
+    R(L), the two being independent. `common` is the error of log R that all runs share,
+    having been judged by the same background jets: no scatter between them shows it.
 
     Raises:
       ValueError: for a fit without draws, or no draw of the loss.
@@ -131,7 +134,9 @@ def foretold(law: Fit, losses: Float[np.ndarray, "m"]) -> tuple[float, float]:
     if not draws or not len(losses):
         raise ValueError("an interval needs draws of the rejection law and of the loss")
     count = max(len(losses), len(draws["A"]))
-    order = np.random.default_rng(0).permutation(count)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(count)
     A, B, C = (np.resize(draws[name], count)[order] for name in ("A", "B", "C"))
-    low, high = percentiles(A * np.exp(-B * np.resize(losses, count)) + C)
+    read = A * np.exp(-B * np.resize(losses, count)) + C
+    low, high = percentiles(read * np.exp(common * rng.normal(size=count)))
     return float(low), float(high)

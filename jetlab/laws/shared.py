@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import fdtrc
 
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit
@@ -26,15 +27,19 @@ class Shared:
     """Laws through several tables, by least squares of log L.
 
     `free` are fitted one by one, `common` with `value` for the parameter `name` in all.
-    `aic` is Akaike's criterion of the shared law minus that of the free ones, corrected
-    for few rows (Hurvich and Tsai, Biometrika 76 (1989) 297): below zero the rows ask
-    for no more than one value. NaN where rows are too few for it.
+    `chance` is that of so large a gain by the free values where there is one value: the
+    F test of the two sums of squares, as for a linear model. `aic` is Akaike's
+    criterion of the shared law minus that of the free ones, corrected for few rows
+    (Hurvich and Tsai, Biometrika 76 (1989) 297). Both are NaN where rows are too few:
+    the test needs more than parameters, the criterion twice as many, or its correction
+    decides alone.
     """
 
     name: str
     value: float
     common: tuple[Fit, ...]
     free: tuple[Fit, ...]
+    chance: float
     aic: float
 
 
@@ -74,10 +79,17 @@ def shared(
     value = float(found.x)
     common = fits({name: value})
     count = sum(law.rows for law in free)
-    parameters = sum(law.free for law in free)
-    aic = _aic(common, count, parameters - len(tables) + 1)
-    aic -= _aic(free, count, parameters)
-    return Shared(name=name, value=value, common=common, free=free, aic=aic)
+    parameters, fewer = sum(law.free for law in free), len(tables) - 1
+    few = count < 2 * (parameters + 1) + 1
+    one, each = _aic(common, count, parameters - fewer), _aic(free, count, parameters)
+    return Shared(
+        name=name,
+        value=value,
+        common=common,
+        free=free,
+        chance=_chance(common, free, fewer, count - parameters),
+        aic=np.nan if few else one - each,
+    )
 
 
 def _aic(laws: Sequence[Fit], count: int, parameters: int) -> float:
@@ -85,8 +97,20 @@ def _aic(laws: Sequence[Fit], count: int, parameters: int) -> float:
     k = parameters + 1
     if count - k - 1 <= 0:
         return np.nan
-    squares = sum(float(np.sum(law.residuals**2)) for law in laws)
-    return count * np.log(squares / count) + 2 * k + 2 * k * (k + 1) / (count - k - 1)
+    return count * np.log(_squares(laws) / count) + 2 * k * count / (count - k - 1)
+
+
+def _chance(
+    common: Sequence[Fit], free: Sequence[Fit], fewer: int, freedom: int
+) -> float:
+    if freedom < 1:
+        return np.nan
+    gain = (_squares(common) - _squares(free)) / fewer
+    return float(fdtrc(fewer, freedom, max(gain, 0) / (_squares(free) / freedom)))
+
+
+def _squares(laws: Sequence[Fit]) -> float:
+    return max(sum(float(np.sum(law.residuals**2)) for law in laws), 1e-300)
 
 
 def held_out(
@@ -94,15 +118,14 @@ def held_out(
     tables: Sequence[Table],
     name: str,
     fixed: Sequence[Mapping[str, float]],
-    column: str,
 ) -> tuple[float, float]:
-    """How well the rows of each table but that of its largest `column` foretell it:
-    root mean square error of log L, with `name` shared and free.
+    """How well the rows of each table but that of its largest D foretell it: root mean
+    square error of log L, with `name` shared and free.
 
     Raises:
       ValueError: as `shared` does, for the rows that are left.
     """
-    last = [int(np.argmax(table[column])) for table in tables]
+    last = [int(np.argmax(table["D"])) for table in tables]
     rest = [
         {key: np.delete(np.asarray(values), row) for key, values in table.items()}
         for table, row in zip(tables, last, strict=True)

@@ -123,12 +123,23 @@ def macro_auc(logits: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]) ->
     wide = np.asarray(logits, np.float64)
     top = wide - wide.max(axis=1, keepdims=True)
     log_p = top - np.log(np.exp(top).sum(axis=1, keepdims=True))
-    own = [log_p[labels == k] for k in range(wide.shape[1])]
-    missing = [k for k, jets in enumerate(own) if not len(jets)]
-    if missing:
-        raise ValueError(f"no jet of class {missing[0]}: its AUC is not defined")
-    pairs = [(i, j) for i in range(len(own)) for j in range(len(own)) if i != j]
-    return float(np.mean([auc(own[i][:, i], own[j][:, i]) for i, j in pairs]))
+    count = np.bincount(labels, minlength=wide.shape[1])
+    if not count.all():
+        missing = int(np.flatnonzero(count == 0)[0])
+        raise ValueError(f"no jet of class {missing}: its AUC is not defined")
+    return float(np.mean([_above(log_p[:, k], labels, k) for k in range(len(count))]))
+
+
+def _above(
+    score: Float[np.ndarray, "n"], labels: Int[np.ndarray, "n"], signal: int
+) -> float:
+    """Probability that a signal jet scores above one of another class, ties half, in
+    the mean over the other classes."""
+    own = np.sort(score[labels == signal])
+    below = np.searchsorted(own, score, "left") + np.searchsorted(own, score, "right")
+    share = 1 - below / (2 * len(own))
+    of_class = np.bincount(labels, share) / np.bincount(labels)
+    return float(np.delete(of_class, signal).mean())
 
 
 def _check(signal: np.ndarray, background: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.physics.metrics import Rejection, accuracy, macro_auc, rejection
+from jetlab.physics.metrics import Rejection, accuracy, macro_auc, rejection, score
 
 BACKGROUND = "QCD"
 
@@ -52,14 +52,12 @@ def _rejections(
     classes: Sequence[str],
 ) -> dict[tuple[str, float], Rejection]:
     """Each class against the background by log p_i / p_background."""
-    wide = np.asarray(logits, np.float64)
-    odds = wide - wide[:, [classes.index(BACKGROUND)]]
-    background = labels == classes.index(BACKGROUND)
-    return {
-        (name, efficiency): rejection(
-            odds[labels == label, label], odds[background, label], efficiency
-        )
-        for label, name in enumerate(classes)
-        if name != BACKGROUND
-        for efficiency in EFFICIENCIES
-    }
+    background, found = classes.index(BACKGROUND), {}
+    for label, name in enumerate(classes):
+        if name == BACKGROUND:
+            continue
+        odds = score(logits, label, background)
+        own, other = odds[labels == label], odds[labels == background]
+        for efficiency in EFFICIENCIES:
+            found[name, efficiency] = rejection(own, other, efficiency)
+    return found

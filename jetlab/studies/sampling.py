@@ -13,6 +13,9 @@ from jetlab.studies.study import log_spaced
 from jetlab.training.run import Run
 from jetlab.types import Source
 
+PAPER_RATE = 1e-4
+"""The constant rate of arXiv:2602.15781, Section 2."""
+
 PATIENCE = 12
 """Evaluations without a better loss that end a run: enough to see a rise."""
 
@@ -94,7 +97,7 @@ def balanced(asked: int, held_out: int | None, classes: int) -> int:
     return count // classes * classes
 
 
-def validity(records: Sequence[Record], paper_rate: float) -> list[str]:
+def validity(records: Sequence[Record]) -> list[str]:
     """How the losses were measured, and how well."""
     done = [record for record in records if record.status == "done"]
     lost = [record for record in records if record.status != "done"]
@@ -104,7 +107,7 @@ def validity(records: Sequence[Record], paper_rate: float) -> list[str]:
     rates = sorted({record.learning_rate for record in records})
     chosen = (
         f"the paper's constant {rates[0]:g}"
-        if rates == [paper_rate]
+        if rates == [PAPER_RATE]
         else f"constant, by width ({rates[0]:.2g} to {rates[-1]:.2g}; the paper's 1e-4"
         " hardly moves in runs this short)"
     )

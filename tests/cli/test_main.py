@@ -135,7 +135,8 @@ def physics(capsys, law, tmp_path):
     table.write_text("X,L\n" + "\n".join(f"{x:.15g},{r:.15g}" for x, r in pairs) + "\n")
     columns = ("--columns", "X=X,L=L", "--form", "rejection", "--bootstrap", "20")
     _, out, _ = run(capsys, "fit", str(table), *columns, "--json")
-    hbb = {"efficiency": 0.995, "background": "QCD", "law": json.loads(out)}
+    hbb = {"efficiency": 0.995, "background": "QCD", "common_error": 0.1}
+    hbb["law"] = json.loads(out)
     path = tmp_path / "physics.json"
     whole = json.loads(law.read_text()) | {"rejections": {"Hbb": hbb}}
     path.write_text(json.dumps(whole))

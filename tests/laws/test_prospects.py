@@ -34,7 +34,7 @@ def law(grid):
 def hbb():
     loss = np.linspace(0.45, 1.2, 14)
     table = rows(loss, rejections(loss), np.full(14, 0.05))
-    return Mapped(0.5, "QCD", fit(forms.rejection, table, misfit=SQUARES))
+    return Mapped(0.5, "QCD", fit(forms.rejection, table, misfit=SQUARES), 0.0)
 
 
 def drawn(fitted, **spread):
@@ -149,7 +149,7 @@ def test_draws_without_an_optimum_are_counted(law, hbb):
 
 def record(law, hbb):
     rejecting = json.loads(hbb.law.to_json())
-    one = {"efficiency": 0.5, "background": "QCD", "law": rejecting}
+    one = {"efficiency": 0.5, "background": "QCD", "law": rejecting, "common_error": 0}
     return json.loads(law.to_json()) | {"rejections": {"Hbb": one}}
 
 
@@ -181,6 +181,7 @@ def test_files_that_do_not_serve(law, hbb, change, words):
     [
         ({"efficiency": 1.5}, "the efficiency of Hbb is 1.5"),
         ({"efficiency": "half"}, "the efficiency of Hbb is 'half'"),
+        ({"common_error": -1}, "the common error of Hbb is -1"),
         ({"law": {"form": "rejection"}}, "the law of Hbb is not a fit"),
     ],
 )

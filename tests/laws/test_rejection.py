@@ -94,16 +94,38 @@ def test_scatter_between_runs_keeps_sharp_rows_from_deciding_alone():
     assert (error.max() / error.min()) ** 2 > 10
 
 
+@pytest.mark.parametrize("passing", [0.1, 0.7, 2.0])
+def test_what_stands_for_nothing_passed_holds_the_truth(passing):
+    """Nothing passed of 1000 jets, of which few pass on average: R within its error."""
+    R, error = unpassed(1000 / -np.log(1 - 0.68))
+    assert abs(np.log(R * passing / 1000)) < error
+
+
 def test_runs_that_let_nothing_pass_are_not_lost():
-    """20,000 runs of which 0.7 background jets pass on average, a Poisson number: the
-    median of what is taken for R is right to the size of such a step."""
-    jets, passing = 1000, 0.7
-    most = -np.log(1 - 0.68)
-    R, error = unpassed(jets / most)
-    assert jets / R == pytest.approx(0.2275, abs=1e-3)  # median of gamma(1/2)
-    assert error == pytest.approx(np.pi / np.sqrt(2))  # sqrt(psi'(1/2))
-    passed = np.random.default_rng(0).poisson(passing, 20_000)
-    kept = np.where(passed == 0, R, jets / np.maximum(passed, 1))
-    without = jets / passed[passed > 0]
-    truth = np.log(jets / passing)
+    """0.7 background jets pass on average, a Poisson number: without the runs of which
+    none did, the mean log R is too low by more."""
+    R, _ = unpassed(1000 / -np.log(1 - 0.68))
+    passed = np.random.default_rng(0).poisson(0.7, 20_000)
+    kept = np.where(passed == 0, R, 1000 / np.maximum(passed, 1))
+    without = 1000 / passed[passed > 0]
+    truth = np.log(1000 / 0.7)
     assert abs(np.mean(np.log(kept)) - truth) < abs(np.mean(np.log(without)) - truth)
+
+
+def test_background_jets_that_all_runs_share_are_in_the_interval():
+    """Every run of a table counts the same 200,000 background jets, which pass by one
+    uniform number each: no scatter shows their luck, the common error has to."""
+    held = {True: 0, False: 0}
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        score = rng.uniform(size=200_000)
+        passed = np.array([(score < 1 / R).sum() for R in rejections(LOSS)])
+        values = 200_000 / passed
+        law, table = fit_rejection(LOSS, values, 1 / np.sqrt(passed))
+        law = replace(law, draws=bootstrap(law, table, draws=100))
+        for shared in held:
+            common = 1 / np.sqrt(passed[0]) if shared else 0.0
+            low, high = foretold(law, np.full(100, LOSS[0]), common)
+            held[shared] += low <= rejections(LOSS[0]) <= high
+    assert held[False] / 60 < 0.5
+    assert 0.5 < held[True] / 60 < 0.86

@@ -1,6 +1,5 @@
 """Closure of the floor: planted laws, bent laws, and grids that bear no law."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,8 @@ from jetlab.laws.fit import fit
 from jetlab.records import Record
 from jetlab.studies.closure.estimators import (
     ESTIMATORS,
+    Coverage,
     Estimate,
-    Expected,
     estimates,
     imagined,
     reaches,
@@ -127,7 +126,7 @@ def test_intervals_cover_as_docs_intervals_has_it():
     law = fit(forms.additive, rows, fixed={"L_inf": truth})
     tables = imagined(law, rows, 50)
     for estimator, share in zip(ESTIMATORS[:4], (0.74, 0.68, 0.70, 0.67), strict=True):
-        one = Expected.of([found[estimator.name] for found in tables], truth)
+        one = Coverage.of([found[estimator.name] for found in tables], truth)
         assert abs(one.held - share) < 3 * 0.065, estimator.name
         assert one.told > 0.9
 
@@ -148,7 +147,7 @@ def test_shares_of_the_imagined_tables_by_hand():
         Estimate(value=value, interval=interval, identified=interval is not None)
         for value, interval in zip(values, ends, strict=True)
     ]
-    one = Expected.of(made, 1.0)
+    one = Coverage.of(made, 1.0)
     assert (one.identified, one.told) == (0.75, 0.75)
     assert one.held == pytest.approx(2 / 3)
     assert one.width == pytest.approx(0.1)
@@ -204,30 +203,3 @@ def test_runs_that_only_guess_leave_nothing_to_close():
     said = experiment.analyse([guess, often, record(200, 1000, 1.0)])
     assert said.words[-1].endswith("there is nothing to close.")
     assert list(said.results) == ["fit"]
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A source of which only the sizes matter."""
-
-    size: int | None
-    held_out: int | None = None
-    classes: tuple[str, ...] = tuple("abcdefghij")
-    identity: str = "shelf"
-
-    def train(self, start, stop):
-        raise NotImplementedError
-
-    def valid(self, count):
-        raise NotImplementedError
-
-
-@pytest.mark.parametrize("jets", [None, 10**6, 8_192])
-def test_no_run_stands_twice_and_none_asks_for_too_much(jets):
-    experiment = load_experiment(EXPERIMENT)
-    for size in experiment.SIZES:
-        runs = experiment.study(size, Shelf(jets)).runs
-        assert len({run.id for run in runs}) == len(runs)
-        assert max(run.examples for run in runs) <= runs[0].pool
-        assert jets is None or runs[0].pool <= jets
-        assert min(run.epochs for run in runs if run.patience) > 1

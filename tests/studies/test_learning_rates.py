@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jetlab.data.shower import Shower
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.intervals.arms import Difference
@@ -220,24 +221,10 @@ def test_arms_without_runs_are_told(records, change):
     assert "nan" not in " ".join(found.words)
 
 
-class Shelf:
-    """A source of which only the sizes matter."""
-
-    classes = tuple("abcdefghij")
-    identity = "shelf"
-    size = held_out = None
-
-    def train(self, start, stop):
-        raise NotImplementedError
-
-    def valid(self, count):
-        raise NotImplementedError
-
-
 def test_every_cell_has_every_rate_and_the_rules_once():
     experiment = load_experiment(EXPERIMENT)
     for name, size in experiment.SIZES.items():
-        runs = experiment.study(name, Shelf()).runs
+        runs = experiment.study(name, Shower()).runs
         assert len({run.id for run in runs}) == len(runs)
         shared = sum(recipe.learning_rate(d) in size.rates for d in size.widths)
         rates = len(size.widths) * (len(size.rates) + 1) - shared

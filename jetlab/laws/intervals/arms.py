@@ -108,7 +108,10 @@ def compare(
 
 
 def _interval(draws: Float[np.ndarray, "m"], level: float) -> tuple[float, float]:
-    low, high = percentiles(draws[np.isfinite(draws)], level)
+    kept = draws[np.isfinite(draws)]
+    if not kept.size:
+        raise ValueError("no refit converged in both arms: there is no interval")
+    low, high = percentiles(kept, level)
     return float(low), float(high)
 
 

@@ -13,11 +13,13 @@ from jetlab.laws.rejection import foretold, rejection_at
 
 
 class Mapped(NamedTuple):
-    """R(L) of a signal class at a signal efficiency against a background class."""
+    """R(L) of a signal class at a signal efficiency against a background class, and
+    the error of log R that its runs share."""
 
     efficiency: float
     background: str
     law: Fit
+    common_error: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ def expect(
     value = float(rejection_at(mapped.law, np.array([loss]))[0])
     interval, words = None, [f"R(L) gives no number ({mapped.law.message})"]
     if isfinite(value):
-        interval, why_none = _interval(mapped.law, losses)
+        interval, why_none = _interval(mapped, losses)
         words = [*_warnings(mapped.law, loss), *why_none]
     return Expected(
         signal=signal,
@@ -78,15 +80,16 @@ def _warnings(law: Fit, loss: float) -> list[str]:
 
 
 def _interval(
-    law: Fit, losses: Float[np.ndarray, "m"]
+    mapped: Mapped, losses: Float[np.ndarray, "m"]
 ) -> tuple[tuple[float, float] | None, list[str]]:
     """The interval, or None and why."""
-    draws = _sound(law.draws)
+    draws = _sound(mapped.law.draws)
     if draws is None or not losses.size:
         lacking = "R(L)" if losses.size else "the loss"
         return None, [f"without draws of {lacking} there is no interval"]
     with np.errstate(over="ignore", invalid="ignore"):
-        low, high = foretold(replace(law, draws=draws), losses)
+        law = replace(mapped.law, draws=draws)
+        low, high = foretold(law, losses, mapped.common_error)
     if not (isfinite(low) and isfinite(high)):
         return None, ["the draws of R(L) give no finite interval"]
     return (low, high), []

@@ -8,7 +8,7 @@ the draws of both fits as if they were independent.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def read(text: str) -> tuple[Fit, dict[str, Mapped]]:
 
 
 def _mapped(signal: str, record: Any) -> Mapped:
-    wanted = ("efficiency", "background", "law")
+    wanted = ("efficiency", "background", "law", "common_error")
     if not (isinstance(record, dict) and set(wanted) <= record.keys()):
         raise ValueError(f"rejections: {signal} must have {', '.join(wanted)}")
     efficiency, background = record["efficiency"], record["background"]
@@ -71,7 +71,10 @@ def _mapped(signal: str, record: Any) -> Mapped:
         law = Fit.from_json(json.dumps(record["law"]))
     except ValueError as error:
         raise ValueError(f"rejections: the law of {signal} is {error}") from error
-    return Mapped(float(efficiency), str(background), law)
+    common = record["common_error"]
+    if not (isinstance(common, int | float) and 0 <= common < inf):
+        raise ValueError(f"rejections: the common error of {signal} is {common!r}")
+    return Mapped(float(efficiency), str(background), law, float(common))
 
 
 def prospect(

@@ -130,7 +130,7 @@ def imagined(law: Fit, rows: Table, count: int) -> list[dict[str, Estimate]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class Coverage:
     """What one estimator says of tables on which the law holds: shares of them that are
     identified and that have an interval, the share of intervals that hold the truth,
     their median half width and the median error of the value, relative to the truth."""
@@ -142,7 +142,7 @@ class Expected:
     error: float
 
     @classmethod
-    def of(cls, found: Sequence[Estimate], truth: float) -> "Expected":
+    def of(cls, found: Sequence[Estimate], truth: float) -> "Coverage":
         ends = np.array([one.interval for one in found if one.interval is not None])
         ends = ends.reshape(-1, 2)
         told = [one.holds(truth) for one in found]

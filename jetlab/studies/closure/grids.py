@@ -15,8 +15,8 @@ from jetlab.laws.form import Form
 from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.records import Table
 from jetlab.studies.closure.estimators import (
+    Coverage,
     Estimate,
-    Expected,
     Reach,
     estimates,
     imagined,
@@ -65,10 +65,10 @@ class Closure:
         """The whole grid; None where it has too few rows for a fit."""
         return next(iter([*self.by_d, *self.by_n]), None)
 
-    def expected(self, name: str) -> Expected:
+    def expected(self, name: str) -> Coverage:
         """What an estimator would say if the law held."""
         assert self.limit
-        return Expected.of([table[name] for table in self.imagined], self.limit[0])
+        return Coverage.of([table[name] for table in self.imagined], self.limit[0])
 
     def farther(self, name: str) -> float:
         """Share of the imagined tables whose L_inf lies at least as far from the truth

@@ -145,7 +145,7 @@ def _curve(
     if not np.isfinite(one.law.objective):
         return
     losses = np.linspace(least, one.points["loss"].max(), 100)
-    if one.law.identified and one.law.converged:
+    if one.told:
         ax.plot(losses, rejection_at(one.law, losses), color=color, lw=1)
         return
     within = losses[losses >= one.points["loss"].min()]

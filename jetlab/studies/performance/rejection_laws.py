@@ -21,6 +21,9 @@ from jetlab.records import Record, Rejected, Table
 from jetlab.studies.sampling import begun
 from jetlab.studies.tables import Grid, scientific, with_interval
 
+MOST_LIMITS = 1 / 3
+"""A share of runs with lower limits alone, beyond which they would make up the law."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RejectionLaw:
@@ -28,13 +31,21 @@ class RejectionLaw:
 
     `points` has columns loss, D, R, low, high, repeated (the run saw its jets often)
     and limit (no background jet passed, and R is the lower limit), one row a run that
-    had begun to learn; `law` is R(L) through all of them.
+    had begun to learn; `law` is R(L) through all of them. All are judged by the same
+    background jets: `common_error` is the error of log R that they share, that of the
+    run of the lowest loss which has one.
     """
 
     signal: str
     efficiency: float
     points: Table
     law: Fit
+    common_error: float
+
+    @property
+    def told(self) -> bool:
+        """Whether the runs decide R(L)."""
+        return self.law.identified and self.law.converged
 
 
 def signals(records: Sequence[Record]) -> list[str]:
@@ -66,9 +77,21 @@ def mapping(
     ]
     R, error = np.array(told).reshape(-1, 2).T
     law, table = fit_rejection(points["loss"], R, error)
+    limits = int(points["limit"].sum())
+    if limits > MOST_LIMITS * len(R):
+        why = f"{limits} of {len(R)} runs give a lower limit only"
+        law = replace(law, identified=False, message=f"{law.message}; {why}")
     if draws:
         law = replace(law, draws=bootstrap(law, table, draws=draws))
-    return RejectionLaw(signal=signal, efficiency=efficiency, points=points, law=law)
+    known = np.flatnonzero(~points["limit"])
+    common = error[known[np.argmin(points["loss"][known])]] if len(known) else np.inf
+    return RejectionLaw(
+        signal=signal,
+        efficiency=efficiency,
+        points=points,
+        law=law,
+        common_error=float(common),
+    )
 
 
 def _points(records: Sequence[Record], signal: str, efficiency: float) -> Table:
@@ -100,6 +123,7 @@ def beside(text: str, found: Mapping[str, RejectionLaw]) -> str:
             "efficiency": one.efficiency,
             "background": BACKGROUND,
             "law": json.loads(one.law.to_json()),
+            "common_error": one.common_error,
         }
         for name, one in found.items()
     }
@@ -110,7 +134,7 @@ def at_loss(
     one: RejectionLaw, loss: float, draws: Float[np.ndarray, "m"] | None = None
 ) -> Expected:
     """The rejection expected at a loss in nats, known sharply or by draws."""
-    mapped = Mapped(one.efficiency, BACKGROUND, one.law)
+    mapped = Mapped(one.efficiency, BACKGROUND, one.law, one.common_error)
     return expect(
         one.signal, mapped, loss, np.array([loss]) if draws is None else draws
     )
@@ -124,9 +148,8 @@ def parameters(found: Mapping[str, RejectionLaw]) -> Grid:
 
 def _line(one: RejectionLaw) -> list[str]:
     law = one.law
-    sure = law.identified and law.converged
     limits = int(one.points["limit"].sum())
-    notes = [] if sure else ["not identified"]
+    notes = [] if one.told else ["not identified"]
     notes += ["C cannot be told from zero"] if "C" in law.fixed else []
     notes += [f"{limits} runs give a limit only"] if limits else []
     median = 100 * np.median(np.abs(law.residuals)) if law.rows else np.nan

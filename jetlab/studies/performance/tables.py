@@ -45,7 +45,7 @@ def _measured(r: Rejected) -> str:
 
 def _foretold(law: RejectionLaw, floor: Floor) -> str:
     """Nothing where the runs do not decide R(L)."""
-    if not (law.law.identified and law.law.converged):
+    if not law.told:
         return "not identified"
     one = at_loss(law, floor.loss, floor.draws)
     return "" if one.rejection is None else with_interval(one.rejection, one.interval)

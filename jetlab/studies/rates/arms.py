@@ -19,8 +19,8 @@ from jetlab.models import recipe
 from jetlab.records import Record, Table, table
 from jetlab.studies.joint_law import Laws, Limit, fit_laws, learned
 from jetlab.studies.rates.best import Scan, scan
+from jetlab.studies.sampling import PAPER_RATE
 
-PAPER_RATE = 1e-4
 Estimates = Mapping[str, tuple[float, tuple[float, float] | None]]
 """Values and 68 % intervals by parameter."""
 

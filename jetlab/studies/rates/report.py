@@ -30,6 +30,7 @@ from jetlab.studies.rates.best import (
     Scan,
     rate_law,
 )
+from jetlab.studies.sampling import begun
 from jetlab.studies.study import Findings
 from jetlab.studies.tables import Grid, with_interval
 
@@ -39,8 +40,8 @@ def analyse_rates(records: Sequence[Record], limit: Limit | None) -> Findings:
     classes = records[0].classes
     found = {name: fitted(rows, classes, limit) for name, rows in arms(records).items()}
     compared, rates = pairs(found, limit), scanned(records)
-    begun = rates.of(rates.lowest < 0.95 * np.log(classes))
-    law = _law_of_rates(begun)
+    learning = rates.of(begun(rates.lowest, classes))
+    law = _law_of_rates(learning)
     free = {name: arm.laws.free for name, arm in found.items() if arm.laws}
     pinned = {n: a.laws.pinned for n, a in found.items() if a.laws and a.laws.pinned}
     return Findings(
@@ -48,13 +49,13 @@ def analyse_rates(records: Sequence[Record], limit: Limit | None) -> Findings:
             *said.measured(records),
             *(said.of_arm(*item) for item in found.items()),
             *(said.of_pair(pair) for pair in compared),
-            *said.of_rates(begun, law),
-            *said.of_luck(begun, free.get("tuned")),
+            *said.of_rates(learning, law),
+            *said.of_luck(learning, free.get("tuned")),
         ],
         tables={
             "Parameters of the law by learning rate": _parameters(found, free, pinned),
             "Differences between arms": _differences(compared),
-            "The best rate": _best(begun, law),
+            "The best rate": _best(learning, law),
         },
         figures=_figures(rates, free, pinned, limit),
         results={

@@ -21,6 +21,11 @@ def measured(records: Sequence[Record]) -> list[str]:
         " luck is largely common to the arms and hardly moves the choice of a rate"
         + (f"; alone it is at most {100 * max(errors):.2f} %." if errors else ".")
     ]
+    if any(record.trajectory for record in records):
+        words.append(
+            "Single passes of one width, rate and seed lie on one trajectory and share"
+            " their luck, of which the intervals do not know."
+        )
     lost = Counter(r.learning_rate for r in records if r.status != "done")
     if lost:
         named = ", ".join(f"{lost[rate]} at {rate:.2g}" for rate in sorted(lost))
@@ -54,11 +59,10 @@ def of_pair(pair: Pair) -> str:
     return (
         f"{where}, on {pair.shared} runs of both: the loss changes by"
         f" {100 * np.expm1(pair.median):+.2f} % (median); {', '.join(moves)};"
-        f" beyond 68 %: {', '.join(real) or 'none'}."
         + (
-            f" These runs do not decide the law of {' and '.join(pair.open)}."
+            f" these runs do not decide the law of {' and '.join(pair.open)}."
             if pair.open
-            else ""
+            else f" beyond 68 %: {', '.join(real) or 'none'}."
         )
     )
 

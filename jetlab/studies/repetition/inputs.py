@@ -12,7 +12,7 @@ from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.fitted import Fit
 from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.shared import held_out, shared
+from jetlab.laws.shared import Shared, held_out, shared
 from jetlab.records import Record, Table
 from jetlab.studies.joint_law import Limit
 from jetlab.studies.repetition import inputs_figures as figures
@@ -43,6 +43,8 @@ PAPER = {
     },
 }
 """Table 2 of arXiv:2602.15781: values and 68 % intervals."""
+
+CONTRADICTED = 0.05  # a chance below which one exponent is said not to do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,51 +152,66 @@ def _cell(law: Fit, name: str) -> str:
 
 def _sharing(found: Sequence[Configuration]) -> tuple[Grid, list[str]]:
     """One beta_rep for all inputs against one for each: the paper holds that inputs
-    move the floor and not the rate."""
+    move the floor and not the rate. Inputs with too few data sets are left out."""
     rows, words = [], []
-    floors = {"free": [{} for _ in found]}
-    known = [{"L_inf": one.limit[0]} for one in found if one.limit]
-    if known and len(known) == len(found):
-        floors["known"] = known
-    tables = [one.rows for one in found]
-    for floor, fixed in floors.items():
-        try:
-            both = shared(forms.repeated, tables, "beta_rep", fixed)
-            together, apart = held_out(forms.repeated, tables, "beta_rep", fixed, "D")
-        except ValueError as error:
+    for floor, parameters in (("free", 3), ("known", 2)):
+        of = [one for one in found if len(one.rows["L"]) > parameters]
+        if floor == "known":
+            of = [one for one in of if one.limit]
+        if len(of) < 2:
             words.append(
-                f"With floors {floor}, one beta_rep cannot be tested: {error}."
+                f"With floors {floor}, one beta_rep cannot be tested: {len(of)} choices"
+                f" of inputs have more than {parameters} data sets that a run overfits."
             )
             continue
+        tables = [one.rows for one in of]
+        known = [{"L_inf": one.limit[0]} for one in of if one.limit]
+        fixed = known if floor == "known" else [{} for _ in of]
+        both = shared(forms.repeated, tables, "beta_rep", fixed)
+        ahead = _foretold(tables, fixed, parameters)
         alone = ", ".join(f"{law.params['beta_rep']:.3f}" for law in both.free)
         rows.append(
             [
-                floor, f"{both.value:.3f}", alone, f"{both.aic:+.1f}",
-                f"{100 * together:.1f} %", f"{100 * apart:.1f} %",
+                f"{floor}: {', '.join(one.name for one in of)}", f"{both.value:.3f}",
+                alone, _shown(both.chance, ".2g"), _shown(both.aic, "+.1f"), ahead,
             ]
         )  # fmt: skip
-        words.append(_verdict(floor, both.aic, together, apart))
+        words.append(_verdict(floor, both))
     headers = [
-        "floors", "one beta_rep", "one for each", "AICc, one minus each",
-        "largest D foretold by one", "by one for each",
+        "floors", "one beta_rep", "one for each", "chance (F test)",
+        "AICc, one minus each", "largest D foretold by one, by each",
     ]  # fmt: skip
     return Grid(headers, rows), words
 
 
-def _verdict(floor: str, aic: float, together: float, apart: float) -> str:
-    """What the rows say of the paper's claim; a difference of two is little (Burnham
-    and Anderson, Sociol. Methods Res. 33 (2004) 261)."""
-    said = "ask for no more than one beta_rep"
-    if not np.isfinite(aic):
-        said = "are too few for Akaike's criterion"
-    elif aic > 2:
-        said = "ask for a beta_rep of each"
-    elif aic > -2:
-        said = "do not decide between one beta_rep and one for each"
-    foretold = "one foretells" if together <= apart else "one for each foretells"
+def _foretold(
+    tables: Sequence[Table], fixed: Sequence[Mapping[str, float]], parameters: int
+) -> str:
+    """Nothing where a table without its largest data set bears no fit."""
+    if min(len(rows["L"]) for rows in tables) < parameters + 2:
+        return ""
+    errors = held_out(forms.repeated, tables, "beta_rep", fixed)
+    return " and ".join(f"{100 * error:.1f} %" for error in errors)
+
+
+def _shown(value: float, digits: str) -> str:
+    return format(value, digits) if np.isfinite(value) else "too few rows"
+
+
+def _verdict(floor: str, both: Shared) -> str:
+    """What the rows say of the paper's claim."""
+    if not np.isfinite(both.chance):
+        said = "are too few to test one beta_rep"
+    elif both.chance < CONTRADICTED:
+        said = "contradict one beta_rep"
+    else:
+        said = "do not contradict one beta_rep"
+    unsure = sum(not law.identified for law in both.free)
     return (
-        f"With floors {floor}, the rows {said} (AICc {aic:+.1f}); {foretold} the"
-        " largest data sets better from the others"
-        f" ({100 * min(together, apart):.1f} against"
-        f" {100 * max(together, apart):.1f} %)."
+        f"With floors {floor}, the rows {said} (F test: {_shown(both.chance, '.2g')})."
+        + (
+            f" {unsure} of the {len(both.free)} laws are not identified."
+            if unsure
+            else ""
+        )
     )

@@ -58,7 +58,7 @@ def repeats(records: Sequence[Record]) -> Repeats:
 
 def _stopped(record: Record) -> bool:
     losses = [loss for _, loss in record.valid_curve]
-    return len(losses) - 1 - int(np.argmin(losses)) >= record.patience
+    return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= record.patience
 
 
 def envelope(found: Repeats) -> Table:

@@ -20,7 +20,14 @@ from jetlab.studies.performance.rejection_laws import (
     parameters,
 )
 from jetlab.studies.performance.tables import quality, rejections
-from jetlab.studies.performance.views import against_ideal, draw, one_curve, views
+from jetlab.studies.performance.views import (
+    against_ideal,
+    draw,
+    nothing,
+    one_curve,
+    repeats_reject_more,
+    views,
+)
 
 A, B, C = {"Hbb": 4000.0, "Tbqq": 9000.0}, 4.0, 3.0
 LOSSES = np.linspace(0.9, 2.1, 12)
@@ -89,6 +96,7 @@ def test_a_constant_that_is_none_is_left_out():
         runs.append(replace(record(loss), rejections=found))
     one = mapping(runs, "Hbb", 0.5)
     assert one.law.identified
+    assert "C" in one.law.fixed
     assert one.law.params["B"] == pytest.approx(B, abs=0.1)
 
 
@@ -106,13 +114,53 @@ def test_predict_reads_what_a_study_writes(records):
 def test_whether_repeats_lie_on_the_curve_of_single_passes(records, factor, more):
     """Planted: repeated runs reject as much, and 30 % more."""
     both = [*records, *(record(x, patience=5, factor=factor) for x in LOSSES)]
-    said = one_curve(mappings(both))
-    value = float(said.split("reject ")[1].split(" ")[0])
+    found = repeats_reject_more(list(mappings(both).values()))
+    assert found
+    value, (low, high) = found
     assert value == pytest.approx(more, abs=3)
+    assert low <= value <= high
+    assert "At equal loss repeated runs reject" in one_curve(mappings(both))
+
+
+def test_the_difference_knows_that_classes_share_their_runs():
+    """Runs of either kind scatter by 20 %, alike in both classes: the interval of the
+    difference of two means of 12 is that of 24 numbers, not of 48."""
+    rng = np.random.default_rng(4)
+    held = 0
+    for _ in range(40):
+        runs = [
+            record(loss, patience=kind, factor=exp(0.2 * rng.normal()))
+            for kind in (0, 5)
+            for loss in LOSSES
+        ]
+        law = mapping(runs, "Hbb", 0.5, draws=0)
+        found = repeats_reject_more([law, replace(law, signal="Tbqq")])
+        assert found
+        held += found[1][0] <= 0 <= found[1][1]
+    assert 0.45 < held / 40 < 0.9
 
 
 def test_one_kind_of_runs_compares_nothing(records):
-    assert "runs of one kind" in one_curve(mappings(records))
+    assert "share no range of losses" in one_curve(mappings(records))
+
+
+def test_a_law_of_limits_is_not_told(records):
+    """Where most runs let nothing pass, R(L) would be made of what stands for them."""
+    limit = tuple(Rejected(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
+    some = [replace(one, rejections=limit) for one in records[:5]]
+    one = mapping([*some, *records[5:]], "Hbb", 0.5)
+    assert not one.told
+    assert "5 of 12 runs give a lower limit only" in one.law.message
+
+
+def test_the_error_that_runs_share_is_that_of_the_best(records):
+    assert mapping(records, "Hbb", 0.5).common_error == pytest.approx(np.log(1.05))
+
+
+def test_runs_of_before_rejections_are_no_views(records):
+    old = replace(record(0.5), rejections=())
+    assert views([*records, old])[-1].best.loss == pytest.approx(LOSSES[0])
+    assert "no background" in nothing([old])
 
 
 def test_tables_and_figures_of_two_choices_of_inputs(records):
@@ -148,6 +196,6 @@ def test_what_is_foretold_is_held_against_the_ideal_tagger(records):
         ("Tbqq", 0.5): (9.0, 9.0, None),
     }
     (said,) = against_ideal(replace(view, ideal=ideal))
-    assert "holds the truth in 0 of 1 classes" in said
+    assert "within both 68 % intervals in 0 of 1 classes" in said
     assert "0.5 to 0.5 times" in said
     assert against_ideal(replace(view, ideal={})) == []
