@@ -126,6 +126,7 @@ def foretold(
     """68 % interval of R where the loss is known by draws: each is read by a draw of
     R(L), the two being independent. `common` is the error of log R that all runs share,
     having been judged by the same background jets: no scatter between them shows it.
+    That of one run is more than the law's, so that intervals are rather too wide.
 
     Raises:
       ValueError: for a fit without draws, or no draw of the loss.

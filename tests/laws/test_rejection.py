@@ -128,4 +128,4 @@ def test_background_jets_that_all_runs_share_are_in_the_interval():
             low, high = foretold(law, np.full(100, LOSS[0]), common)
             held[shared] += low <= rejections(LOSS[0]) <= high
     assert held[False] / 60 < 0.5
-    assert 0.5 < held[True] / 60 < 0.86
+    assert held[True] / 60 > 0.6  # that of the best run is more than the law's
