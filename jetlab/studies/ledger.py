@@ -56,6 +56,13 @@ class Ledger:
         """Where unfinished runs of one shape are kept."""
         return self.folder / "checkpoints" / name
 
+    def tidy(self) -> None:
+        """Remove the folders of unfinished runs that are empty."""
+        inside = sorted((self.folder / "checkpoints").glob("**/"), reverse=True)
+        for path in inside:
+            if not any(path.iterdir()):
+                path.rmdir()
+
     def write_plan(self, plan: dict[str, Any]) -> None:
         write_whole(self.folder / "plan.json", json.dumps(plan, indent=1))
 

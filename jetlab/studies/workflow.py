@@ -47,7 +47,9 @@ def perform(
             }
         )
         programs.keep(out / "programs")
-        return run_study(study, source, ledger)
+        records = run_study(study, source, ledger)
+        ledger.tidy()
+        return records
 
 
 def announce(study: Study) -> str:

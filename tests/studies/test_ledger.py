@@ -113,3 +113,16 @@ def test_killed_writers_lose_at_most_the_line_they_wrote(tmp_path):
         # a record that was reported is there; one more may be, reported or not
         assert len(kept) >= said - 1
         said = len(kept)
+
+
+def test_empty_folders_of_unfinished_runs_go_and_others_stay(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.tidy()  # nothing there yet
+    ledger.checkpoints("done").mkdir(parents=True)
+    ledger.tidy()
+    assert not (tmp_path / "checkpoints").exists()
+    ledger.checkpoints("open").mkdir(parents=True)
+    (ledger.checkpoints("open") / "state").write_text("kept")
+    ledger.checkpoints("done").mkdir()
+    ledger.tidy()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["open"]

@@ -65,7 +65,7 @@ def analyse_repeats(
     }  # fmt: skip
     if len(best["L"]):
         drawn["fig_2c_loss_against_data"] = figures.loss_against_data(
-            best, eq4, law, laws.limit
+            best, eq4, law, laws.limit, _gain(law, eq4, best) if eq4 else None
         )
     return Findings(
         words=[
@@ -174,6 +174,17 @@ def _amplified(law: Fit, eq4: Fit, best: Table, paper: Published) -> Grid:
         paper_has = "2.7" if paper is PAPER["full-128"] else ""
         rows.append([name, paper_has, with_interval(gain.omega, gain.interval)])
     return Grid(["parameter", "paper (68 %)", "here (68 %)"], rows)
+
+
+def _gain(law: Fit, eq4: Fit, best: Table) -> figures.Gain:
+    """omega over the data sets, and as far again on either side."""
+    unique = np.geomspace(best["U"].min() / 2, best["U"].max() * 2, 40)
+    found = [amplification(law, eq4, float(size)) for size in unique]
+    omega = np.array([one.omega for one in found])
+    if found[0].interval is None:
+        return figures.Gain(unique, omega, None, None)
+    low, high = np.array([one.interval for one in found]).T
+    return figures.Gain(unique, omega, low, high)
 
 
 def _together(found: Repeats, single: Table) -> Table:

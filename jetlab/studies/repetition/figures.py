@@ -1,10 +1,11 @@
 """Figures of repeated data: arXiv:2602.15781, Figs. 2 and 3."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -21,6 +22,15 @@ KINDS: dict[str, dict[str, Any]] = {
     "overfits": {"marker": "x", "color": "tab:red"},
     "undecided": {"marker": "o", "color": "0.6", "mfc": "none"},
 }
+
+
+class Gain(NamedTuple):
+    """omega of data sets of `unique` jets, and its 68 % band, if there is one."""
+
+    unique: Float[np.ndarray, "n"]
+    omega: Float[np.ndarray, "n"]
+    low: Float[np.ndarray, "n"] | None
+    high: Float[np.ndarray, "n"] | None
 
 
 @styled
@@ -60,11 +70,16 @@ def loss_against_compute(
 
 @styled
 def loss_against_data(
-    best: Table, repeated: Fit | None, single: Fit, limit: tuple[float, float] | None
+    best: Table,
+    repeated: Fit | None,
+    single: Fit,
+    limit: tuple[float, float] | None,
+    gain: Gain | None,
 ) -> Figure:
     """The envelope against its unique jets, with Eq. 4 through it, and one pass of an
-    infinite model over as many (Fig. 2c)."""
-    figure, ax = axes()
+    infinite model over as many (Fig. 2c); beside it omega (Eq. 5) with its band."""
+    figure = Figure(figsize=(8.6 if gain else 5.2, 4.0))
+    ax = figure.add_subplot(1, 2 if gain else 1, 1)
     U = np.geomspace(best["U"].min() / 2, best["U"].max() * 10, 100)
     ax.plot(best["U"], best["L"], "o", color="0.1", label="repeated, lowest loss")
     if repeated is not None:
@@ -79,7 +94,19 @@ def loss_against_data(
     ax.set(ylabel="validation loss [nats]")
     plain_ticks(ax)
     ax.legend()
+    if gain is not None:
+        _omega(figure.add_subplot(1, 2, 2), gain)
     return figure
+
+
+def _omega(ax: Axes, gain: Gain) -> None:
+    ax.plot(gain.unique, gain.omega, color="0.1")
+    if gain.low is not None and gain.high is not None:
+        ax.fill_between(gain.unique, gain.low, gain.high, color="0.1", alpha=0.2, lw=0)
+    ax.axhline(1, color="0.4", lw=0.8, ls=":")
+    ax.set(xscale="log", yscale="log", xlabel="unique jets $D$")
+    ax.set(ylabel=r"$\omega$: jets seen once, for each repeated")
+    decades(ax.yaxis)
 
 
 @styled
