@@ -72,6 +72,7 @@ def test_a_table_without_a_fit_is_refused():
         shared(forms.repeated, rows, "beta_rep", [{}, {}])
 
 
+@pytest.mark.slow
 def test_the_chance_of_a_gain_is_uniform_where_there_is_one_exponent():
     """100 sets of planted tables: a tenth below 0.1, half below 0.5."""
     rng = np.random.default_rng(2)
