@@ -20,17 +20,10 @@ from jetlab.records import Record, table
 from jetlab.studies.closure.grids import closure
 from jetlab.studies.closure.report import report
 from jetlab.studies.joint_law import Laws, fit_laws, learned
+from jetlab.studies.passes import Passes
 from jetlab.studies.repetition.repeated import envelope, repeats
-from jetlab.studies.sampling import (
-    PAPER_RATE,
-    balanced,
-    repeatedly,
-    runs_on,
-    unlearned,
-    validity,
-    within,
-)
-from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.studies.sampling import PAPER_RATE, unlearned, validity
+from jetlab.studies.study import Findings, Study, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
@@ -38,19 +31,10 @@ TABLES = 200  # imagined ones, on which the law holds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """Single passes of all `widths`, and data sets that those of `repeated_widths` see
-    until `seen` jets at most."""
+class Size(Passes):
+    """How large a study, and what its taggers see."""
 
     inputs: str
-    widths: Sequence[int]
-    single: Sequence[int]
-    repeated_widths: Sequence[int]
-    repeated: Sequence[int]
-    seen: int
-    valid: int
-    seeds: int = 1
-    learning_rate: float | None = None  # None: by width, as recipe has it
 
 
 SIZES = {
@@ -102,23 +86,7 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    single = within(chosen.single, source.size, BATCH)
-    once = runs_on(
-        source,
-        chosen.inputs,
-        batch=BATCH,
-        pool=max(single),
-        valid=balanced(chosen.valid, source.held_out, len(source.classes)),
-        learning_rate=chosen.learning_rate,
-    )
-
-    seeds = range(chosen.seeds)
-    often = {"width": chosen.repeated_widths, "seed": seeds}
-    several = [examples for examples in chosen.repeated if examples <= max(single)]
-    runs = (
-        *grid(repeatedly(once, chosen.seen), examples=several, **often),
-        *grid(once, width=chosen.widths, examples=single, seed=seeds),
-    )
+    runs = chosen.runs(source, chosen.inputs, BATCH)
     return Study(name="known-limit", runs=runs, analyse=analyse)
 
 

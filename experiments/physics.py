@@ -20,6 +20,7 @@ from jetlab.data.features import INPUTS
 from jetlab.data.shower_limits import known_limit
 from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
+from jetlab.studies.passes import Passes
 from jetlab.studies.performance.rejection_laws import beside, parameters
 from jetlab.studies.performance.tables import quality, rejections
 from jetlab.studies.performance.views import (
@@ -30,35 +31,18 @@ from jetlab.studies.performance.views import (
     one_curve,
     views,
 )
-from jetlab.studies.sampling import (
-    PAPER_RATE,
-    balanced,
-    repeatedly,
-    runs_on,
-    unlearned,
-    validity,
-    within,
-)
-from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.studies.sampling import PAPER_RATE, unlearned, validity
+from jetlab.studies.study import Findings, Study, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """How large a study: for each choice of inputs, single passes of all `widths`, and
-    data sets that those of `repeated_widths` see until `seen` jets at most."""
+class Size(Passes):
+    """How large a study, for each choice of inputs."""
 
     inputs: Sequence[str]
-    widths: Sequence[int]
-    single: Sequence[int]
-    repeated_widths: Sequence[int]
-    repeated: Sequence[int]
-    seen: int
-    valid: int
-    seeds: int = 1
-    learning_rate: float | None = None  # None: by width, as recipe has it
 
 
 SIZES = {
@@ -110,22 +94,7 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    single = within(chosen.single, source.size, BATCH)
-    several = [examples for examples in chosen.repeated if examples <= max(single)]
-    valid = balanced(chosen.valid, source.held_out, len(source.classes))
-    seeds, runs = range(chosen.seeds), []
-    for inputs in chosen.inputs:
-        once = runs_on(
-            source,
-            inputs,
-            batch=BATCH,
-            pool=max(single),
-            valid=valid,
-            learning_rate=chosen.learning_rate,
-        )
-        often = repeatedly(once, chosen.seen)
-        runs += grid(often, width=chosen.repeated_widths, examples=several, seed=seeds)
-        runs += grid(once, width=chosen.widths, examples=single, seed=seeds)
+    runs = [run for name in chosen.inputs for run in chosen.runs(source, name, BATCH)]
     return Study(name="physics", runs=tuple(runs), analyse=analyse)
 
 

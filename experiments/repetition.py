@@ -22,35 +22,20 @@ import numpy as np
 from jetlab.data.shower_limits import known_limit
 from jetlab.records import Record, table
 from jetlab.studies.joint_law import fit_laws, learned
+from jetlab.studies.passes import Passes
 from jetlab.studies.repetition.analysis import analyse_repeats
-from jetlab.studies.sampling import (
-    PAPER_RATE,
-    balanced,
-    repeatedly,
-    runs_on,
-    unlearned,
-    validity,
-    within,
-)
-from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.studies.sampling import PAPER_RATE, unlearned, validity
+from jetlab.studies.study import Findings, Study, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """How large a study: data sets that are repeated until `seen` jets at most, and
-    single passes."""
+class Size(Passes):
+    """How large a study, and what its taggers see."""
 
     inputs: str
-    widths: Sequence[int]
-    repeated: Sequence[int]
-    single: Sequence[int]
-    seen: int
-    valid: int
-    seeds: int = 1
-    learning_rate: float | None = None  # None: by width, as recipe has it
 
 
 SIZES = {
@@ -98,22 +83,7 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    single = within(chosen.single, source.size, BATCH)
-    once = runs_on(
-        source,
-        chosen.inputs,
-        batch=BATCH,
-        pool=max(single),
-        valid=balanced(chosen.valid, source.held_out, len(source.classes)),
-        learning_rate=chosen.learning_rate,
-    )
-
-    several = [examples for examples in chosen.repeated if examples <= max(single)]
-    axes = {"width": chosen.widths, "seed": range(chosen.seeds)}
-    runs = (
-        *grid(repeatedly(once, chosen.seen), examples=several, **axes),
-        *grid(once, examples=single, **axes),
-    )
+    runs = chosen.runs(source, chosen.inputs, BATCH)
     return Study(name="repetition", runs=runs, analyse=analyse)
 
 
