@@ -26,9 +26,9 @@ SOLVER_MAY_IMPORT = {"columns", "form", "misfit", "solver"}
 LAWS_ON_TOP = {"intervals", "approaches", "plans"}  # rooms that no other law imports
 
 ONLY = {
-    "uproot": {"data/jetclass.py"},
+    "uproot": {"data/input_files.py", "data/root_files.py"},
     "orbax": {"training/checkpoint.py"},
-    "pyarrow": {"data/jetclass.py", "laws/columns.py"},
+    "pyarrow": {"data/input_files.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
     "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/plans/passes.py"},
     "matplotlib": {
@@ -40,6 +40,9 @@ ONLY = {
     },
     "jinja2": {"studies/report.py"},
     "tabulate": {"studies/tables.py"},
+    "distributed": {"studies/cluster.py"},
+    "dask": {"studies/cluster.py"},
+    "dask_jobqueue": {"studies/cluster.py"},
 }
 
 

@@ -1,6 +1,8 @@
 """What several commands share: options, types of arguments, and printing."""
 
+import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,47 @@ class Pairs(click.ParamType):
             return {name.strip(): self.read(text.strip()) for name, _, text in pairs}
         except ValueError:
             self.fail(f"{value!r} is not {self.name}")
+
+
+class Shard(click.ParamType):
+    """I/N as a pair of integers."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d+)/(\d+)", value)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is not I/N with I from 1 to N, as in 3/8")
+        return int(found[1]), int(found[2])
+
+
+def where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --on and --workers, which a command hands to dispatch."""
+
+    @click.option(
+        "--on",
+        default="local",
+        show_default=True,
+        help="local, processes, dask://HOST:PORT, slurm or htcondor.",
+    )
+    @click.option("--workers", type=click.IntRange(min=1), help="How many to start.")
+    @functools.wraps(command)
+    def checked(*args: Any, on: str, workers: int | None, **others: Any) -> Any:
+        from jetlab.studies.dispatch import check
+
+        check(on, workers)
+        return command(*args, on=on, workers=workers, **others)
+
+    return checked
+
+
+shard = click.option(
+    "--shard",
+    type=Shard(),
+    help="Do the I-th of N parts, as one task of an array job on a shared folder.",
+)
 
 
 def example(text: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from jetlab.cli.options import as_json, example, out_folder, show
+from jetlab.cli.options import as_json, example, out_folder, shard, show, where
 
 
 @click.command(
@@ -18,17 +18,35 @@ from jetlab.cli.options import as_json, example, out_folder, show
     "--source", default="shower", show_default=True, help="shower, or a store's folder."
 )
 @out_folder
-def run(experiment: Path, size: str, source: str, out: Path):
+@where
+@shard
+def run(
+    experiment: Path,
+    size: str,
+    source: str,
+    out: Path,
+    on: str,
+    workers: int | None,
+    shard: tuple[int, int] | None,
+):
     """Train an experiment's grid and report what it finds.
 
     Finished runs in --out are kept: the same command goes on where it was stopped.
+    With --shard it trains its part of the grid; the same command without it reports.
     """
     from jetlab.studies import workflow
 
-    jets = workflow.open_source(source)
-    study = workflow.plan(experiment, size, jets)
+    if shard and on != "local":
+        raise click.UsageError(f"--shard and --on {on}: choose one of them")
+    study = workflow.plan(experiment, size, workflow.open_source(source))
     click.echo(workflow.announce(study))
-    records = workflow.perform(study, experiment, size, jets, out)
+    if shard:
+        left = workflow.perform_shard(study, experiment, size, source, out, shard)
+        click.echo(f"{left} of {len(study.runs)} runs are still open")
+        return
+    records = workflow.perform(
+        study, experiment, size, source, out, on=on, workers=workers
+    )
     page, findings = workflow.conclude(out)
     for sentence in findings.words:
         click.echo(sentence)

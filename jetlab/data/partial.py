@@ -1,8 +1,9 @@
-"""A directory that appears whole or not at all."""
+"""Directories and files that appear whole or not at all."""
 
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,23 @@ def whole(out: Path) -> Iterator[Path]:
         _sync_one(out.parent)
     finally:
         os.close(lock)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file becomes `path` when the block ends without error.
+
+    Several processes, on several machines, may write the same file: one of theirs
+    stays.
+    """
+    partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+    try:
+        yield partial
+        _sync_one(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_one(path.parent)
 
 
 def refuse_existing(out: Path) -> None:

@@ -1,144 +1,147 @@
-"""Run what is missing of a study: in this process, finished runs kept at once."""
+"""Pieces of work, done in this process, in others, or on a cluster through Dask.
 
-import os
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+The pieces' results lie on a file system that all workers share; what travels is small.
+Dask is imported only where it is asked for.
+"""
 
-import jax
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any, TypeVar
+
 from tqdm import tqdm
 
-from jetlab.data.features import INPUTS
-from jetlab.records import Record, identity
-from jetlab.studies.ledger import Ledger
-from jetlab.studies.study import Study
-from jetlab.training.execute import Group
-from jetlab.training.feed import Feed, open_feed
-from jetlab.training.job import jobs_of
-from jetlab.training.run import Run, cost
-from jetlab.types import Source
+from jetlab.studies.cluster import SUBMITS, TRIES, Tried, tried_away
 
-NOMINAL_PARTICLES = 40
-"""n_p of arXiv:2602.15781, for a cost that is told before any jet is read."""
+P = TypeVar("P")
+R = TypeVar("R")
 
 
-class Stopped(Exception):
-    """Another run failed or the user interrupted: this one ends where it is."""
+class Unfinished(ValueError):
+    """Some pieces failed each time that they were tried, the others are finished."""
+
+    def __init__(self, failed: Sequence[tuple[str, str]], asked: int):
+        self.failed = failed
+        shown = "; ".join(f"{name}: {error}" for name, error in failed[:10])
+        more = f"; and {len(failed) - 10} more" if len(failed) > 10 else ""
+        super().__init__(
+            f"{len(failed)} of {asked} pieces failed {TRIES} times each, the others "
+            f"are finished: {shown}{more}. The same command tries them again"
+        )
 
 
-def at_once() -> int:
-    """Groups of runs that train side by side: one on accelerators, two on a CPU.
+def check(on: str, workers: int | None) -> None:
+    """Raises ValueError unless pieces can be done by so many workers there."""
+    external = on.startswith("dask://")
+    if on not in ("local", "processes", *SUBMITS) and not external:
+        raise ValueError(
+            f"--on {on}: choose local, processes, dask://HOST:PORT, slurm or htcondor"
+        )
+    if external and not re.fullmatch(r"dask://(\[[\da-fA-F:]+\]|[^\s:/]+):\d+", on):
+        raise ValueError(f"--on {on}: give host and port, as in dask://HOST:PORT")
+    if on in SUBMITS and workers is None:
+        raise ValueError(f"--on {on}: say how many --workers to ask for")
+    if workers is not None and (on == "local" or external):
+        reason = "is this process alone" if on == "local" else "has its own workers"
+        raise ValueError(f"--workers {workers}: leave it away, --on {on} {reason}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: at least one")
 
-    One tiny run cannot keep two cores busy; more than two compete for the caches.
-    Programs of several devices wait for one another if two of them begin at once.
-    """
-    if jax.default_backend() != "cpu" or jax.device_count() > 1:
-        return 1
-    return min(2, os.cpu_count() or 1)
 
+def carry_out(
+    task: Callable[[P], R],
+    pieces: Sequence[P],
+    *,
+    on: str = "local",
+    workers: int | None = None,
+    describe: Callable[[P], str] = str,
+    weigh: Callable[[P], float] = lambda piece: 1,
+    unit: str = "pieces",
+    label: str = "work",
+) -> Iterator[tuple[P, R]]:
+    """Do `task(piece)` for every piece, somewhere: (piece, result) in any order.
 
-def total_cost(study: Study) -> float:
-    """FLOPs of what is trained by the paper's estimate, repeated runs with all passes
-    that they may take; 40 particles a jet, or as many as its inputs show."""
-    jobs = jobs_of(study.runs, one_trajectory=study.one_trajectory)
-    shown = [min(NOMINAL_PARTICLES, INPUTS[job.run.inputs].particles) for job in jobs]
-    return sum(cost(job.run, n_p) for job, n_p in zip(jobs, shown, strict=True))
-
-
-def run_study(study: Study, source: Source, ledger: Ledger) -> list[Record]:
-    """Train the runs that a ledger held by this process lacks; the records of all.
+    A piece whose task raises, or whose worker dies, is tried three times in all. A
+    task that kills its worker in this very process (`local`) ends this process.
 
     Raises:
-      ValueError: where the source has too few jets.
+      ValueError: for an unknown `on`, or without the packages that it needs.
+      Unfinished: when all others are finished, with the pieces that are not.
+      OSError: where the cluster cannot be reached, or is lost.
     """
-    known = {r.id for r in ledger.records().values() if _ended(r)}
-    with _progress(study, known) as bar:
-        for runs in _by(study.runs, lambda run: (run.inputs, run.pool, run.valid)):
-            if all(run.id in known for run in runs):
-                continue
-            first = runs[0]
-            bar.set_postfix_str(f"reading {first.pool + first.valid} jets")
-            feed = open_feed(source, first.inputs, first.pool, first.valid)
-            bar.set_postfix_str("compiling")
-            _train(runs, feed, study, ledger, known, bar)
-    records = ledger.records()
-    return [records[run.id] for run in study.runs]
+    check(on, workers)
+    return _carry_out(task, pieces, on, workers, describe, weigh, unit, label)
 
 
-def _ended(record: Record) -> bool:
-    """A failed run is tried again; a diverged one would diverge again."""
-    return record.status != "failed"
+def share(pieces: Sequence[P], shard: tuple[int, int] | None) -> list[P]:
+    """Every n-th piece, beginning with the i-th, of a shard (i, n); or all."""
+    if shard is None:
+        return list(pieces)
+    number, shards = shard
+    if not 1 <= number <= shards:
+        raise ValueError(f"--shard {number}/{shards}: count from 1/{shards}")
+    return list(pieces[number - 1 :: shards])
 
 
-def _train(
-    runs: Sequence[Run],
-    feed: Feed,
-    study: Study,
-    ledger: Ledger,
-    known: set[str],
-    bar: tqdm,
-) -> None:
-    """Groups of one shape side by side, the costliest first."""
-    lock, stop = threading.Lock(), threading.Event()
+def _carry_out(
+    task: Callable,
+    pieces: Sequence,
+    on: str,
+    workers: int | None,
+    describe: Callable,
+    weigh: Callable,
+    unit: str,
+    label: str,
+) -> Iterator[tuple[Any, Any]]:
+    if not pieces:
+        return
+    failed: list[tuple[str, str]] = []
+    amount = sum(map(weigh, pieces))
+    # the rate of the whole time: pieces end in bursts
+    with tqdm(
+        total=amount, desc=label, unit=f" {unit}", unit_scale=True, smoothing=0
+    ) as bar:
+        crew = partial(_show, bar, failed)
+        if on == "local":
+            tried = _here(task, pieces)
+        else:
+            tried = tried_away(task, pieces, on, workers, crew)
+        with closing(tried):
+            for piece, result, error in tried:
+                if error is None:
+                    bar.update(weigh(piece))
+                    yield piece, result
+                else:
+                    failed.append((describe(piece), _said(error)))
+    if failed:
+        raise Unfinished(failed, len(pieces))
 
-    def advance(run: Run, steps: int) -> None:
-        if stop.is_set():
-            raise Stopped
-        with lock:
-            bar.update(_work(run) * steps / run.steps)
 
-    def train(runs: Sequence[Run]) -> None:
-        group = Group(
-            runs,
-            feed,
-            study.name,
-            one_trajectory=study.one_trajectory,
-            known=known,
-            folder=ledger.checkpoints(identity(runs[0].shape)),
-            on_steps=advance,
-        )
-        for record in group:
-            with lock:
-                ledger.add(record)
-                bar.set_postfix_str(_outcome(record))
+def _show(bar: tqdm, failed: Sequence, workers: int) -> None:
+    now = "1 worker" if workers == 1 else f"{workers} workers"
+    if workers == 0:
+        now = "waiting for workers"
+        bar.unpause()  # the clock: time without workers says nothing on the rate
+    bar.set_postfix_str(now + (f", {len(failed)} failed" if failed else ""))
 
-    groups = _by(runs, lambda run: run.shape)
-    groups = [group for group in groups if any(r.id not in known for r in group)]
-    groups.sort(key=lambda group: -sum(map(_work, group)))
-    with ThreadPoolExecutor(at_once()) as pool:
-        pending = [pool.submit(train, group) for group in groups]
+
+def _here(task: Callable, pieces: Sequence) -> Generator[Tried]:
+    for piece in pieces:
+        yield _try(task, piece)
+
+
+def _try(task: Callable, piece: Any) -> Tried:
+    error = None
+    for _ in range(TRIES):
         try:
-            for future in as_completed(pending):
-                future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+            return piece, task(piece), None
+        except Exception as raised:  # whatever a task raises: told in the end
+            error = raised
+    return piece, None, error
 
 
-def _by(runs: Sequence[Run], key) -> list[list[Run]]:
-    groups = {}
-    for run in runs:
-        groups.setdefault(key(run), []).append(run)
-    return list(groups.values())
-
-
-def _work(run: Run) -> float:
-    """Time in arbitrary units: tiny models pay for their jets, large ones for d."""
-    return run.examples * run.epochs * (8 + run.model.width)
-
-
-def _progress(study: Study, known: set[str]) -> tqdm:
-    jobs = jobs_of(study.runs, one_trajectory=study.one_trajectory)
-    open_ = [job for job in jobs if any(run.id not in known for run in job.runs)]
-    kept = sum(run.id in known for run in study.runs)
-    return tqdm(
-        total=sum(_work(job.run) for job in open_),
-        desc=f"{len(study.runs) - kept} runs ({kept} kept)",
-        bar_format="{desc} {percentage:3.0f}%|{bar:24}|{elapsed}<{remaining}{postfix}",
-    )
-
-
-def _outcome(record: Record) -> str:
-    reached = record.status if record.loss is None else f"loss {record.loss:.3f}"
-    return f"d={record.width} D={record.D}: {reached}"
+def _said(error: BaseException) -> str:
+    if type(error).__name__ == "KilledWorker":
+        return "its worker died each time (of memory or time? the workers' logs say)"
+    return f"{type(error).__name__}: {error}"

@@ -1,22 +1,26 @@
 """From an experiment's file to a folder with records, figures, tables and a report."""
 
+import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from jetlab.data.shower import Shower
-from jetlab.data.store import Store
 from jetlab.records import Record
 from jetlab.studies import programs, report
-from jetlab.studies.dispatch import NOMINAL_PARTICLES, at_once, run_study, total_cost
+from jetlab.studies.dispatch import share
+from jetlab.studies.groups import (
+    NOMINAL_PARTICLES,
+    at_once,
+    groups_of,
+    run_study,
+    total_cost,
+)
 from jetlab.studies.ledger import Ledger, write_whole
+from jetlab.studies.remote import at_once_on, run_elsewhere
+from jetlab.studies.sources import open_source
 from jetlab.studies.study import Findings, Study, load_experiment
 from jetlab.types import Source
-
-
-def open_source(name: str) -> Source:
-    """`shower`, or the store in a folder. Raises ValueError where it is neither."""
-    return Shower() if name == "shower" else Store(name)
 
 
 def plan(experiment: Path, size: str, source: Source) -> Study:
@@ -29,27 +33,75 @@ def plan(experiment: Path, size: str, source: Source) -> Study:
 
 
 def perform(
-    study: Study, experiment: Path, size: str, source: Source, out: Path
+    study: Study,
+    experiment: Path,
+    size: str,
+    source: str,
+    out: Path,
+    *,
+    on: str = "local",
+    workers: int | None = None,
 ) -> list[Record]:
-    """Train what is missing in `out`; the records of the whole study."""
+    """Train what is missing in `out`, here or elsewhere; the records of the study."""
     ledger = Ledger(out)
+    jets = open_source(source)
     with ledger.at_work():
-        # the experiment goes with its records, so that the report can be made again
-        write_whole(out / "experiment.py", experiment.read_text())
-        _forget(out)
-        ledger.write_plan(
-            {
-                "study": study.name,
-                "size": size,
-                "source": source.identity,
-                "at_once": at_once(),
-                "runs": [run.id for run in study.runs],
-            }
-        )
+        here = at_once() if on == "local" else at_once_on(on, workers)
+        _prepare(ledger, study, experiment, size, jets, here)
         programs.keep(out / "programs")
-        records = run_study(study, source, ledger)
+        if on == "local":
+            run_study(study, jets, ledger)
+        else:
+            run_elsewhere(study, source, ledger, on=on, workers=workers)
         ledger.tidy()
-        return records
+    records = ledger.records()
+    return [records[run.id] for run in study.runs]
+
+
+def perform_shard(
+    study: Study,
+    experiment: Path,
+    size: str,
+    source: str,
+    out: Path,
+    shard: tuple[int, int],
+) -> int:
+    """Train what is missing of every n-th group of runs, beside other processes that
+    do the other groups; how many runs of the study are open when it ends."""
+    groups = share(groups_of(study), shard)
+    part = replace(study, runs=tuple(run for group in groups for run in group))
+    ledger = Ledger(out, shard)
+    jets = open_source(source)
+    with ledger.at_work():
+        _prepare(ledger, study, experiment, size, jets, at_once())
+        # machines may differ in their processors: each keeps programs of its own
+        programs.keep(out / "programs" / platform.node())
+        run_study(part, jets, ledger)
+    known = ledger.records()
+    return sum(run.id not in known for run in study.runs)
+
+
+def _prepare(
+    ledger: Ledger,
+    study: Study,
+    experiment: Path,
+    size: str,
+    source: Source,
+    at_once: int,
+) -> None:
+    """Say in the study's folder what it will hold."""
+    # the experiment goes with its records, so that the report can be made again
+    write_whole(ledger.folder / "experiment.py", experiment.read_text())
+    _forget(ledger.folder)
+    ledger.write_plan(
+        {
+            "study": study.name,
+            "size": size,
+            "source": source.identity,
+            "at_once": at_once,
+            "runs": [run.id for run in study.runs],
+        }
+    )
 
 
 def announce(study: Study) -> str:
@@ -85,7 +137,7 @@ def _forget(out: Path) -> None:
     """Remove what an earlier study made of its records: it may be another one."""
     for pattern in ("*.png", "*.pdf", "tables.*", "fit*.json", "report.html"):
         for path in out.glob(pattern):
-            path.unlink()
+            path.unlink(missing_ok=True)  # another shard may do the same
 
 
 def _title(module: ModuleType) -> str:

@@ -126,3 +126,23 @@ def test_empty_folders_of_unfinished_runs_go_and_others_stay(tmp_path):
     ledger.checkpoints("done").mkdir()
     ledger.tidy()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["open"]
+
+
+def test_shards_write_side_by_side_and_are_read_together(tmp_path):
+    first, second = (Ledger(tmp_path, (number, 2)) for number in (1, 2))
+    with first.at_work(), second.at_work():
+        first.add(record("a", loss=1.0))
+        second.add(record("a", "failed", message="memory"))
+        second.add(record("b", loss=2.0))
+    found = Ledger(tmp_path).records()
+    assert {name: found[name].loss for name in found} == {"a": 1.0, "b": 2.0}
+
+
+@pytest.mark.parametrize("other", [None, (1, 2), (3, 8)])
+def test_shards_keep_out_who_would_do_the_same_runs(tmp_path, other):
+    with (
+        Ledger(tmp_path, (1, 2)).at_work(),
+        pytest.raises(ValueError, match="at work in"),
+        Ledger(tmp_path, other).at_work(),
+    ):
+        pass

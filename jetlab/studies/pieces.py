@@ -1,0 +1,47 @@
+"""Finished pieces of a store or of a set of files that is not whole yet.
+
+They lie in a folder beside the one they will become, on a file system that all workers
+share. Whoever works on them finds what others have finished.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from jetlab.data.partial import refuse_existing, whole_file
+
+
+class Pieces:
+    """The folder `OUT.pieces`; `request` says what its files are pieces of.
+
+    Raises:
+      ValueError: if `out` exists, or the folder holds pieces of another request.
+    """
+
+    def __init__(self, out: Path, request: dict[str, Any]):
+        refuse_existing(out)
+        self.folder = out.with_name(out.name + ".pieces")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._claim(request)
+
+    def path(self, name: str) -> Path:
+        """Where the piece of this name is, once it is finished."""
+        return self.folder / name
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+    def _claim(self, request: dict[str, Any]) -> None:
+        note = self.folder / "request.json"
+        if not note.exists():
+            with whole_file(note) as partial:
+                partial.write_text(json.dumps(request, indent=1) + "\n")
+        begun = json.loads(note.read_text())
+        other = [key for key in begun | request if begun.get(key) != request.get(key)]
+        if other:
+            was = ", ".join(f"{key} {begun.get(key)}" for key in other)
+            raise ValueError(
+                f"{self.folder} holds pieces of another request ({was}): ask for the "
+                "same to go on with it, choose another --out, or delete it"
+            )

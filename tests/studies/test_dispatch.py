@@ -1,0 +1,288 @@
+"""Pieces of work give the same results wherever they are done, and none is lost."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from jetlab.studies.cluster import batch_cluster
+from jetlab.studies.dispatch import Unfinished, carry_out, check, share
+
+settings = pytest.importorskip("dask.config")
+distributed = pytest.importorskip("distributed")
+
+SQUARES = {number: number**2 for number in range(8)}
+
+
+def note(folder: Path, number: int) -> int:
+    """Leaves a file for every try; how many there were before."""
+    before = len(list(folder.glob(f"{number}-*")))
+    (folder / f"{number}-{before}").touch()
+    return before
+
+
+def tries(folder: Path, number: int) -> int:
+    return len(list(folder.glob(f"{number}-*")))
+
+
+def square(number: int, folder: Path) -> int:
+    note(folder, number)
+    return number**2
+
+
+def square_or_raise(number: int, folder: Path) -> int:
+    before = note(folder, number)
+    if number == 3 or (number == 5 and before == 0):
+        raise RuntimeError(f"no {number}, after {before}")
+    return number**2
+
+
+def square_or_die(number: int, folder: Path) -> int:
+    before = note(folder, number)
+    if number == 3 or (number == 5 and before == 0):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def slow_square(number: int, folder: Path) -> int:
+    time.sleep(0.3)
+    return square(number, folder)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """A cluster that somebody else has started, with settings of its own."""
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        dashboard_address=None,
+    ) as cluster:
+        yield cluster.scheduler_address.replace("tcp://", "dask://")
+
+
+@pytest.mark.parametrize("where", ["local", "scheduler"])
+def test_every_piece_is_done_once(where, tmp_path, request):
+    on = where if where == "local" else request.getfixturevalue(where)
+    done = carry_out(partial(square, folder=tmp_path), list(SQUARES), on=on)
+    assert dict(done) == SQUARES
+    assert [tries(tmp_path, number) for number in SQUARES] == [1] * len(SQUARES)
+
+
+@pytest.mark.parametrize("where", ["local", "scheduler"])
+def test_a_piece_that_raises_is_tried_three_times_and_named(where, tmp_path, request):
+    on = where if where == "local" else request.getfixturevalue(where)
+    done = {}
+    with pytest.raises(Unfinished, match=r"1 of 8 .* piece 3: RuntimeError: no 3") as e:
+        collect(square_or_raise, tmp_path, on=on, into=done)
+    assert done == {n: square for n, square in SQUARES.items() if n != 3}
+    assert e.value.failed == [("piece 3", "RuntimeError: no 3, after 2")]
+    assert tries(tmp_path, 3) == 3
+    assert tries(tmp_path, 5) == 2
+
+
+def collect(task, folder: Path, *, on: str, into: dict, **options) -> dict:
+    pieces = list(SQUARES)
+    describe = "piece {}".format
+    task = partial(task, folder=folder)
+    for piece, result in carry_out(task, pieces, on=on, describe=describe, **options):
+        into[piece] = result
+    return into
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_loses_its_piece_for_a_moment(tmp_path):
+    """Piece 5 kills its worker once, piece 3 every one that it meets."""
+    done = {}
+    with pytest.raises(Unfinished, match=r"1 of 8 .* piece 3: its worker died"):
+        collect(square_or_die, tmp_path, on="processes", workers=2, into=done)
+    assert done == {n: square for n, square in SQUARES.items() if n != 3}
+    assert tries(tmp_path, 3) == 3
+    assert tries(tmp_path, 5) == 2
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def start(*command: str) -> subprocess.Popen:
+    """A process of Dask's that finds the tasks of this file."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *command, "--no-dashboard"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_is_told_and_what_is_finished_stays(tmp_path, free_port):
+    address, port = f"127.0.0.1:{free_port}", str(free_port)
+    scheduler = start(
+        "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port
+    )
+    options = f"tcp://{address}", "--nthreads", "1"
+    worker = start("distributed.cli.dask_worker", *options)
+
+    def kill_it_half_way() -> None:
+        while tries(tmp_path, 3) == 0:
+            time.sleep(0.05)
+        scheduler.kill()
+
+    killer = threading.Thread(target=kill_it_half_way)
+    killer.start()
+    done = {}
+    try:
+        with pytest.raises(OSError, match="what was finished is kept"):
+            collect(slow_square, tmp_path, on=f"dask://{address}", into=done)
+    finally:
+        killer.join()
+        worker.terminate()
+        worker.wait()
+        scheduler.wait()
+    assert set(done) >= {0, 1, 2}
+    assert done == {number: SQUARES[number] for number in done}
+    assert len(done) < len(SQUARES)
+
+
+@pytest.mark.slow
+def test_a_killed_client_takes_its_workers_with_it(tmp_path):
+    script = (
+        "import time, sys, os; from jetlab.studies.dispatch import carry_out\n"
+        "def task(n):\n"
+        "    open(os.path.join(sys.argv[1], str(os.getpid())), 'w').close()\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    list(carry_out(task, [1, 2], on='processes', workers=2))\n"
+    )
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    command = [sys.executable, str(path), str(folder)]
+    client = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    client.kill()
+    client.wait()
+    workers = [int(path.name) for path in folder.iterdir()]
+    assert len(workers) == 2
+    deadline = time.monotonic() + 20
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("shards", [1, 3, 8, 11])
+def test_shards_share_all_pieces_and_none_twice(shards):
+    parts = [share(range(10), (number, shards)) for number in range(1, shards + 1)]
+    assert sorted(itertools.chain(*parts)) == list(range(10))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("on", "workers", "words"),
+    [
+        ("foo", None, "choose local, processes"),
+        ("dask://nohost", None, "host and port"),
+        ("dask://:8786", None, "host and port"),
+        ("local", 2, "leave it away"),
+        ("dask://host:8786", 2, "its own workers"),
+        ("slurm", None, "how many --workers"),
+        ("processes", 0, "at least one"),
+    ],
+)
+def test_places_that_cannot_be_are_refused(on, workers, words):
+    with pytest.raises(ValueError, match=words):
+        check(on, workers)
+
+
+def test_nobody_answers(free_port, monkeypatch):
+    monkeypatch.setattr("jetlab.studies.cluster.PATIENCE", 0.5)
+    with pytest.raises(OSError, match="no scheduler answers there"):
+        list(carry_out(str, [1], on=f"dask://127.0.0.1:{free_port}"))
+
+
+def test_a_batch_system_that_is_not_here_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for on, command in (("slurm", "sbatch"), ("htcondor", "condor_submit")):
+        with pytest.raises(ValueError, match=f"there is no {command} here"):
+            list(carry_out(str, [1], on=on, workers=2))
+
+
+def test_jobs_are_as_the_user_has_set_them():
+    pytest.importorskip("dask_jobqueue")
+    set_by_user = {
+        "jobqueue.slurm.memory": "3GB",
+        "jobqueue.slurm.account": "jets",
+        "jobqueue.htcondor.memory": "3GB",
+        "jobqueue.htcondor.disk": "1GB",
+    }
+    with pytest.raises(ValueError, match=r"set memory under jobqueue\.slurm"):
+        batch_cluster("slurm")
+    with settings.set(set_by_user):
+        with batch_cluster("slurm") as cluster:
+            script = cluster.job_script()
+        assert "#SBATCH -A jets" in script
+        assert "#SBATCH --cpus-per-task=1" in script
+        assert "--nthreads 1" in script
+        with batch_cluster("htcondor") as cluster:
+            assert "DaskWorkerCores = 1" in cluster.job_script()
+    with (
+        settings.set({**set_by_user, "jobqueue.slurm.cores": 4}),
+        batch_cluster("slurm") as cluster,
+    ):
+        assert "--nworkers 4" in cluster.job_script()
+        assert "--nthreads 1" in cluster.job_script()
+
+
+def batch_system(folder: Path, submit: str) -> None:
+    """A SLURM of two commands."""
+    for name, text in (("sbatch", submit), ("scancel", 'kill "$1"\n')):
+        (folder / name).write_text(f"#!/bin/sh\n{text}")
+        (folder / name).chmod(0o755)
+
+
+def test_a_batch_system_that_takes_no_job_is_told(tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    batch_system(tmp_path, "echo 'invalid account' >&2; exit 1\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with (
+        settings.set({"jobqueue.slurm.memory": "1GB"}),
+        pytest.raises(OSError, match=r"(?s)no job was taken: .*invalid account"),
+    ):
+        list(carry_out(str, [1], on="slurm", workers=2))
+
+
+@pytest.mark.slow
+def test_jobs_of_a_batch_system_do_the_work(tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    submit = 'sh "$1" >/dev/null 2>&1 &\necho Submitted batch job $!\nsleep 1\n'
+    batch_system(tmp_path, submit)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    with settings.set({"jobqueue.slurm.memory": "1GB"}):
+        done = collect(square, tmp_path, on="slurm", workers=2, into={})
+    assert done == SQUARES

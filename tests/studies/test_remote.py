@@ -1,0 +1,134 @@
+"""The same records wherever the groups of a study are trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jetlab.cli.main import main
+from jetlab.studies import remote, workflow
+from jetlab.studies.groups import folder_of, groups_of
+from jetlab.studies.ledger import Ledger
+
+EXPERIMENT = '''"""Two widths on a few jets."""
+from jetlab.models.tagger import Tagger
+from jetlab.studies.study import Findings, Study, grid
+from jetlab.training.run import Run
+
+SIZES = {"smoke": (4, 8)}
+
+def study(size, source):
+    def run(width, seed):
+        return Run(
+            source=source.identity, inputs="full-10", pool=256,
+            model=Tagger(width=width, layers=1),
+            examples=256, valid=200, batch=64, seed=seed,
+        )
+    runs = grid(run, width=SIZES[size], seed=(0, 1))
+    return Study(name="two", runs=runs, analyse=analyse)
+
+def analyse(records):
+    return Findings(words=[f"{len(records)} records"])
+'''
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("experiment") / "two.py"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def run(experiment: Path, out: Path, *options: str) -> int:
+    return main(
+        ["run", str(experiment), "--size", "smoke", "--out", str(out), *options]
+    )
+
+
+def results(folder: Path) -> dict[str, tuple]:
+    """What must be the same however a study came about: not its seconds."""
+    return {
+        record.id: (record.loss, record.accuracy, record.curve)
+        for record in Ledger(folder).records().values()
+    }
+
+
+@pytest.fixture(scope="module")
+def here(experiment, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("local") / "out"
+    assert run(experiment, folder) == 0
+    assert len(results(folder)) == 4
+    return folder
+
+
+def test_shards_train_their_part_and_the_rest_concludes(here, experiment, tmp_path):
+    assert run(experiment, tmp_path, "--shard", "1/2") == 0
+    assert Ledger(tmp_path).status()["pending"] == 2
+    assert not (tmp_path / "report.html").exists()
+    assert run(experiment, tmp_path, "--shard", "2/2") == 0
+    assert run(experiment, tmp_path) == 0
+    assert results(tmp_path) == results(here)
+    assert (tmp_path / "report.html").exists()
+    assert not (tmp_path / "records.jsonl").exists()  # nothing was left to train
+
+
+def test_a_worker_s_records_count_before_the_client_has_them(
+    here, experiment, tmp_path
+):
+    """A worker ends a group, its client is gone: the next run needs the other only."""
+    source = workflow.open_source("shower")
+    study = workflow.plan(experiment, "smoke", source)
+    ledger = Ledger(tmp_path)
+    group = groups_of(study)[0]
+    errand = remote.Errand(
+        study=study.name,
+        one_trajectory=True,
+        runs=group,
+        known=frozenset({group[0].id}),
+        folder=folder_of(group, ledger),
+    )
+    (first,) = remote.train(errand, source="shower")
+    assert first.id == group[1].id
+    assert set(ledger.records()) == {first.id}
+    assert run(experiment, tmp_path) == 0
+    assert results(tmp_path) == results(here)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_worker_with_other_jets_is_told(experiment, tmp_path):
+    source = workflow.open_source("shower")
+    study = workflow.plan(experiment, "smoke", source)
+    errand = remote.Errand(
+        study="two",
+        one_trajectory=True,
+        runs=[replace(study.runs[0], source="store:elsewhere")],
+        known=frozenset(),
+        folder=tmp_path / "checkpoints" / "group",
+    )
+    with pytest.raises(ValueError, match="finds other jets"):
+        remote.train(errand, source="shower")
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_records(here, experiment, tmp_path):
+    assert run(experiment, tmp_path, "--on", "processes", "--workers", "2") == 0
+    assert results(tmp_path) == results(here)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--on", "foo"],
+        ["--on", "dask://nohost"],
+        ["--shard", "3/2"],
+        ["--shard", "0/2"],
+        ["--shard", "x"],
+        ["--shard", "1/2", "--on", "processes"],
+        ["--workers", "2"],
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(options, experiment, tmp_path, capsys):
+    assert run(experiment, tmp_path / "out", *options) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
