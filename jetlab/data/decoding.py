@@ -66,8 +66,8 @@ class Verdicts:
 def decode(step: ak.Array) -> tuple[Ragged, Verdicts]:
     """The sound jets among the entries of `step`, and a verdict for every entry.
 
-    pT is hypot(px, py). Particles are put in order of falling pT where they are not,
-    and the leading 128 are kept.
+    pT is hypot(px, py). Particles are put in order of falling pT as stored where they
+    are not, and the leading 128 are kept.
     """
     verdicts = Verdicts(len(step))
     label = _judge_labels(step, verdicts)
@@ -166,11 +166,13 @@ def _store(
         charge=columns["part_charge"].astype(np.int8),
         species=species.astype(np.int8),
     )
-    return ragged.lead(_sorted(jets, pt), MAX_PARTICLES)
+    return ragged.lead(_sorted(jets), MAX_PARTICLES)
 
 
-def _sorted(jets: Ragged, pt: Float[np.ndarray, "total"]) -> Ragged:
-    """Jets with particles in order of falling pT."""
+def _sorted(jets: Ragged) -> Ragged:
+    """Jets with particles in order of falling pT, those of equal pT as they were."""
+    # As stored: px and py of equal stored pT give pT that differ by their rounding.
+    pt = jets.measured[:, 0].astype(np.float32)
     owner = np.repeat(np.arange(len(jets.counts)), jets.counts)
     if not ((np.diff(pt) > 0) & (np.diff(owner) == 0)).any():
         return jets

@@ -1,50 +1,40 @@
 """JetClass ROOT and JetClass-II Parquet files -> jets, streamed in steps.
 
 Formats: arXiv:2202.03772 (TTree or RNTuple `tree`, ten label_* branches) and
-arXiv:2405.12972 (`jet_label`). Only this file knows uproot and pyarrow.
+arXiv:2405.12972 (`jet_label`).
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import awkward as ak
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as parquet
-import uproot
 
 from jetlab.data.decoding import JET, PARTICLE, TEN_LABELS, Verdicts, decode
+from jetlab.data.input_files import BadInput, contents, steps
 from jetlab.data.labels import JETCLASS2
 from jetlab.types import CLASSES, Ragged
 
 STEP = 16_384
 """Entries read at a time, about 60 MB of JetClass branches."""
 
-TREE = "tree"
-
-
-class BadInput(ValueError):
-    """An input file cannot be used; says which file, entry and branch, and why."""
-
-    def __init__(
-        self, file: Path, reason: str, *, entry: int | None = None, branch: str = ""
-    ):
-        place = [str(file)]
-        place += [] if entry is None else [f"entry {entry}"]
-        place += [f"branch {branch}"] if branch else []
-        super().__init__(f"{', '.join(place)}: {reason}")
+OTHER = re.compile("(jet|aux)_")
+NUMBER = re.compile(r"float|double|halffloat|bool|(std::)?u?int\d+(_t)?")
+"""Types of one number a jet, as ROOT and Arrow call them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """A readable file of jets; `classes` are what its labels count."""
+    """A readable file of jets; `classes` are what its labels count, `others` the
+    branches of one number a jet that no store keeps."""
 
     path: Path
     entries: int
     classes: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 def survey(
@@ -61,16 +51,16 @@ def survey(
     paths = sorted(Path(file).resolve() for file in files)
     for path, times in Counter(paths).items():
         if times > 1:
-            raise BadInput(path, f"given {times} times; name every file once")
+            raise BadInput.at(path, f"given {times} times; name every file once")
         if not path.is_file():
-            raise BadInput(path, "there is no such file")
+            raise BadInput.at(path, "there is no such file")
     found = [_inspect(path, skip_bad=skip_bad, skipped=skipped) for path in paths]
     usable = [file for file in found if file is not None]
     for file in usable:
         if file.classes != usable[0].classes:
             advice = "convert JetClass and JetClass-II files into separate stores"
             reason = f"has other labels than {usable[0].path.name}; {advice}"
-            raise BadInput(file.path, reason)
+            raise BadInput.at(file.path, reason)
     return usable
 
 
@@ -80,11 +70,33 @@ def read(file: InputFile, *, skip_bad: bool, skipped: Counter[str]) -> Iterator[
     With `skip_bad`, bad entries and whatever follows an unreadable one are left out and
     counted by reason in `skipped`; otherwise the first of them raises BadInput.
     """
+    for _, jets, _ in _judged(file, (), skip_bad=skip_bad, skipped=skipped):
+        yield jets
+
+
+def read_branches(
+    file: InputFile,
+    others: Collection[str],
+    *,
+    skip_bad: bool,
+    skipped: Counter[str],
+) -> Iterator[ak.Array]:
+    """The same as branches, as they are in the file, with all particles and `others`
+    among the file's own."""
+    for step, _, verdicts in _judged(file, others, skip_bad=skip_bad, skipped=skipped):
+        yield ak.Array(step[verdicts.sound])
+
+
+def _judged(
+    file: InputFile, others: Collection[str], *, skip_bad: bool, skipped: Counter[str]
+) -> Iterator[tuple[ak.Array, Ragged, Verdicts]]:
+    labels = ("jet_label",) if file.classes == JETCLASS2 else TEN_LABELS
+    branches = [*PARTICLE, *JET, *labels, *others]
+    source = steps(file.path, branches, entries=file.entries, step=STEP)
     entry = 0
-    steps = _steps(file)
     while entry < file.entries:
         try:
-            step = next(steps)
+            step = next(source)
         except Exception as error:  # a broken file makes the readers raise anything
             if not skip_bad:
                 raise _unreadable(file.path, error, entry) from error
@@ -95,7 +107,7 @@ def read(file: InputFile, *, skip_bad: bool, skipped: Counter[str]) -> Iterator[
             _refuse(file.path, entry, verdicts)
         skipped.update(verdicts.reasons())
         entry += len(step)
-        yield jets
+        yield step, jets, verdicts
 
 
 def _refuse(path: Path, entry: int, verdicts: Verdicts) -> None:
@@ -103,7 +115,7 @@ def _refuse(path: Path, entry: int, verdicts: Verdicts) -> None:
     if bad.size:
         branch, reason = verdicts.flaws[verdicts.of_jet[bad[0]]]
         advice = "repair the file, or leave such jets out with --skip-bad"
-        raise BadInput(
+        raise BadInput.at(
             path, f"{reason}; {advice}", entry=entry + int(bad[0]), branch=branch
         )
 
@@ -113,12 +125,12 @@ def _unreadable(path: Path, error: Exception, entry: int | None = None) -> BadIn
     advice = "fetch it again, or leave it out with --skip-bad"
     detail = " ".join(str(error).split())[:160]
     reason = f"{kind}, truncated or damaged ({type(error).__name__}: {detail})"
-    return BadInput(path, f"{reason}; {advice}", entry=entry)
+    return BadInput.at(path, f"{reason}; {advice}", entry=entry)
 
 
 def _inspect(path: Path, *, skip_bad: bool, skipped: Counter[str]) -> InputFile | None:
     try:
-        entries, branches = _contents(path)
+        entries, branches = contents(path)
     except BadInput:
         raise
     except Exception as error:  # a broken file makes the readers raise anything
@@ -131,64 +143,15 @@ def _inspect(path: Path, *, skip_bad: bool, skipped: Counter[str]) -> InputFile 
     missing = [name for name in (*PARTICLE, *JET, *labels) if name not in branches]
     if missing:
         reason = f"missing; the file has {len(branches)} branches, but not those of"
-        raise BadInput(path, f"{reason} JetClass", branch=", ".join(missing))
-    classes = JETCLASS2 if fine else CLASSES
-    return InputFile(path=path, entries=entries, classes=classes)
-
-
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic not in (b"PAR1", b"root"):
-        raise ValueError("neither a ROOT nor a Parquet file")
-    return magic == b"PAR1"
-
-
-def _root(path: Path) -> Any:
-    return uproot.open(path)  # its annotations allow what is no context manager
-
-
-def _contents(path: Path) -> tuple[int, set[str]]:
-    """Number of entries and names of branches."""
-    if _is_parquet(path):
-        with parquet.ParquetFile(path) as file:
-            return file.metadata.num_rows, set(file.schema_arrow.names)
-    with _root(path) as file:
-        kinds = file.classnames(recursive=False, cycle=False)
-        if kinds.get(TREE) not in ("TTree", "ROOT::RNTuple"):
-            others = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
-            raise BadInput(path, f"no tree '{TREE}'; it holds {others or 'nothing'}")
-        tree = file[TREE]
-        return int(tree.num_entries), set(tree.keys())
-
-
-def _steps(file: InputFile) -> Iterator[ak.Array]:
-    labels = ["jet_label"] if file.classes == JETCLASS2 else TEN_LABELS
-    branches = [*PARTICLE, *JET, *labels]
-    if _is_parquet(file.path):
-        yield from _parquet_steps(file.path, branches)
-    else:
-        yield from _root_steps(file, branches)
-
-
-def _parquet_steps(path: Path, branches: list[str]) -> Iterator[ak.Array]:
-    # Buffered, as else a whole row group is held in memory at once.
-    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=2**18) as source:
-        for batch in source.iter_batches(STEP, columns=branches):
-            yield ak.from_arrow(pa.Table.from_batches([batch]))
-
-
-def _root_steps(file: InputFile, branches: list[str]) -> Iterator[ak.Array]:
-    # Branch by branch and without a cache: a basket may hold a whole file's values,
-    # and then one branch of it is in memory at a time.
-    with _root(file.path) as source:
-        tree = source[TREE]
-        for start in range(0, file.entries, STEP):
-            stop = min(start + STEP, file.entries)
-            arrays = {
-                name: tree[name].array(
-                    entry_start=start, entry_stop=stop, array_cache=None
-                )
-                for name in branches
-            }
-            yield ak.zip(arrays, depth_limit=1)
+        raise BadInput.at(path, f"{reason} JetClass", branch=", ".join(missing))
+    others = [
+        name
+        for name, kind in branches.items()
+        if OTHER.match(name) and NUMBER.fullmatch(kind)
+    ]
+    return InputFile(
+        path=path,
+        entries=entries,
+        classes=JETCLASS2 if fine else CLASSES,
+        others=tuple(name for name in others if name not in (*JET, *labels)),
+    )

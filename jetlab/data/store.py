@@ -84,6 +84,11 @@ class Store:
             np.sort(np.concatenate([jets[:each] for jets in by_class.values()]))
         )
 
+    def blocks(self, size: int) -> Iterator[Ragged]:
+        """All jets, training and validation, `size` at a time."""
+        for start in range(0, self.manifest.jets, size):
+            yield self._between(start, min(start + size, self.manifest.jets))
+
     def take(self, indices: Int[np.ndarray, "b"]) -> Ragged:
         """The jets numbered `indices` among all of the store, in that order."""
         indices = np.asarray(indices, np.int64)

@@ -1,0 +1,154 @@
+"""Conversion in pieces: the same store wherever the files are decoded."""
+
+import pickle
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from jetlab.cli.main import main
+from jetlab.data import jetclass, spool
+from jetlab.data.convert import convert
+from jetlab.data.jetclass import BadInput
+from jetlab.studies import conversion
+from jetlab.studies.conversion import convert_on
+from jetlab.studies.dispatch import Unfinished
+from tests.data.jetclass_files import branches, spoil, write_tree
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Three files, of which the middle one has a bad jet."""
+    folder = tmp_path_factory.mktemp("files")
+    data = [branches(30, seed=n) for n in range(3)]
+    data[1] = spoil(data[1], "jet_pt", 7, -1)
+    return [write_tree(folder / f"{n}.root", one) for n, one in enumerate(data)]
+
+
+@pytest.fixture(scope="module")
+def whole(files, tmp_path_factory):
+    """What a conversion without pieces says."""
+    out = tmp_path_factory.mktemp("whole") / "store"
+    return convert(files, out, skip_bad=True, seed=3)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Numbers of the files that workers decode, in this process."""
+    numbers = []
+
+    def read(file, **choices):
+        numbers.append(int(file.path.stem))
+        return original(file, **choices)
+
+    original = jetclass.read
+    monkeypatch.setattr(jetclass, "read", read)
+    return numbers
+
+
+def test_shards_make_the_same_store(tmp_path, files, whole, decoded, monkeypatch):
+    monkeypatch.setattr(jetclass, "STEP", 11)
+    out = tmp_path / "store"
+    for number in (2, 1):
+        assert convert_on(files, out, skip_bad=True, shard=(number, 2)) is None
+        assert not out.exists()
+    assert decoded == [1, 0, 2]
+    content = convert_on(files, out, skip_bad=True, seed=3)
+    assert content == whole
+    assert whole["origin"]["skipped"] == {"jet_pt: zero or negative": 1}
+    assert len(decoded) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+@pytest.mark.slow
+def test_processes_make_the_same_store(tmp_path, files, whole):
+    out = tmp_path / "store"
+    content = convert_on(files, out, skip_bad=True, seed=3, on="processes", workers=1)
+    assert content == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_poisonous_file_is_named_and_the_others_are_kept(
+    tmp_path, files, decoded, capsys
+):
+    out = str(tmp_path / "store")
+    choices = ("--out", out, "--shard", "1/1")
+    assert main(["convert", *map(str, files), *choices]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "1 of 3 pieces failed" in line
+    assert "entry 7, branch jet_pt: zero or negative" in line
+    assert "--skip-bad" in line
+    decoded.clear()
+    with pytest.raises(Unfinished):
+        convert_on(files, out)
+    assert set(decoded) == {1}
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_full_disk_leaves_no_half_piece(tmp_path, files, monkeypatch):
+    def full(file, column):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "store"
+    with monkeypatch.context() as patched:
+        patched.setattr(spool.np, "save", full)
+        with pytest.raises(Unfinished, match="No space left on device"):
+            convert_on(files, out, skip_bad=True, shard=(1, 1))
+    left = [path.name for path in (tmp_path / "store.pieces").iterdir()]
+    assert left == ["request.json"]
+    assert convert_on(files, out, skip_bad=True) is not None
+
+
+def test_pieces_of_other_files_are_not_taken(tmp_path, files):
+    out = tmp_path / "store"
+    convert_on(files, out, skip_bad=True, shard=(1, 3))
+    with pytest.raises(ValueError, match=r"of another request \(skip_bad True\)"):
+        convert_on(files, out)
+    with pytest.raises(ValueError, match=r"of another request \(files 3 "):
+        convert_on(files[:2], out, skip_bad=True)
+
+
+@pytest.mark.parametrize("size", [0, 40, 3000, -1])
+def test_a_damaged_piece_is_one_clear_line(tmp_path, files, size):
+    out = tmp_path / "store"
+    convert_on(files, out, skip_bad=True, shard=(1, 1))
+    piece = tmp_path / "store.pieces" / "00001"
+    piece.write_bytes(piece.read_bytes()[:size])
+    with pytest.raises(ValueError, match=r"pieces/00001: damaged .*delete it"):
+        convert_on(files, out, skip_bad=True)
+    assert not out.exists()
+    piece.unlink()
+    assert convert_on(files, out, skip_bad=True) is not None
+
+
+def test_a_piece_that_lacks_jets_is_not_taken(tmp_path, files):
+    out = tmp_path / "store"
+    convert_on(files, out, skip_bad=True, shard=(1, 1))
+    spool.save(tmp_path / "store.pieces" / "00001", [], Counter({"lost": 12}))
+    with pytest.raises(ValueError, match=r"00001: 0 jets and 12 left out of the 30 in"):
+        convert_on(files, out, skip_bad=True)
+    assert not out.exists()
+
+
+def test_a_file_that_a_worker_cannot_see_is_not_left_out(tmp_path, files):
+    (file,) = jetclass.survey(files[:1], skip_bad=True, skipped=Counter())
+    gone = jetclass.InputFile(**vars(file) | {"path": tmp_path / "gone.root"})
+    piece = conversion.Piece(file=gone, path=tmp_path / "00000", skip_bad=True)
+    with pytest.raises(BadInput, match="sees no such file"):
+        conversion.decode(piece)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_cross_from_worker_to_client():
+    error = BadInput.at(Path("a.root"), "broken", entry=3, branch="b")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy)) == (BadInput, "a.root, entry 3, branch b: broken")
+
+
+def test_root_files_are_written_by_one_process(tmp_path, files, capsys):
+    choices = ("--out", str(tmp_path / "x"), "--format", "root", "--shard", "1/2")
+    assert main(["convert", str(files[0]), *choices]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "leave --on, --workers and --shard away" in line
+    assert list(tmp_path.iterdir()) == []
