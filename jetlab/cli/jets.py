@@ -1,12 +1,13 @@
 """Commands that make, read and describe jets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jetlab.cli.options import as_json, example, out_folder, show
+from jetlab.cli.options import as_json, example, out_folder, shard, show, where
+from jetlab.types import CLASSES
 
 BLOCK = 10_000  # simulated jets held in memory at a time
 
@@ -36,16 +37,112 @@ def shower(jets: int, seed: int, out: Path):
     _say(describe(out))
 
 
+@simulate.command(
+    epilog=example(
+        "jetlab simulate pythia --jets 1000000 --seed 1 --on slurm --workers 64 "
+        "--out jets/pythia"
+    )
+)
+@click.option("--jets", type=click.IntRange(min=1), required=True, help="How many.")
+@click.option(
+    "--classes",
+    default=",".join(CLASSES),
+    show_default=True,
+    help="As many jets of each.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["store", "root"]),
+    default="store",
+    show_default=True,
+    help="A store to train from, or ROOT files like JetClass's.",
+)
+@where
+@shard
+@out_folder
+def pythia(
+    jets: int,
+    classes: str,
+    seed: int,
+    form: str,
+    on: str,
+    workers: int | None,
+    shard: tuple[int, int] | None,
+    out: Path,
+):
+    """Jets of Pythia 8 in a detector like CMS, in JetClass's ten classes.
+
+    Needs pip install 'jetlab[pythia]'. Stopped at any moment, the same command goes on.
+    """
+    from jetlab.data.pythia.blocks import Campaign
+    from jetlab.studies import simulation
+
+    names = tuple(name.strip() for name in classes.split(","))
+    campaign = Campaign(jets=jets, classes=names, seed=seed)
+    click.echo(simulation.announce(campaign))
+    content = simulation.simulate(
+        campaign, out, form=form, on=on, workers=workers, shard=shard, say=click.echo
+    )
+    if content is None:
+        click.echo("this part is done; without --shard the command writes them all")
+    elif form == "root":
+        show(content)
+    else:
+        _say(content)
+
+
 @click.command(epilog=example("jetlab convert JetClass/*.root --out jets/jetclass"))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @out_folder
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["store", "root"]),
+    default="store",
+    show_default=True,
+    help="A store, shuffled, or ROOT files like JetClass's.",
+)
 @click.option("--skip-bad", is_flag=True, help="Leave bad jets out and count them.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the shuffle.")
-def convert(files: Sequence[Path], out: Path, skip_bad: bool, seed: int):
-    """JetClass ROOT or JetClass-II Parquet files into a store, shuffled."""
-    from jetlab.data import convert as conversion
+@where
+@shard
+def convert(
+    files: Sequence[Path],
+    out: Path,
+    kind: str,
+    skip_bad: bool,
+    seed: int,
+    on: str,
+    workers: int | None,
+    shard: tuple[int, int] | None,
+):
+    """JetClass ROOT or JetClass-II Parquet files into a store; or such files, or one
+    store, into ROOT files of one class each."""
+    from jetlab.data.convert import to_root
+    from jetlab.studies.conversion import convert_on
 
-    _say(conversion.convert(files, out, skip_bad=skip_bad, seed=seed))
+    if kind == "root":
+        if on != "local" or workers is not None or shard is not None:
+            raise click.UsageError(
+                "--format root is the work of one process: leave --on, --workers and "
+                "--shard away"
+            )
+        written = to_root(files, out, skip_bad=skip_bad)
+        written["files"] = len(written["files"])
+        show({name: written[name] for name in ("jets", "files", "classes")})
+        _say_left_out(written["skipped"])
+        return
+    content = convert_on(
+        files, out, skip_bad=skip_bad, seed=seed, on=on, workers=workers, shard=shard
+    )
+    if content is None:
+        click.echo(
+            f"{out}: this shard is done; without --shard, the rest and the store"
+        )
+        return
+    _say(content)
 
 
 @click.command(epilog=example("jetlab describe jets/jetclass --json"))
@@ -61,5 +158,9 @@ def describe(folder: Path, as_json: bool):
 def _say(summary: dict[str, Any]) -> None:
     """What a command wrote; the whole of it is for `describe` to tell."""
     show({name: summary[name] for name in ("jets", "identity", "classes")})
-    for reason, count in summary["origin"].get("skipped", {}).items():
+    _say_left_out(summary["origin"].get("skipped", {}))
+
+
+def _say_left_out(skipped: Mapping[str, int]) -> None:
+    for reason, count in skipped.items():
         click.echo(f"left out: {count} ({reason})")

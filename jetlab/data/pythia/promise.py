@@ -1,0 +1,65 @@
+"""Events that can give no jet of their class, told before they are showered.
+
+Only what cannot pass is left out: of jets that pass without this test, fewer than one
+in a thousand fail it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pythia8mc
+
+from jetlab.data.pythia.processes import BETWEEN, Process
+
+MIN_PT, MAX_ETA, MAX_SPREAD = 300.0, 3.0, 1.2
+"""Of all that is visible of a decay: pT in GeV, |eta|, and distance of its parts."""
+
+
+class Promise(pythia8mc.UserHooks):
+    """Stops an event unless one of its hard decays may become a jet of the class."""
+
+    def __init__(self, process: Process):
+        super().__init__()
+        self._process = process
+
+    def canVetoProcessLevel(self) -> bool:
+        return bool(self._process.resonances)
+
+    def doVetoProcessLevel(self, process: Any) -> bool:
+        return not any(map(self._may_pass, self._decays(process)))
+
+    def _decays(self, process: Any) -> Iterator[list[Any]]:
+        """Visible products of each resonance."""
+        for number in range(process.size()):
+            particle = process[number]
+            if particle.idAbs() in self._process.resonances:
+                yield list(_visible(process, particle))
+
+    def _may_pass(self, products: list[Any]) -> bool:
+        leptons = sum(p.idAbs() in (11, 13) for p in products)
+        wanted = self._process.leptons, self._process.quarks
+        if (leptons, len(products) - leptons) != wanted:
+            return False
+        px, py, pz = (
+            sum(getattr(p, n)() for p in products) for n in ("px", "py", "pz")
+        )
+        pt = np.hypot(px, py)
+        if pt < MIN_PT or abs(pz) > pt * np.sinh(MAX_ETA):
+            return False
+        eta, phi = np.arcsinh(pz / pt), np.arctan2(py, px)
+        return max(_distance(p, eta, phi) for p in products) < MAX_SPREAD
+
+
+def _visible(process: Any, particle: Any) -> Iterator[Any]:
+    for number in range(particle.daughter1(), particle.daughter2() + 1):
+        daughter = process[number]
+        if daughter.idAbs() in BETWEEN:
+            yield from _visible(process, daughter)
+        elif daughter.idAbs() in (1, 2, 3, 4, 5, 11, 13, 21):
+            yield daughter
+
+
+def _distance(particle: Any, eta: float, phi: float) -> float:
+    turn = (particle.phi() - phi + np.pi) % (2 * np.pi) - np.pi
+    return float(np.hypot(particle.eta() - eta, turn))

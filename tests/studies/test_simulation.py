@@ -1,0 +1,131 @@
+"""Campaigns give the same jets wherever they are made, whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("fastjet")
+pytest.importorskip("pythia8mc")
+
+from jetlab.data.pythia.blocks import Campaign
+from jetlab.data.store import describe
+from jetlab.studies import simulation
+from jetlab.studies.simulation import simulate
+
+SMALL = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=5)
+
+
+@pytest.fixture(scope="module")
+def locally(tmp_path_factory):
+    out = tmp_path_factory.mktemp("local") / "jets"
+    said = []
+    content = simulate(SMALL, out, say=said.append)
+    return out, content, said
+
+
+def test_a_campaign_becomes_a_store(locally):
+    out, content, said = locally
+    assert content["jets"] == 24
+    assert (content["classes"]["Zqq"], content["classes"]["Wqq"]) == (12, 12)
+    assert content["origin"]["simulator"].startswith("pythia-8.")
+    assert content["identity"] == describe(out)["identity"]
+    assert [path.name for path in out.parent.iterdir()] == ["jets"]  # no pieces left
+    assert "jets a second and core (Pythia" in said[0]
+
+
+def test_shards_make_the_same_store(locally, tmp_path):
+    out = tmp_path / "jets"
+    for number in (1, 2):
+        assert simulate(SMALL, out, shard=(number, 2)) is None
+        assert not out.exists()
+    made = list((tmp_path / "jets.pieces").glob("*.parquet"))
+    times = [path.stat().st_mtime_ns for path in made]
+    assert len(made) == 2
+    assert simulate(SMALL, out, shard=(1, 2)) is None  # once more: nothing to do
+    assert [path.stat().st_mtime_ns for path in made] == times
+    assert simulate(SMALL, out)["hash"] == locally[1]["hash"]
+
+
+def test_root_files_turn_into_the_same_jets(locally, tmp_path):
+    from jetlab.data.convert import convert
+
+    content = simulate(SMALL, tmp_path / "root", form="root")
+    assert content["classes"] == {"Zqq": 12, "Wqq": 12}
+    files = sorted((tmp_path / "root").iterdir())
+    assert [path.name for path in files] == ["WToQQ_000.root", "ZToQQ_000.root"]
+    store = convert(files, tmp_path / "store")
+    assert store["particles"] == locally[1]["particles"]
+
+
+def test_pieces_of_another_campaign_are_not_taken(tmp_path):
+    simulate(SMALL, tmp_path / "jets", shard=(1, 2))
+    other = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=6)
+    with pytest.raises(ValueError, match="another request"):
+        simulate(other, tmp_path / "jets")
+
+
+def test_a_piece_that_lacks_jets_is_found(tmp_path):
+    out = tmp_path / "jets"
+    for number in (1, 2):
+        simulate(SMALL, out, shard=(number, 2))
+    first, second = sorted((tmp_path / "jets.pieces").glob("*.parquet"))
+    first.write_bytes(second.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=first.name):
+        simulate(SMALL, out)
+    assert not out.exists()
+
+
+def test_without_pythia_one_line_says_what_to_install(tmp_path, monkeypatch):
+    def missing(package):
+        raise simulation.importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(simulation.importlib.metadata, "version", missing)
+    with pytest.raises(ValueError, match=r"pip install 'jetlab\[pythia\]'"):
+        simulate(SMALL, tmp_path / "jets")
+
+
+def test_the_cost_is_told_before_it_begins():
+    said = simulation.announce(Campaign(jets=1_000_000, classes=("Zqq",)))
+    assert said.startswith("1000000 jets of 1 classes in 1000 blocks: about")
+    assert said.endswith("core-hours")
+
+
+@pytest.mark.slow
+def test_workers_make_the_same_store(locally, tmp_path):
+    pytest.importorskip("distributed")
+    content = simulate(SMALL, tmp_path / "jets", on="processes", workers=2)
+    assert content["hash"] == locally[1]["hash"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["client", "workers"])
+def test_what_is_killed_goes_on_to_the_same_store(victim, locally, tmp_path):
+    pytest.importorskip("distributed")
+    out = tmp_path / "jets"
+    command = [sys.executable, "-m", "jetlab.cli.main", "simulate", "pythia"]
+    command += [
+        "--jets",
+        "24",
+        "--classes",
+        "Zqq,Wqq",
+        "--seed",
+        "5",
+        "--out",
+        str(out),
+    ]
+    command += ["--on", "processes", "--workers", "2"]
+    running = subprocess.Popen(command, start_new_session=True)
+    time.sleep(6)
+    if victim == "client":
+        os.killpg(running.pid, signal.SIGKILL)
+    else:
+        subprocess.run(["pkill", "-KILL", "-s", str(running.pid), "-f", "spawn_main"])
+    running.wait(timeout=120)
+    if victim == "client":
+        assert not out.exists()
+        subprocess.run(command, check=True, timeout=120)
+    assert describe(out)["hash"] == locally[1]["hash"]
