@@ -31,7 +31,6 @@ from jetlab.studies.joint_law import (
 from jetlab.studies.performance.rejection_laws import beside, mappings
 from jetlab.studies.sampling import (
     PAPER_RATE,
-    balanced,
     runs_on,
     unlearned,
     validity,
@@ -117,7 +116,7 @@ def study(size: str, source: Source) -> Study:
         chosen.inputs,
         batch=BATCH,
         pool=max(examples),
-        valid=balanced(chosen.valid, source.held_out, len(source.classes)),
+        valid=chosen.valid,
         learning_rate=chosen.learning_rate,
     )
     axes = {"width": chosen.widths, "examples": examples, "seed": range(chosen.seeds)}

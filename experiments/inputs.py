@@ -21,7 +21,6 @@ from jetlab.records import Record
 from jetlab.studies.repetition.inputs import compare_inputs, configurations
 from jetlab.studies.sampling import (
     PAPER_RATE,
-    balanced,
     repeatedly,
     runs_on,
     validity,
@@ -88,7 +87,6 @@ def study(size: str, source: Source) -> Study:
     """
     chosen = SIZES[size]
     examples = within(chosen.examples, source.size, BATCH)
-    valid = balanced(chosen.valid, source.held_out, len(source.classes))
     runs = []
     for inputs in chosen.inputs:
         once = runs_on(
@@ -96,7 +94,7 @@ def study(size: str, source: Source) -> Study:
             inputs,
             batch=BATCH,
             pool=max(examples),
-            valid=valid,
+            valid=chosen.valid,
             learning_rate=chosen.learning_rate,
         )
         axes = {"width": chosen.widths, "seed": range(chosen.seeds)}

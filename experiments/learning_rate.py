@@ -20,7 +20,7 @@ from jetlab.data.shower_limits import known_limit
 from jetlab.models import recipe
 from jetlab.records import Record
 from jetlab.studies.rates.report import analyse_rates
-from jetlab.studies.sampling import PAPER_RATE, balanced, runs_on, within
+from jetlab.studies.sampling import PAPER_RATE, runs_on, within
 from jetlab.studies.study import Findings, Study, grid, log_spaced
 from jetlab.training.run import Run
 from jetlab.types import Source
@@ -85,7 +85,6 @@ def study(size: str, source: Source) -> Study:
     """
     chosen = SIZES[size]
     examples = within(chosen.examples, source.size, BATCH)
-    valid = balanced(chosen.valid, source.held_out, len(source.classes))
 
     def runs(rate: float | None, widths: Sequence[int]) -> tuple[Run, ...]:
         run = runs_on(
@@ -93,7 +92,7 @@ def study(size: str, source: Source) -> Study:
             chosen.inputs,
             batch=BATCH,
             pool=max(examples),
-            valid=valid,
+            valid=chosen.valid,
             learning_rate=rate,
         )
         return grid(run, width=widths, examples=examples, seed=range(chosen.seeds))

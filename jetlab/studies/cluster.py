@@ -28,6 +28,13 @@ AGAIN = 60.0
 OURS = {
     "distributed.scheduler.worker-saturation": 1.0,  # one piece at a time at a worker
     "distributed.scheduler.allowed-failures": TRIES - 1,
+    # Without Dask's MALLOC_TRIM_THRESHOLD_, by which memory goes back to the system and
+    # comes again all the time: Pythia takes half as long.
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
 }
 """Dask's settings on clusters that are started here."""
 

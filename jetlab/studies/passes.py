@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jetlab.studies.sampling import balanced, repeatedly, runs_on, within
+from jetlab.studies.sampling import repeatedly, runs_on, within
 from jetlab.studies.study import grid
 from jetlab.training.run import Run
 from jetlab.types import Source
@@ -36,7 +36,7 @@ class Passes:
             inputs,
             batch=batch,
             pool=max(single),
-            valid=balanced(self.valid, source.held_out, len(source.classes)),
+            valid=self.valid,
             learning_rate=self.learning_rate,
         )
         several = [examples for examples in self.repeated if examples <= max(single)]

@@ -30,8 +30,15 @@ def runs_on(
     learning_rate: float | None,
 ) -> Callable[..., Run]:
     """What makes a run of (width, examples, seed), or of several epochs with a
-    patience, out of the first `pool` jets; a rate of None is the recipe's by width."""
+    patience, out of the first `pool` jets; a rate of None is the recipe's by width.
+
+    About `valid` jets validate, as many of each class.
+
+    Raises:
+      ValueError: where a class holds out fewer than ten.
+    """
     classes, features = len(source.classes), len(INPUTS[inputs].features)
+    valid = _balanced(valid, source.held_out, classes)
 
     def run(
         width: int, examples: int, seed: int, epochs: int = 1, patience: int = 0
@@ -82,12 +89,8 @@ def within(examples: Sequence[int], size: int | None, batch: int) -> Sequence[in
     return log_spaced(low, share * max(examples), len(examples), multiple=batch)
 
 
-def balanced(asked: int, held_out: int | None, classes: int) -> int:
-    """Validation jets, as many of each class; at least ten, for an error.
-
-    Raises:
-      ValueError: where a class holds out fewer.
-    """
+def _balanced(asked: int, held_out: int | None, classes: int) -> int:
+    """Validation jets, as many of each class; at least ten, for an error."""
     count = asked if held_out is None else min(asked, held_out)
     if count < 10 * classes:
         raise ValueError(

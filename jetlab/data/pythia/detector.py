@@ -6,7 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jetlab.data.pythia import tracks
-from jetlab.data.pythia.calorimeter import ECAL, HCAL, MAX_ETA, Hits, Towers, lognormal
+from jetlab.data.pythia.calorimeter import (
+    ECAL,
+    HCAL,
+    MAX_ETA,
+    Calorimeter,
+    Hits,
+    Towers,
+    lognormal,
+)
 from jetlab.data.pythia.tracks import Flight, Stable
 from jetlab.types import SPECIES
 
@@ -97,7 +105,7 @@ def _tracks(
 
 
 def _flow(
-    calorimeter,
+    calorimeter: Calorimeter,
     hits: Hits,
     found: Objects,
     exits: tuple[np.ndarray, np.ndarray],

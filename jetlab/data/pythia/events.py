@@ -93,12 +93,13 @@ def _vertices(
     The batches of pythia8mc 8.317 have vertices too, but in the wrong rows: their column
     is shifted by one row an event.
     """
-    vertex = np.zeros_like(flown)
+    vertex, away = np.zeros_like(flown), flown.any(axis=1)
     while True:
-        moved = (vertex + flown)[mothers]
-        if np.array_equal(moved, vertex):
+        rows = np.flatnonzero(away[mothers])  # few: only hadrons live long enough
+        moved = vertex[mothers[rows]] + flown[mothers[rows]]
+        if np.array_equal(moved, vertex[rows]):
             return vertex
-        vertex = moved
+        vertex[rows], away[rows] = moved, True
 
 
 def stable(entries: Entries) -> Stable:

@@ -4,10 +4,10 @@ Only what cannot pass is left out: of jets that pass without this test, fewer th
 in a thousand fail it.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pythia8mc
 
 from jetlab.data.pythia.processes import BETWEEN, Process
@@ -44,10 +44,10 @@ class Promise(pythia8mc.UserHooks):
         px, py, pz = (
             sum(getattr(p, n)() for p in products) for n in ("px", "py", "pz")
         )
-        pt = np.hypot(px, py)
-        if pt < MIN_PT or abs(pz) > pt * np.sinh(MAX_ETA):
+        pt = math.hypot(px, py)
+        if pt < MIN_PT or abs(pz) > pt * math.sinh(MAX_ETA):
             return False
-        eta, phi = np.arcsinh(pz / pt), np.arctan2(py, px)
+        eta, phi = math.asinh(pz / pt), math.atan2(py, px)
         return max(_distance(p, eta, phi) for p in products) < MAX_SPREAD
 
 
@@ -61,5 +61,5 @@ def _visible(process: Any, particle: Any) -> Iterator[Any]:
 
 
 def _distance(particle: Any, eta: float, phi: float) -> float:
-    turn = (particle.phi() - phi + np.pi) % (2 * np.pi) - np.pi
-    return float(np.hypot(particle.eta() - eta, turn))
+    turn = (particle.phi() - phi + math.pi) % (2 * math.pi) - math.pi
+    return math.hypot(particle.eta() - eta, turn)
