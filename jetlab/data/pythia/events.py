@@ -90,8 +90,8 @@ def _vertices(
 ) -> Float[np.ndarray, "n 3"]:
     """Where particles are made: at the end of their mother's flight.
 
-    The batches of pythia8mc 8.317 have vertices too, but in the wrong rows: their column
-    is shifted by one row an event.
+    The batches of pythia8mc 8.317 have vertices too, but in the wrong rows: their
+    column is shifted by one row an event.
     """
     vertex, away = np.zeros_like(flown), flown.any(axis=1)
     while True:
