@@ -63,6 +63,7 @@ def displacement(both: Draws) -> Section:
     """Sizes of d0 and dz by quantiles; no real ones to compare with."""
     jets, rows, values = both.simulated, [], []
     tracks = ~np.isin(jets.of_particle["species"], (1, 2))
+    tracks &= jets.of_particle["part_d0err"] > 0  # JetClass gives none to the softest
     for name in ("d0", "dz"):
         size = np.abs(jets.of_particle[f"part_{name}val"][tracks])
         error = jets.of_particle[f"part_{name}err"][tracks]
@@ -78,10 +79,10 @@ def displacement(both: Draws) -> Section:
             values.append({"observable": label, "quantiles": found})
             rows.append([label, *(f"{m.value:.3g} ± {m.error:.1g}" for m in found)])
     words = (
-        "Sizes, of simulated charged particles. No real jets with tracks are at hand, "
-        "so these have no counterpart: of JetClass only the moments in the table of "
-        "what jets are made of are known, and these are decided by far tails, which "
-        "tanh flattens before training."
+        "Sizes, of simulated tracks that have an error. No real jets with tracks are "
+        "at hand, so these have no counterpart: of JetClass only the moments in the "
+        "table of what jets are made of are known, and these are decided by far tails, "
+        "which tanh flattens before training."
     )
     headers = ["observable", *(f"{share:.0%}" for share in TRACK_SHARES)]
     return Section("Displacement", words, Grid(headers, rows), values)

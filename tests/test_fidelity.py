@@ -68,6 +68,7 @@ def write_arrays(folder: Path, label: np.ndarray) -> None:
     np.save(folder / "SMALLlabels.npy", np.eye(10, dtype=np.float32)[label])
 
 
+@pytest.mark.slow
 def test_it_prints_every_table_and_writes_them_with_a_figure(files, tmp_path, capsys):
     jets, folder = files
     out = tmp_path / "out"
@@ -97,6 +98,7 @@ def test_both_formats_read_as_what_was_written(files):
         np.testing.assert_array_equal(sample.label, np.arange(JETS) % 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["--jets", "--real"])
 def test_what_is_missing_is_said_in_a_line(files, tmp_path, capsys, missing):
     given = {"--jets": str(files[0]), "--real": str(files[1])}

@@ -26,7 +26,8 @@ def whole(out: Path) -> Iterator[Path]:
         for stale in partial.iterdir():
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         try:
-            yield partial
+            with _said_where(out):
+                yield partial
             _sync(partial)
             refuse_existing(out)
             os.replace(partial, out)
@@ -47,12 +48,24 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
     try:
-        yield partial
+        with _said_where(path):
+            yield partial
         _sync_one(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     _sync_one(path.parent)
+
+
+@contextmanager
+def _said_where(path: Path) -> Iterator[None]:
+    """Adds the path to errors of the system that have none, as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def refuse_existing(out: Path) -> None:

@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("fastjet")
 pytest.importorskip("pythia8mc")
 
+from jetlab.cli.main import main
 from jetlab.data.pythia.blocks import Campaign
 from jetlab.data.store import describe
 from jetlab.studies import simulation
+from jetlab.studies.dispatch import Unfinished
 from jetlab.studies.simulation import simulate
 
 SMALL = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=5)
@@ -77,6 +79,44 @@ def test_a_piece_that_lacks_jets_is_found(tmp_path):
     with pytest.raises(ValueError, match=first.name):
         simulate(SMALL, out)
     assert not out.exists()
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    from jetlab.data.pythia import jets
+
+    def full(array, path):
+        path.write_bytes(b"PAR1, and no more")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jets.ak, "to_parquet", full)
+    with pytest.raises(
+        Unfinished, match=r"2 of 2 pieces failed 3 times.*No space left"
+    ):
+        simulate(Campaign(jets=2, classes=("Zqq", "Wqq")), tmp_path / "jets")
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert sorted(left) == ["jets.pieces", "request.json"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--jets", "5"], "5 jets of 10 classes"),
+        (["--jets", "0"], "not in the range"),
+        (["--jets", "20", "--classes", "Hbb,top"], "no class 'top': choose from QCD"),
+        (["--jets", "20", "--seed", "-1"], "not in the range"),
+        (["--jets", "20", "--on", "grid"], "choose local, processes"),
+        (["--jets", "20", "--shard", "3/2"], "3/2"),
+        (["--jets", "20", "--workers", "2"], "--on local is this process alone"),
+        (["--jets", "20", "--format", "hdf5"], "'hdf5' is not one of"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(options, said, tmp_path, capsys):
+    command = ["simulate", "pythia", "--out", str(tmp_path / "jets"), *options]
+    assert main(command) == 2
+    refusal = capsys.readouterr().err
+    assert said in refusal
+    assert refusal.count("\n") == 1
+    assert not any(tmp_path.iterdir())
 
 
 def test_without_pythia_one_line_says_what_to_install(tmp_path, monkeypatch):
