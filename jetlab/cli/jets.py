@@ -72,7 +72,8 @@ def pythia(
     shard: tuple[int, int] | None,
     out: Path,
 ):
-    """Jets of Pythia 8 in a detector like CMS, in JetClass's ten classes.
+    """Jets of Pythia 8 in a detector like CMS, in JetClass's ten classes or in those of
+    JetClass-II that are named: X_bb, X_YY_bbq, ..., QCD_b, QCD_c, QCD_s, QCD_light.
 
     Needs pip install 'jetlab[pythia]'. Stopped at any moment, the same command goes on.
     """
@@ -88,7 +89,7 @@ def pythia(
     if content is None:
         click.echo("this part is done; without --shard the command writes them all")
     elif form == "root":
-        show(content)
+        show({"jets": content["jets"], "files": len(content["files"])})
     else:
         _say(content)
 
@@ -157,7 +158,8 @@ def describe(folder: Path, as_json: bool):
 
 def _say(summary: dict[str, Any]) -> None:
     """What a command wrote; the whole of it is for `describe` to tell."""
-    show({name: summary[name] for name in ("jets", "identity", "classes")})
+    held = {name: count for name, count in summary["classes"].items() if count}
+    show({"jets": summary["jets"], "identity": summary["identity"], "classes": held})
     _say_left_out(summary["origin"].get("skipped", {}))
 
 

@@ -149,7 +149,7 @@ def test_vertices_are_those_of_pythia_itself():
     """The batches of pythia8mc 8.317 have them in the wrong rows; its events do not."""
     process = PROCESSES["Zqq"]
     ((_, settings),) = process.sources
-    entries = events.Generator(process, settings, seed=7).batch()
+    entries = events.Generator(Promise(process), settings, seed=7).batch()
     alone = pythia8mc.Pythia("", False)
     for line in (*COMMON, *settings, "Random:seed = 7"):
         assert alone.readString(line)

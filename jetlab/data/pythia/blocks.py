@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jetlab.data.labels import JETCLASS2
+from jetlab.data.pythia.contents import PRONGS, RESONANT
+from jetlab.data.pythia.flavours import FLAVOURS
 from jetlab.data.pythia.processes import PROCESSES
 
 VERSION = "v1"
@@ -15,21 +18,32 @@ BLOCK = 1000
 second."""
 
 COST = {
-    "QCD": 18.0,
-    "Hbb": 17.0,
-    "Hcc": 17.0,
-    "Hgg": 17.0,
-    "H4q": 17.0,
-    "Hqql": 30.0,
-    "Zqq": 13.0,
-    "Wqq": 14.0,
-    "Tbqq": 22.0,
-    "Tbl": 36.0,
+    "QCD": 19.0,
+    "Hbb": 18.0,
+    "Hcc": 18.0,
+    "Hgg": 20.0,
+    "H4q": 19.0,
+    "Hqql": 51.0,
+    "Zqq": 16.0,
+    "Wqq": 15.0,
+    "Tbqq": 30.0,
+    "Tbl": 66.0,
 }
 """Milliseconds a jet on one core of an AMD EPYC."""
 
+COST_BY_PRONGS = {1: 30.0, 2: 22.0, 3: 100.0, 4: 33.0}
+"""The same for classes of JetClass-II: QCD by flavour, and resonances;"""
+
+COST_BY_TAUS = (1.0, 3.0, 15.0)
+"""times this for tau leptons, which must decay as named. From one or two classes
+each."""
+
+FINE = (*RESONANT, *FLAVOURS)
+"""Classes of JetClass-II that can be made."""
+
 _SEEDS = 900_000_000  # that Pythia knows
 _PLACES = 10_000_000  # blocks of a class before another class's begin
+_FINE_PLACES = 2_000_000  # of JetClass-II's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +62,23 @@ class Block:
     @property
     def cost(self) -> float:
         """Core-seconds, about."""
-        return self.jets * COST[self.name] / 1000
+        if self.name in COST:
+            return self.jets * COST[self.name] / 1000
+        content = RESONANT.get(self.name, (0,))
+        taus = sum("tau" in PRONGS[number] for number in content)
+        each = COST_BY_PRONGS[len(content)] * COST_BY_TAUS[taus]
+        return self.jets * each / 1000
 
     def pythia_seed(self, source: int) -> int:
         """That of a source of the class: no two blocks of one seed share one, and
         those of two seeds begin far apart."""
         (start,) = np.random.SeedSequence(self.seed).generate_state(1, np.uint64)
-        place = list(PROCESSES).index(self.name) * 2 + source
-        return 1 + (int(start) + place * _PLACES + self.number) % _SEEDS
+        ten = self.name in PROCESSES
+        names, places = (
+            (tuple(PROCESSES), _PLACES) if ten else (JETCLASS2, _FINE_PLACES)
+        )
+        place = names.index(self.name) * 2 + source
+        return 1 + (int(start) + place * places + self.number) % _SEEDS
 
     def generator(self) -> np.random.Generator:
         """Of everything that is not Pythia's."""
@@ -67,8 +90,8 @@ class Campaign:
     """`jets` jets, as many of each of the classes, to within one.
 
     Raises:
-      ValueError: for a negative seed, a class that is not known or is named twice, or
-        fewer jets than classes.
+      ValueError: for a negative seed, a class that is not known or is named twice,
+        classes of JetClass and JetClass-II together, or fewer jets than classes.
     """
 
     jets: int
@@ -79,11 +102,17 @@ class Campaign:
         if self.seed < 0:
             raise ValueError(f"seed {self.seed}: ask for 0 or more")
         for name, times in Counter(self.classes).items():
-            if name not in PROCESSES:
-                known = ", ".join(PROCESSES)
-                raise ValueError(f"no class {name!r}: choose from {known}")
+            if name not in PROCESSES and name not in FINE:
+                raise ValueError(f"no class {name!r}: choose from {_known()}")
             if times > 1:
                 raise ValueError(f"class {name} is named {times} times")
+        fine = [name for name in self.classes if name in FINE]
+        if 0 < len(fine) < len(self.classes):
+            ten = next(name for name in self.classes if name not in FINE)
+            raise ValueError(
+                f"{ten} is a class of JetClass and {fine[0]} one of JetClass-II: make "
+                "them apart, as a jet has one label"
+            )
         if self.jets < len(self.classes):
             few = f"{self.jets} jets of {len(self.classes)} classes"
             raise ValueError(f"{few}: ask for one of each at least")
@@ -103,3 +132,8 @@ class Campaign:
             for begin in range(0, each + (rank < more), BLOCK)
         ]
         return sorted(found, key=lambda block: -block.cost)
+
+
+def _known() -> str:
+    some = f"{FINE[0]}, ..., {FINE[len(RESONANT) - 1]}, {', '.join(FLAVOURS)}"
+    return f"{', '.join(PROCESSES)}; or, of JetClass-II, from {some}"

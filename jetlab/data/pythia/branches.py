@@ -50,9 +50,7 @@ def measured(objects: Objects, jets: Clustered, inside: Substructure) -> Branche
     }
 
 
-def truth(
-    entries: Entries, rows: Int[np.ndarray, "b"], codes: Int[np.ndarray, "b"]
-) -> Branches:
+def truth(entries: Entries, rows: Int[np.ndarray, "b"]) -> Branches:
     """What each jet came from: the resonance in this row, or zeros for row -1."""
     known = rows >= 0
     eta, phi = direction(entries, rows)
@@ -61,7 +59,6 @@ def truth(
         "aux_genpart_phi": known * phi,
         "aux_genpart_pid": known * entries.pid[rows],
         "aux_genpart_pt": known * np.hypot(*entries.momentum[rows].T[:2]),
-        "aux_truth_match": codes,
     }
     return {name: column.astype(np.float32) for name, column in values.items()}
 

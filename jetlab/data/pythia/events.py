@@ -7,8 +7,7 @@ import numpy as np
 import pythia8mc
 from jaxtyping import Float, Int
 
-from jetlab.data.pythia.processes import COMMON, Process
-from jetlab.data.pythia.promise import Promise
+from jetlab.data.pythia.processes import COMMON
 from jetlab.data.pythia.tracks import Stable
 
 BATCH = 100
@@ -31,15 +30,15 @@ class Entries(NamedTuple):
 
 
 class Generator:
-    """Events of a process with one of its settings, the same for the same seed.
+    """Events of these settings that `veto` lets pass, the same for the same seed.
 
     Raises ValueError for settings that Pythia does not know.
     """
 
-    def __init__(self, process: Process, settings: tuple[str, ...], seed: int):
+    def __init__(self, veto: pythia8mc.UserHooks, settings: tuple[str, ...], seed: int):
         self._pythia = pythia8mc.Pythia("", False)
-        self._promise = Promise(process)  # Pythia does not keep it alive
-        self._pythia.setUserHooksPtr(self._promise)
+        self._veto = veto  # Pythia does not keep it alive
+        self._pythia.setUserHooksPtr(veto)
         for line in (*COMMON, *settings, f"Random:seed = {seed}"):
             if not self._pythia.readString(line):
                 raise ValueError(f"Pythia does not know the setting {line!r}")
@@ -93,7 +92,7 @@ def _vertices(
     The batches of pythia8mc 8.317 have vertices too, but in the wrong rows: their
     column is shifted by one row an event.
     """
-    vertex, away = np.zeros_like(flown), flown.any(axis=1)
+    vertex, away = np.zeros_like(flown), np.any(flown != 0, axis=1)
     while True:
         rows = np.flatnonzero(away[mothers])  # few: only hadrons live long enough
         moved = vertex[mothers[rows]] + flown[mothers[rows]]

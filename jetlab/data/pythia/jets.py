@@ -10,12 +10,12 @@ import awkward as ak
 import numpy as np
 
 from jetlab.data.partial import whole_file
-from jetlab.data.pythia import branches, truth
+from jetlab.data.pythia import branches
 from jetlab.data.pythia.blocks import Block
 from jetlab.data.pythia.clusters import Clustered, cluster, pick, substructure
 from jetlab.data.pythia.detector import Objects, respond
 from jetlab.data.pythia.events import BATCH, Entries, Generator, stable
-from jetlab.data.pythia.processes import PROCESSES, Process
+from jetlab.data.pythia.families import Family, family
 
 Seconds = dict[str, float]  # of CPU time, by stage
 
@@ -37,27 +37,23 @@ def make(block: Block, path: Path) -> Seconds:
 
 def _parts(block: Block, rng: np.random.Generator, spent: Seconds) -> Iterator[Any]:
     """The block's jets of each of the class's sources."""
-    process = PROCESSES[block.name]
-    edges = np.round(np.cumsum([0, *(s for s, _ in process.sources)]) * block.jets)
-    for number, (_, settings) in enumerate(process.sources):
+    kind = family(block.name)
+    edges = np.round(np.cumsum([0, *(s for s, _ in kind.sources)]) * block.jets)
+    for number, (_, settings) in enumerate(kind.sources):
         with _stage(spent, "Pythia"):
-            events = Generator(process, settings, block.pythia_seed(number))
+            events = Generator(kind.veto(), settings, block.pythia_seed(number))
         missing = int(edges[number + 1] - edges[number])
         while missing:
             with _stage(spent, "Pythia"):
                 entries = events.batch()
-            jets = _jets(entries, block.name, process, rng, spent)[:missing]
+            jets = _jets(entries, kind, rng, spent)[:missing]
             missing -= len(jets)
             if len(jets):
                 yield jets
 
 
 def _jets(
-    entries: Entries,
-    name: str,
-    process: Process,
-    rng: np.random.Generator,
-    spent: Seconds,
+    entries: Entries, kind: Family, rng: np.random.Generator, spent: Seconds
 ) -> Any:
     """The jets of the class in a batch of events, as an awkward array."""
     with _stage(spent, "detector"):
@@ -65,30 +61,14 @@ def _jets(
     with _stage(spent, "clustering"):
         jets = cluster(objects, BATCH)
     with _stage(spent, "matching"):
-        chosen, rows, codes = _matched(entries, name, process, jets)
+        told = kind.tell(entries, jets)
     with _stage(spent, "clustering"):
-        jets = _by_pt(pick(jets, chosen), objects)
+        jets = _by_pt(pick(jets, told.jets), objects)
         parts = Objects(*(column[jets.members] for column in objects))
         inside = substructure(parts, jets.counts)
     with _stage(spent, "writing"):
-        columns = {
-            **branches.measured(parts, jets, inside),
-            **branches.truth(entries, rows, codes),
-            **branches.labels(name, len(chosen)),
-        }
+        columns = {**branches.measured(parts, jets, inside), **told.branches}
         return ak.zip(columns, depth_limit=1)
-
-
-def _matched(
-    entries: Entries, name: str, process: Process, jets: Clustered
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not process.resonances:
-        everything = np.arange(len(jets.event))
-        nothing = np.full(len(everything), -1)
-        return everything, nothing, truth.codes(name, np.zeros((len(nothing), 4), int))
-    found = truth.decays(entries, process.resonances)
-    match = truth.match(entries, found, jets, process.quarks, process.leptons)
-    return match.jets, match.rows, truth.codes(name, match.kinds)
 
 
 def _by_pt(jets: Clustered, objects: Objects) -> Clustered:

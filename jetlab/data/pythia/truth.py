@@ -22,8 +22,13 @@ class Decays(NamedTuple):
     products: Int[np.ndarray, "r 4"]  # rows, -1 where there are fewer
 
 
-def decays(entries: Entries, resonances: tuple[int, ...]) -> Decays:
-    """Decays of the particles of these PDG codes, whatever their charge."""
+def decays(
+    entries: Entries,
+    resonances: tuple[int, ...],
+    between: tuple[int, ...] = BETWEEN,
+) -> Decays:
+    """Decays of the particles of these PDG codes, whatever their charge, through
+    those `between`."""
     first, last = entries.daughters.T
     heavy = np.isin(np.abs(entries.pid), resonances)
     passed_on = np.zeros(len(heavy), bool)
@@ -33,14 +38,14 @@ def decays(entries: Entries, resonances: tuple[int, ...]) -> Decays:
     products = np.full((len(rows), 4), -1)
     products[:, 0], products[:, 2] = first[rows], last[rows]
     for column, daughter in ((0, first), (2, last)):
-        row = _last_copy(entries, daughter[rows])
-        boson = np.isin(np.abs(entries.pid[row]), BETWEEN)
+        row = last_copy(entries, daughter[rows])
+        boson = np.isin(np.abs(entries.pid[row]), between)
         products[boson, column] = first[row[boson]]
         products[boson, column + 1] = last[row[boson]]
     return Decays(rows, products)
 
 
-def _last_copy(entries: Entries, rows: Int[np.ndarray, "r"]) -> Int[np.ndarray, "r"]:
+def last_copy(entries: Entries, rows: Int[np.ndarray, "r"]) -> Int[np.ndarray, "r"]:
     """The same particles after all that they radiated."""
     while True:
         first, last = entries.daughters[rows].T
@@ -68,7 +73,7 @@ def match(
     kind = np.abs(entries.pid[products])
     kind[products < 0] = 0
     lepton = np.isin(kind, (11, 13))
-    products[lepton] = _last_copy(entries, products[lepton])
+    products[lepton] = last_copy(entries, products[lepton])
     quark = np.isin(kind, (1, 2, 3, 4, 5, 21))
     wanted = (quark.sum(1) == quarks) & (lepton.sum(1) == leptons)
     rows, products, seen = (
