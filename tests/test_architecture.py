@@ -28,6 +28,10 @@ LAWS_ON_TOP = {"intervals", "approaches", "plans"}  # rooms that no other law im
 ONLY = {
     "uproot": {"data/input_files.py", "data/root_files.py"},
     "orbax": {"training/checkpoint.py"},
+    "pythia8mc": {
+        f"data/pythia/{name}.py" for name in ("events", "families", "promise", "vetoes")
+    },
+    "fastjet": {"data/pythia/clusters.py"},
     "pyarrow": {"data/input_files.py", "laws/columns.py"},
     "grain": {"data/pipeline.py"},
     "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/plans/passes.py"},

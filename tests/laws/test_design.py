@@ -62,6 +62,7 @@ def added(table, candidates, chosen):
     }
 
 
+@pytest.mark.slow
 def test_suggested_runs_beat_random_ones_of_the_same_cost(
     started, small, candidates, jets
 ):

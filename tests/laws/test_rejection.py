@@ -44,6 +44,7 @@ def noisy():
     return experiment(0)
 
 
+@pytest.mark.slow
 def test_what_is_foretold_holds_the_truth_as_often_as_it_says():
     held = 0
     for seed in range(80):

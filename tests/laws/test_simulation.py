@@ -62,6 +62,7 @@ def test_brute_force(law, jets, budget, jet_cost, most):
     assert plan.simulated == pytest.approx(jet_cost * plan.D / budget, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_papers_omega_by_brute_force(law, jets):
     many = {"B_rep": 5.79, "beta_rep": 0.22}
     plan = simulate_or_repeat(

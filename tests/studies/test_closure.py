@@ -118,6 +118,7 @@ def test_omega_is_that_of_the_planted_laws(found):
             assert omega.omega == pytest.approx(truth, rel=0.04)
 
 
+@pytest.mark.slow
 def test_intervals_cover_as_docs_intervals_has_it():
     """Sixteen cells with 1 % scatter there; 50 tables are good to 0.065, and three of
     these errors are allowed."""

@@ -61,6 +61,7 @@ def test_the_files_say_what_the_fit_says(fitted, tmp_path):
     assert "\\toprule" in (tmp_path / "out" / "parameters.tex").read_text()
 
 
+@pytest.mark.slow
 def test_a_suggestion_stays_within_its_budget(fitted, tmp_path, capsys):
     path = tmp_path / "fit.json"
     path.write_text(fitted.law.to_json())

@@ -76,6 +76,7 @@ def test_without_a_law_of_single_passes_there_is_no_eq_4(single):
     assert not found.results
 
 
+@pytest.mark.slow
 def test_a_floor_above_the_envelope_gives_no_eq_4(single):
     laws = fit_laws(single, (LAW["L_inf"] + 2, 0.002))
     found = analyse_repeats(repeated(), single, laws, 40.0)

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,11 +23,17 @@ from jetlab.studies.simulation import simulate
 SMALL = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=5)
 
 
+def made(out: Path, **where: Any) -> dict[str, Any]:
+    content = simulate(SMALL, out, **where)
+    assert content is not None
+    return content
+
+
 @pytest.fixture(scope="module")
 def locally(tmp_path_factory):
     out = tmp_path_factory.mktemp("local") / "jets"
     said = []
-    content = simulate(SMALL, out, say=said.append)
+    content = made(out, say=said.append)
     return out, content, said
 
 
@@ -44,18 +52,18 @@ def test_shards_make_the_same_store(locally, tmp_path):
     for number in (1, 2):
         assert simulate(SMALL, out, shard=(number, 2)) is None
         assert not out.exists()
-    made = list((tmp_path / "jets.pieces").glob("*.parquet"))
-    times = [path.stat().st_mtime_ns for path in made]
-    assert len(made) == 2
+    blocks = list((tmp_path / "jets.pieces").glob("*.parquet"))
+    times = [path.stat().st_mtime_ns for path in blocks]
+    assert len(blocks) == 2
     assert simulate(SMALL, out, shard=(1, 2)) is None  # once more: nothing to do
-    assert [path.stat().st_mtime_ns for path in made] == times
-    assert simulate(SMALL, out)["hash"] == locally[1]["hash"]
+    assert [path.stat().st_mtime_ns for path in blocks] == times
+    assert made(out)["hash"] == locally[1]["hash"]
 
 
 def test_root_files_turn_into_the_same_jets(locally, tmp_path):
     from jetlab.data.convert import convert
 
-    content = simulate(SMALL, tmp_path / "root", form="root")
+    content = made(tmp_path / "root", form="root")
     assert content["classes"] == {"Zqq": 12, "Wqq": 12}
     files = sorted((tmp_path / "root").iterdir())
     assert [path.name for path in files] == ["WToQQ_000.root", "ZToQQ_000.root"]
@@ -137,7 +145,7 @@ def test_the_cost_is_told_before_it_begins():
 @pytest.mark.slow
 def test_workers_make_the_same_store(locally, tmp_path):
     pytest.importorskip("distributed")
-    content = simulate(SMALL, tmp_path / "jets", on="processes", workers=2)
+    content = made(tmp_path / "jets", on="processes", workers=2)
     assert content["hash"] == locally[1]["hash"]
 
 
