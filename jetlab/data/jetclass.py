@@ -52,6 +52,8 @@ def survey(
     for path, times in Counter(paths).items():
         if times > 1:
             raise BadInput.at(path, f"given {times} times; name every file once")
+        if path.is_dir():
+            raise BadInput.at(path, "a folder: name the files in it")
         if not path.is_file():
             raise BadInput.at(path, "there is no such file")
     found = [_inspect(path, skip_bad=skip_bad, skipped=skipped) for path in paths]

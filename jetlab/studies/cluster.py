@@ -132,13 +132,16 @@ def _cluster(on: str, workers: int | None) -> AbstractContextManager[Any]:
 
     if on in SUBMITS:
         return _batch(on, workers)
-    return LocalCluster(
-        n_workers=workers or os.cpu_count() or 1,
-        threads_per_worker=1,
-        memory_limit=0,  # none: the system's own is the one that counts
-        dashboard_address=None,  # pyright: ignore[reportArgumentType]
-        silence_logs=logging.CRITICAL,
-    )
+    try:
+        return LocalCluster(
+            n_workers=workers or os.cpu_count() or 1,
+            threads_per_worker=1,
+            memory_limit=0,  # none: the system's own is the one that counts
+            dashboard_address="127.0.0.1:0",  # any port: there may be other clusters
+            silence_logs=logging.CRITICAL,
+        )
+    except RuntimeError as error:
+        raise OSError(f"--on {on}: no workers could be started ({error})") from error
 
 
 @contextmanager

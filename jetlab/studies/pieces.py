@@ -34,13 +34,14 @@ class Pieces:
 
     def _claim(self, request: dict[str, Any]) -> None:
         note = self.folder / "request.json"
-        if not note.exists():
+        begun = any(path != note for path in self.folder.iterdir())
+        if not (begun and note.exists()):  # a request without pieces binds nobody
             with whole_file(note) as partial:
                 partial.write_text(json.dumps(request, indent=1) + "\n")
-        begun = json.loads(note.read_text())
-        other = [key for key in begun | request if begun.get(key) != request.get(key)]
+        kept = json.loads(note.read_text())
+        other = [key for key in kept | request if kept.get(key) != request.get(key)]
         if other:
-            was = ", ".join(f"{key} {begun.get(key)}" for key in other)
+            was = ", ".join(f"{key} {kept.get(key)}" for key in other)
             raise ValueError(
                 f"{self.folder} holds pieces of another request ({was}): ask for the "
                 "same to go on with it, choose another --out, or delete it"

@@ -1,13 +1,12 @@
 """Campaigns give the same jets wherever they are made, whole or not at all."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytest.importorskip("fastjet")
@@ -18,13 +17,14 @@ from jetlab.data.pythia.blocks import Campaign
 from jetlab.data.store import describe
 from jetlab.studies import simulation
 from jetlab.studies.dispatch import Unfinished
+from jetlab.studies.pieces import Pieces
 from jetlab.studies.simulation import simulate
 
 SMALL = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=5)
 
 
-def made(out: Path, **where: Any) -> dict[str, Any]:
-    content = simulate(SMALL, out, **where)
+def made(out: Path, campaign: Campaign = SMALL, **where: Any) -> dict[str, Any]:
+    content = simulate(campaign, out, **where)
     assert content is not None
     return content
 
@@ -76,6 +76,14 @@ def test_pieces_of_another_campaign_are_not_taken(tmp_path):
     other = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=6)
     with pytest.raises(ValueError, match="another request"):
         simulate(other, tmp_path / "jets")
+
+
+def test_a_request_without_pieces_binds_nobody(tmp_path):
+    folder = Pieces(tmp_path / "jets", {"seed": 5}).folder
+    Pieces(tmp_path / "jets", {"seed": 6})
+    (folder / "one").touch()
+    with pytest.raises(ValueError, match=r"another request .seed 6"):
+        Pieces(tmp_path / "jets", {"seed": 7})
 
 
 def test_a_piece_that_lacks_jets_is_found(tmp_path):
@@ -149,31 +157,38 @@ def test_workers_make_the_same_store(locally, tmp_path):
     assert content["hash"] == locally[1]["hash"]
 
 
+def at_work(client: psutil.Process) -> list[psutil.Process]:
+    """Its workers, once they have begun to make jets."""
+    for _ in range(600):
+        workers = [
+            child
+            for child in client.children(recursive=True)
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
+        if workers and min(w.cpu_times().user for w in workers) > 4:
+            return workers
+        time.sleep(0.1)
+    raise AssertionError("no worker began")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["client", "workers"])
-def test_what_is_killed_goes_on_to_the_same_store(victim, locally, tmp_path):
+def test_what_is_killed_goes_on_to_the_same_store(victim, tmp_path):
     pytest.importorskip("distributed")
+    larger = Campaign(jets=1200, classes=("Zqq", "Wqq"), seed=5)
+    expected = made(tmp_path / "whole", campaign=larger)
     out = tmp_path / "jets"
     command = [sys.executable, "-m", "jetlab.cli.main", "simulate", "pythia"]
-    command += [
-        "--jets",
-        "24",
-        "--classes",
-        "Zqq,Wqq",
-        "--seed",
-        "5",
-        "--out",
-        str(out),
-    ]
-    command += ["--on", "processes", "--workers", "2"]
-    running = subprocess.Popen(command, start_new_session=True)
-    time.sleep(6)
+    command += ["--jets", "1200", "--classes", "Zqq,Wqq", "--seed", "5"]
+    command += ["--out", str(out), "--on", "processes", "--workers", "2"]
+    running = subprocess.Popen(command)
+    workers = at_work(psutil.Process(running.pid))
     if victim == "client":
-        os.killpg(running.pid, signal.SIGKILL)
-    else:
-        subprocess.run(["pkill", "-KILL", "-s", str(running.pid), "-f", "spawn_main"])
-    running.wait(timeout=120)
-    if victim == "client":
+        running.kill()
+        running.wait()
         assert not out.exists()
-        subprocess.run(command, check=True, timeout=120)
-    assert describe(out)["hash"] == locally[1]["hash"]
+        assert subprocess.run(command, timeout=200).returncode == 0
+    else:
+        workers[0].kill()
+        assert running.wait(timeout=200) == 0
+    assert describe(out)["hash"] == expected["hash"]

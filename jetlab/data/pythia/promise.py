@@ -1,7 +1,8 @@
 """Events that can give no jet of their class, told before they are showered.
 
-Only what cannot pass is left out: of jets that pass without this test, fewer than one
-in a thousand fail it.
+What is left out can hardly pass: of about 1,500 jets of a class made without this test,
+none of Hbb, Wqq or Tbqq failed it, 1 of 812 of Hqql, and 4 of 1,513 of Tbl, whose jets
+may gain by radiation what their neutrino takes.
 """
 
 import math
