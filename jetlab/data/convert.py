@@ -99,8 +99,9 @@ def to_root(
 
 def _store_to_root(source: Store, out: str | Path) -> dict[str, Any]:
     jets = source.manifest.jets
-    steps = (branches_of(block, source.classes) for block in source.blocks(STEP))
-    written = write_root(steps, out, expected=jets, classes=source.classes)
+    classes = tuple(source.manifest.classes)
+    steps = (branches_of(block, classes) for block in source.blocks(STEP))
+    written = write_root(steps, out, expected=jets, classes=classes)
     return {**written, "skipped": {}}
 
 

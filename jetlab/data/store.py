@@ -23,6 +23,9 @@ MAX_VALIDATION = 2_000_000
 class Store:
     """A store as a source of jets: training jets first, validation jets at the end.
 
+    Its classes are those that have jets: of JetClass-II's 188 a store may hold two.
+    Only `blocks` has the labels as they lie on disk.
+
     Raises ValueError where `path` is no store of this version or is damaged.
     """
 
@@ -41,8 +44,8 @@ class Store:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the labels."""
-        return tuple(self.manifest.classes)
+        """Names of the classes that have jets, in the order of the labels."""
+        return tuple(name for name, jets in self.manifest.classes.items() if jets)
 
     @property
     def size(self) -> int:
@@ -61,7 +64,7 @@ class Store:
                 f"training jets {start} to {stop} of {self.path}, which has "
                 f"{self.size}: ask for fewer, or convert more files"
             )
-        return self._between(start, stop)
+        return self._renumbered(self._between(start, stop))
 
     def valid(self, count: int) -> Ragged:
         """The first `count` / classes validation jets of every class, in store order.
@@ -85,7 +88,8 @@ class Store:
         )
 
     def blocks(self, size: int) -> Iterator[Ragged]:
-        """All jets, training and validation, `size` at a time."""
+        """All jets, training and validation, `size` at a time; labels count all the
+        classes of the manifest."""
         for start in range(0, self.manifest.jets, size):
             yield self._between(start, min(start + size, self.manifest.jets))
 
@@ -99,10 +103,18 @@ class Store:
             ragged.gather(*shard, (indices - first)[owner == number])
             for number, (shard, first) in enumerate(self._numbered)
         ]
-        jets = ragged.concatenate(parts)
+        jets = self._renumbered(ragged.concatenate(parts))
         if len(parts) == 1:
             return jets
         return ragged.take(jets, np.argsort(np.argsort(owner, kind="stable")))
+
+    def _renumbered(self, jets: Ragged) -> Ragged:
+        """The same with labels that count `classes`."""
+        present = np.array(list(self.manifest.classes.values())) > 0
+        if present.all():
+            return jets
+        numbers = np.cumsum(present) - 1
+        return jets._replace(label=numbers[jets.label].astype(np.int16))
 
     @property
     def _numbered(self) -> Iterator[tuple[MappedShard, int]]:
@@ -122,7 +134,7 @@ class Store:
 
     @cached_property
     def _held_out(self) -> dict[str, Int[np.ndarray, "n"]]:
-        label = self._between(self.size, self.manifest.jets).label
+        label = self._renumbered(self._between(self.size, self.manifest.jets)).label
         return {
             name: self.size + np.flatnonzero(label == number)
             for number, name in enumerate(self.classes)

@@ -119,6 +119,20 @@ def test_validation_is_balanced_fixed_nested_and_apart(store):
         stored.valid(55)
 
 
+def test_a_store_of_two_classes_is_a_source_of_two(tmp_path, small):
+    parts = [jets_of(900, label=8), jets_of(500, seed=1, label=3)]
+    write(parts, tmp_path / "two", expected=1400, origin={})
+    stored = Store(tmp_path / "two")
+    assert stored.classes == ("Hgg", "Tbqq")
+    assert np.bincount(stored.valid(40).label).tolist() == [20, 20]
+    assert 40 <= stored.held_out <= 200
+    kept = ragged.concatenate(list(stored.blocks(300)))
+    assert set(kept.label) == {3, 8}  # as on disk
+    for jets in (stored.train(0, stored.size), stored.take(np.arange(stored.size))):
+        named = [stored.classes[label] for label in jets.label]
+        assert named == [CLASSES[label] for label in kept.label[: stored.size]]
+
+
 def test_the_store_depends_on_jets_and_seed_not_on_blocks(tmp_path, small):
     jets = jets_of(1000)
 

@@ -113,6 +113,7 @@ def test_runs_that_let_nothing_pass_are_not_lost():
     assert abs(np.mean(np.log(kept)) - truth) < abs(np.mean(np.log(without)) - truth)
 
 
+@pytest.mark.slow
 def test_background_jets_that_all_runs_share_are_in_the_interval():
     """Every run of a table counts the same 200,000 background jets, which pass by one
     uniform number each: no scatter shows their luck, the common error has to."""

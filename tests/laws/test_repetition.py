@@ -63,6 +63,7 @@ def test_repeats_without_end_are_worth_a_bounded_number_of_examples():
     np.testing.assert_allclose(loss, forms.additive.predict(plain, fresh), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_published_constants_come_back_from_rows_that_go_far():
     rows = table([1, 4, 16, 60])
     law = fit(forms.repetition, rows | {"L": forms.repetition.predict(TEXT, rows)})

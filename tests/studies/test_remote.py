@@ -61,6 +61,7 @@ def here(experiment, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_shards_train_their_part_and_the_rest_concludes(here, experiment, tmp_path):
     assert run(experiment, tmp_path, "--shard", "1/2") == 0
     assert Ledger(tmp_path).status()["pending"] == 2
@@ -72,6 +73,7 @@ def test_shards_train_their_part_and_the_rest_concludes(here, experiment, tmp_pa
     assert not (tmp_path / "records.jsonl").exists()  # nothing was left to train
 
 
+@pytest.mark.slow
 def test_a_worker_s_records_count_before_the_client_has_them(
     here, experiment, tmp_path
 ):

@@ -67,6 +67,7 @@ def test_figures_are_those_of_the_paper(found):
     assert len(found.figures["fig_2c_loss_against_data"].axes) == 2
 
 
+@pytest.mark.slow
 def test_without_a_law_of_single_passes_there_is_no_eq_4(single):
     """Four rows bear no law: the verdicts are told, and no omega."""
     few = {name: column[:4] for name, column in single.items()}
