@@ -231,6 +231,7 @@ def small(tmp_path_factory):
     return paths
 
 
+@pytest.mark.slow
 def test_jets_have_the_label_and_the_mass_of_their_class(small):
     for name, path in small.items():
         step = ak.from_parquet(path)
@@ -244,6 +245,7 @@ def test_jets_have_the_label_and_the_mass_of_their_class(small):
             assert MASSES[0] < mass.min() < 80 < 100 < mass.max() < MASSES[1]
 
 
+@pytest.mark.slow
 def test_files_become_one_store_of_188_classes(small, tmp_path):
     content = convert(list(small.values()), tmp_path / "store")
     assert {k: n for k, n in content["classes"].items() if n} == dict.fromkeys(

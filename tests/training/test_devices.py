@@ -15,6 +15,9 @@ from tests.training.group_on_devices import CASES, NINE, seeds
 MODULE = "tests.training.group_on_devices"
 
 
+pytestmark = pytest.mark.slow  # eight devices compile everything anew
+
+
 @pytest.fixture(scope="module")
 def there(store, tmp_path_factory) -> tuple[dict, Path]:
     """Records from eight devices, and the folder of a group that was left there."""
