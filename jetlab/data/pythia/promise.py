@@ -49,7 +49,7 @@ class Promise(pythia8mc.UserHooks):
         if pt < MIN_PT or abs(pz) > pt * math.sinh(MAX_ETA):
             return False
         eta, phi = math.asinh(pz / pt), math.atan2(py, px)
-        return max(_distance(p, eta, phi) for p in products) < MAX_SPREAD
+        return max(distance(p, eta, phi) for p in products) < MAX_SPREAD
 
 
 def _visible(process: Any, particle: Any) -> Iterator[Any]:
@@ -61,6 +61,7 @@ def _visible(process: Any, particle: Any) -> Iterator[Any]:
             yield daughter
 
 
-def _distance(particle: Any, eta: float, phi: float) -> float:
+def distance(particle: Any, eta: float, phi: float) -> float:
+    """Of one of Pythia's particles to a direction."""
     turn = (particle.phi() - phi + math.pi) % (2 * math.pi) - math.pi
     return math.hypot(particle.eta() - eta, turn)

@@ -13,6 +13,7 @@ import pythia8mc
 
 from jetlab.data.pythia.contents import RESONANT, coarse
 from jetlab.data.pythia.flavours import FLAVOURS
+from jetlab.data.pythia.promise import distance
 from jetlab.data.pythia.resonances import CHARGED_Y, NEUTRAL_Y, spelled
 
 MIN_PT, MAX_ETA, MAX_SPREAD, MIN_APART = 400.0, 2.6, 1.1, 0.5
@@ -96,11 +97,6 @@ def _may_hold(inside: Sequence[Any], beside: Sequence[Any]) -> bool:
     if pt < MIN_PT or abs(pz) > pt * np.sinh(MAX_ETA):
         return False
     eta, phi = np.arcsinh(pz / pt), np.arctan2(py, px)
-    if max(_distance(p, eta, phi) for p in inside) > MAX_SPREAD:
+    if max(distance(p, eta, phi) for p in inside) > MAX_SPREAD:
         return False
-    return all(_distance(p, eta, phi) > MIN_APART for p in beside)
-
-
-def _distance(particle: Any, eta: float, phi: float) -> float:
-    turn = (particle.phi() - phi + np.pi) % (2 * np.pi) - np.pi
-    return float(np.hypot(particle.eta() - eta, turn))
+    return all(distance(p, eta, phi) > MIN_APART for p in beside)
