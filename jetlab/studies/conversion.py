@@ -47,7 +47,7 @@ def convert_on(
     """
     check(on, workers)
     out = Path(out)
-    begun = out.with_name(f"{out.name}.pieces").exists()
+    begun = Pieces.folder_of(out).exists()
     if on == "local" and shard is None and not begun:
         return convert(files, out, skip_bad=skip_bad, seed=seed)
     skipped: Counter[str] = Counter()

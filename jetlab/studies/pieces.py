@@ -21,9 +21,14 @@ class Pieces:
 
     def __init__(self, out: Path, request: dict[str, Any]):
         refuse_existing(out)
-        self.folder = out.with_name(out.name + ".pieces")
+        self.folder = self.folder_of(out)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._claim(request)
+
+    @staticmethod
+    def folder_of(out: Path) -> Path:
+        """Where the pieces of `out` lie until it is whole."""
+        return out.with_name(f"{out.name}.pieces")
 
     def path(self, name: str) -> Path:
         """Where the piece of this name is, once it is finished."""
