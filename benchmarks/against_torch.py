@@ -26,7 +26,7 @@ from benchmarks.baselines import (
 )
 from benchmarks.engine import engine_contender, packing_of
 from benchmarks.timing import Contender, Seconds, parser, race
-from jetlab.models import recipe
+from jetlab.models import scaling
 from jetlab.types import FlatJets
 
 WIDTHS = (4, 16, 64, 128)
@@ -46,7 +46,7 @@ def contenders(width: int, jets: FlatJets, quick: bool) -> dict[str, Contender]:
     from benchmarks.baselines_torch import torch_compiled, torch_eager
 
     batches = padded_batches(jets)
-    engine = engine_contender(recipe.tagger(width), jets, packing_of(jets))
+    engine = engine_contender(scaling.tagger(width), jets, packing_of(jets))
 
     loops = {
         "Flax, padded": flax_padded(width),

@@ -21,10 +21,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from benchmarks.timing import Contender
 from jetlab.data.features import INPUTS, featurize, padded
-from jetlab.data.shower import Shower
-from jetlab.models import flops, recipe
+from jetlab.data.shower.source import Shower
+from jetlab.models import flops, scaling
 from jetlab.models.tagger import Tagger
-from jetlab.types import FlatJets, Jets
+from jetlab.types import FlatJets, PaddedJets
 
 BATCH = 128
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 1e-2  # arXiv:2602.15781, Section 2
@@ -37,13 +37,15 @@ class Baseline(NamedTuple):
     state after one more step, `wait(state)` returns when it has been computed.
     """
 
-    load: Callable[[Jets], Any]
+    load: Callable[[PaddedJets], Any]
     init: Callable[[], Any]
     step: Callable[[Any, Any], Any]
     wait: Callable[[Any], Any]
 
 
-def contender(baseline: Baseline, batches: Sequence[Jets], steps: int) -> Contender:
+def contender(
+    baseline: Baseline, batches: Sequence[PaddedJets], steps: int
+) -> Contender:
     """The loop of a baseline over these batches, over and over, `steps` at a call."""
     coming = cycle([baseline.load(jets) for jets in batches])
     state = baseline.init()
@@ -63,13 +65,13 @@ def shower_jets(count: int, inputs: str = "full-128") -> FlatJets:
     return featurize(Shower().train(0, count * BATCH), INPUTS[inputs])
 
 
-def padded_batches(jets: FlatJets, inputs: str = "full-128") -> list[Jets]:
+def padded_batches(jets: FlatJets, inputs: str = "full-128") -> list[PaddedJets]:
     """The same in batches, with a place for every particle, float32 on the host."""
     spread = padded(jets, INPUTS[inputs].particles)
     spread = spread._replace(x=np.asarray(spread.x, np.float32))
     count = len(spread.y) // BATCH
     split = (np.split(np.asarray(column), count) for column in spread)
-    return [Jets(*columns) for columns in zip(*split, strict=True)]
+    return [PaddedJets(*columns) for columns in zip(*split, strict=True)]
 
 
 class Layer(nn.Module):
@@ -116,7 +118,7 @@ class SetTransformer(nn.Module):
 
 
 @partial(jax.jit, donate_argnums=0)
-def train_step(state: TrainState, batch: Jets, key: Key[Array, ""]) -> TrainState:
+def train_step(state: TrainState, batch: PaddedJets, key: Key[Array, ""]) -> TrainState:
     """One step of AdamW on the cross-entropy; dropout by `jax.random`'s default."""
     noise = jax.random.fold_in(key, state.step)
 
@@ -132,7 +134,7 @@ def train_step(state: TrainState, batch: Jets, key: Key[Array, ""]) -> TrainStat
 
 def flax_padded(width: int, *, dropout: float = 0.01) -> Baseline:
     """A jitted step with masks on padded jets, called from a Python loop."""
-    config = replace(recipe.tagger(width), dropout=dropout)
+    config = replace(scaling.tagger(width), dropout=dropout)
     model = SetTransformer(config)
     tx = optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     key = jax.random.key(1)
@@ -145,7 +147,7 @@ def flax_padded(width: int, *, dropout: float = 0.01) -> Baseline:
         assert sum(jax.tree.leaves(sizes)) == flops.parameters(config).total
         return TrainState.create(apply_fn=model.apply, params=params, tx=tx)
 
-    def step(state: TrainState, batch: Jets) -> TrainState:
+    def step(state: TrainState, batch: PaddedJets) -> TrainState:
         return train_step(state, batch, key)
 
     return Baseline(jax.device_put, init, step, jax.block_until_ready)

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.baselines import LEARNING_RATE, WEIGHT_DECAY, Baseline
-from jetlab.models import flops, recipe
+from jetlab.models import flops, scaling
 from jetlab.models.tagger import Tagger
-from jetlab.types import Jets
+from jetlab.types import PaddedJets
 
 
 class Layer(nn.Module):
@@ -98,10 +98,10 @@ def torch_compiled(width: int, *, dropout: float = 0.01) -> Baseline:
 
 
 def _baseline(width: int, dropout: float, *, cropped: bool, compiled: bool) -> Baseline:
-    config = replace(recipe.tagger(width), dropout=dropout)
+    config = replace(scaling.tagger(width), dropout=dropout)
     device = device_like_jax()
 
-    def load(jets: Jets) -> tuple[Tensor, ...]:
+    def load(jets: PaddedJets) -> tuple[Tensor, ...]:
         # cropping is the work of a collate function, so it is not on the clock
         longest = int(np.sum(jets.mask, axis=1).max()) if cropped else jets.x.shape[1]
         columns = jets.x[:, :longest], jets.mask[:, :longest], jets.y.astype(np.int64)

@@ -19,19 +19,19 @@ from tqdm import tqdm
 
 from benchmarks.timing import lined_up
 from jetlab.laws import forms
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.cells import cells
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.intervals.profile import profile
 from jetlab.laws.misfit import HUBER, SQUARES, Misfit
-from jetlab.records import Table
+from jetlab.laws.profile import profile
+from jetlab.laws.result import FitResult
+from jetlab.records import TableLike
 
 TRUTH = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
 GRIDS = {9: (3, 3), 16: (4, 4), 40: (5, 8), 80: (8, 10), 200: (10, 20)}
 DRAWS = 100
 
-Intervals = Callable[[Fit, Table], dict[str, tuple[float, float]]]
+Intervals = Callable[[FitResult, TableLike], dict[str, tuple[float, float]]]
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,14 @@ class Way:
     intervals: Intervals
 
 
-def drawn(law: Fit, table: Table, *, wild: bool) -> dict[str, tuple[float, float]]:
+def drawn(
+    law: FitResult, table: TableLike, *, wild: bool
+) -> dict[str, tuple[float, float]]:
     draws = bootstrap(law, table, draws=DRAWS, labels=cells(table), wild=wild)
     return draws.intervals
 
 
-def profiled(law: Fit, table: Table) -> dict[str, tuple[float, float]]:
+def profiled(law: FitResult, table: TableLike) -> dict[str, tuple[float, float]]:
     return {name: profile(law, table, name).interval for name in TRUTH}
 
 
@@ -62,11 +64,11 @@ WAYS = [
 ]
 
 
-def experiment(count: int, scatter: float, seeds: int, number: int) -> Table:
+def experiment(count: int, scatter: float, seeds: int, number: int) -> TableLike:
     """A table with so many cells; half the variance is the cell's where it has more
     than one seed."""
-    sizes, examples = GRIDS[count]
-    n, d = np.meshgrid(np.logspace(3, 7, sizes), np.logspace(3, 8, examples))
+    sizes, num_train = GRIDS[count]
+    n, d = np.meshgrid(np.logspace(3, 7, sizes), np.logspace(3, 8, num_train))
     rng = np.random.default_rng((number, count))
     cell = {"N": n.ravel(), "D": d.ravel()}
     rows = {name: np.repeat(column, seeds) for name, column in cell.items()}
@@ -77,7 +79,7 @@ def experiment(count: int, scatter: float, seeds: int, number: int) -> Table:
     return rows | {"L": exact * np.exp(scatter * noise)}
 
 
-def coverage(way: Way, tables: Sequence[Table], laws: Sequence[Fit]) -> float:
+def coverage(way: Way, tables: Sequence[TableLike], laws: Sequence[FitResult]) -> float:
     """Share of the parameters' intervals that hold the truth."""
     held = []
     for law, table in zip(laws, tables, strict=True):

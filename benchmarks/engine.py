@@ -12,11 +12,7 @@ from benchmarks.baselines import BATCH, LEARNING_RATE, WEIGHT_DECAY
 from benchmarks.timing import Contender
 from jetlab.data.features import INPUTS
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import STEPS, Steps, compiler_options
-from jetlab.training.lanes import Lanes, choose
-from jetlab.training.losses import cross_entropy
-from jetlab.training.optimizer import Rates
-from jetlab.training.packing import (
+from jetlab.training.batching import (
     Packing,
     Particles,
     Planned,
@@ -25,8 +21,12 @@ from jetlab.training.packing import (
     plan,
     take,
 )
+from jetlab.training.losses import cross_entropy
+from jetlab.training.mesh import everywhere, make_mesh, place
+from jetlab.training.optimizer import Rates
 from jetlab.training.probe import feed_forward
-from jetlab.training.sharded import everywhere, make_mesh, place
+from jetlab.training.replicas import Lanes, choose
+from jetlab.training.scan import STEPS, Steps, compiler_options
 from jetlab.training.step import TrainState, make_engine
 from jetlab.types import FlatJets
 

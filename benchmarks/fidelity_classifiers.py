@@ -18,7 +18,7 @@ from benchmarks.telling_apart import (
     told_apart,
 )
 from jetlab.physics.metrics import auc
-from jetlab.studies.tables import Grid
+from jetlab.runs.tables import Grid
 
 SEED = 1
 SHOWN = 10  # observables that differ most

@@ -29,10 +29,10 @@ from scipy.special import logsumexp
 
 from benchmarks.timing import lined_up
 from jetlab.laws import forms
-from jetlab.laws.columns import read_columns
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.records import Table
+from jetlab.laws.table_io import read_columns
+from jetlab.records import Table, TableLike
 
 DELTA, DRAWS = 1e-3, 4000
 COLUMNS = {"N": "Model Size", "C": "Training FLOP", "L": "loss"}
@@ -45,7 +45,7 @@ PUBLISHED = {
 }
 
 
-def published_rows(path: Path | None) -> Table:
+def published_rows(path: Path | None) -> TableLike:
     """Epoch AI's rows without the five largest losses, or rows like them."""
     if path is None:
         rng = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def published_rows(path: Path | None) -> Table:
         rows = {"N": size, "D": size * ratio}
         exact = forms.additive.predict(PUBLISHED, rows)
         return rows | {"L": exact * np.exp(0.02 * rng.normal(size=240))}
-    table = read_columns(path, COLUMNS)
+    table = Table(read_columns(path, COLUMNS))
     table["D"] = table["C"] / (6 * table["N"])
     kept = np.sort(np.argsort(table["L"])[:-5])
     return {name: table[name][kept] for name in ("N", "D", "L")}
@@ -86,7 +86,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - begin, result
 
 
-def by_scipy(table: Table, every: int) -> Iterator[list[str]]:
+def by_scipy(table: TableLike, every: int) -> Iterator[list[str]]:
     """SciPy's lines: numeric and analytic gradients, and refits."""
     logs = [np.log(table[name]) for name in ("N", "D", "L")]
     tried = starts()[::every]
@@ -116,7 +116,7 @@ def by_scipy(table: Table, every: int) -> Iterator[list[str]]:
     yield line("SciPy, refits", every * seconds, np.nan)
 
 
-def by_jetlab(table: Table) -> Iterator[list[str]]:
+def by_jetlab(table: TableLike) -> Iterator[list[str]]:
     """Ours, the second time."""
     law = fit(forms.additive, table)
     seconds, law = timed(lambda: fit(forms.additive, table))
@@ -126,7 +126,7 @@ def by_jetlab(table: Table) -> Iterator[list[str]]:
     yield line(f"jetlab, refits ({draws.message})", seconds, np.nan)
 
 
-def by_optimistix(table: Table) -> Iterator[list[str]]:
+def by_optimistix(table: TableLike) -> Iterator[list[str]]:
     """BFGS under vmap from all starts, and from the optimum for the refits."""
     import optimistix
 

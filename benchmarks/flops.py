@@ -25,8 +25,8 @@ from benchmarks.baselines import BATCH, shower_jets
 from benchmarks.ceilings import flops_of_product, product
 from benchmarks.engine import chosen_lanes, engine_contender, packing_of
 from benchmarks.timing import race
-from jetlab.models import flops, recipe
-from jetlab.studies.figures import axes, styled
+from jetlab.models import flops, scaling
+from jetlab.runs.plots import axes, styled
 from jetlab.types import FlatJets
 
 WIDTHS, QUICK = (4, 8, 16, 32, 64, 96, 128), (4, 16, 64)
@@ -42,7 +42,7 @@ COUNTS = {
 
 def counts(width: int, jets: FlatJets) -> dict[str, float]:
     """FLOPs of training on a jet, over 6 N n_p."""
-    model, particles = recipe.tagger(width), np.asarray(jets.counts, float)
+    model, particles = scaling.tagger(width), np.asarray(jets.counts, float)
     n, squared = float(particles.mean()), float((particles**2).mean())
     base = flops.estimate(model, n)
     return {
@@ -77,13 +77,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     racing = {"product": product()}
     for width in widths:
         lanes = chosen_lanes(width, packing)
-        engine = engine_contender(recipe.tagger(width), jets, packing, lanes=lanes)
+        engine = engine_contender(scaling.tagger(width), jets, packing, lanes=lanes)
         racing[str(width)] = engine
     times = {name: taken.fair for name, taken in race(racing, repeats, 0.5).items()}
     speed = flops_of_product() / times["product"]
     table = []
     for width in tqdm(widths, "XLA's count", disable=None):
-        model = recipe.tagger(width)
+        model = scaling.tagger(width)
         N, base = flops.parameters(model).total, flops.estimate(model, n)
         spent = times[str(width)] * speed / BATCH
         row = {"d": width, "N": N, "6 N n_p": base} | counts(width, jets)

@@ -25,12 +25,12 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from benchmarks.hlo import Cost, cost
-from jetlab.models import recipe
+from jetlab.models import scaling
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import STEPS, Steps, make_chunk
+from jetlab.training.batching import Packing, Particles, measure, take
 from jetlab.training.losses import cross_entropy
 from jetlab.training.optimizer import Rates
-from jetlab.training.packing import Packing, Particles, measure, take
+from jetlab.training.scan import STEPS, Steps, make_chunk
 from jetlab.training.step import Engine, TrainState, make_engine
 
 BATCH, PARTICLES, POOL = 128, 128, 16_384  # jets a step, and on the device
@@ -187,7 +187,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     widths, lanes = ((4,), (1, 16)) if quick else ((4, 16, 64, 128), (1, 16, 64))
     device = h200()
-    todo = [(width, c) for width in widths for c in cases(recipe.tagger(width), lanes)]
+    todo = [(width, c) for width in widths for c in cases(scaling.tagger(width), lanes)]
     rows = [row(width, c, compiled(c, device)) for width, c in tqdm(todo)]
     per_step = ["launches", "of a library", "copies", "host waits"]
     numbers = ["MB a lane-step", "temporary MB a lane", "compiled in s"]

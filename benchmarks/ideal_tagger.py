@@ -3,7 +3,7 @@ and signal efficiency, for each input configuration.
 
     python -m benchmarks.ideal_tagger [--quick]
 
-Writes jetlab/data/shower_v1_ideal.json from 40,000 jets (4,000 of QCD), which takes
+Writes jetlab/data/shower/v1_ideal.json from 40,000 jets (4,000 of QCD), which takes
 half an hour on a core; with --quick it prints a table from 2,000 and writes nothing.
 """
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from jetlab.data.shower_likelihood import VIEWS
-from jetlab.data.shower_limits import IDEAL, posterior
-from jetlab.data.shower_parameters import VERSION
+from jetlab.data.shower.bayes_limit import IDEAL, posterior
+from jetlab.data.shower.likelihood import VIEWS
+from jetlab.data.shower.parameters import VERSION
 from jetlab.physics.performance import performance, working_point
-from jetlab.studies.tables import Grid, with_interval
+from jetlab.runs.tables import Grid, with_interval
 from jetlab.types import CLASSES
 
 JETS = 40_000

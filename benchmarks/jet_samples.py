@@ -11,8 +11,9 @@ import numpy as np
 import uproot
 from jaxtyping import Float, Int, Shaped
 
-from jetlab.data import jetclass, ragged
-from jetlab.data.decoding import FLAGS, TEN_LABELS
+from jetlab.data import ragged
+from jetlab.data.jetclass import reader
+from jetlab.data.jetclass.decoding import FLAGS, TEN_LABELS
 from jetlab.types import CLASSES, MAX_PARTICLES
 
 MOST = 50_000
@@ -100,7 +101,7 @@ def simulated(places: Sequence[Path], most: int = MOST) -> Sample:
     paths = [path for place in places for path in _files(place)]
     if not paths:
         raise ValueError(f"no *.root files in {', '.join(map(str, places))}")
-    files = jetclass.survey(paths, skip_bad=False, skipped=Counter())
+    files = reader.survey(paths, skip_bad=False, skipped=Counter())
     if files[0].classes != CLASSES:
         raise ValueError(f"{files[0].path} has other labels than JetClass's ten")
     share = -(-most // len(files))
@@ -111,7 +112,7 @@ def _files(place: Path) -> list[Path]:
     return sorted(place.rglob("*.root")) if place.is_dir() else [place]
 
 
-def _read(file: jetclass.InputFile, stop: int) -> Sample:
+def _read(file: reader.InputFile, stop: int) -> Sample:
     opened: Any = uproot.open(file.path)  # its annotations allow what is no file
     with opened as source:
         tree = source["tree"]

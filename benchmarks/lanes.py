@@ -33,8 +33,8 @@ from benchmarks.engine import (
 )
 from benchmarks.occupancy import LANES, RUNS, naive, occupancy
 from benchmarks.timing import Contender, Seconds, lined_up, parser, race
-from jetlab.models import recipe
-from jetlab.training.packing import Packing
+from jetlab.models import scaling
+from jetlab.training.batching import Packing
 from jetlab.types import FlatJets
 
 WIDTHS, QUICK = (4, 16, 64, 128), (4, 64)
@@ -49,7 +49,7 @@ def lanes_to_race(chosen: int) -> list[int]:
 def contenders(
     width: int, jets: FlatJets, packing: Packing, chosen: int, steps: int
 ) -> dict[str, Contender]:
-    model = recipe.tagger(width)
+    model = scaling.tagger(width)
     racing = {
         "loop": loop_contender(model, jets, packing),
         "flax": contender(flax_padded(width), padded_batches(jets), steps),

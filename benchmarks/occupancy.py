@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import STEPS, Steps
+from jetlab.training.batching import flatten
+from jetlab.training.dataset import Chunked, Feed
 from jetlab.training.evaluate import PerJet, hold_out
-from jetlab.training.execute import Group
-from jetlab.training.feed import Chunked, Feed
 from jetlab.training.job import Job
-from jetlab.training.lanes import Lanes
-from jetlab.training.packing import flatten
 from jetlab.training.places import Places
-from jetlab.training.run import Run
+from jetlab.training.replicas import Lanes
+from jetlab.training.run_config import RunConfig
+from jetlab.training.scan import STEPS, Steps
+from jetlab.training.trainer import Group
 from jetlab.types import CLASSES, FlatJets
 
 BATCH, RUNS, LANES = 128, 96, 16
@@ -49,15 +49,15 @@ def _chunks(seed: int) -> Float[np.ndarray, "runs"]:
     return np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST), RUNS))
 
 
-def _run(number: int) -> Run:
+def _run(number: int) -> RunConfig:
     """A run that may be longer than any becomes."""
-    return Run(
+    return RunConfig(
         source="none",
         inputs="full-10",
         model=Tagger(width=4),
         pool=BATCH * STEPS,
-        examples=BATCH * STEPS,
-        valid=100_000,
+        num_train=BATCH * STEPS,
+        num_valid=100_000,
         epochs=2 * LONGEST,
         seed=number,
         patience=1,
@@ -68,7 +68,7 @@ class _Grid(Group):
     """Group whose lanes and jobs do nothing, and whose loss is the time a run has yet
     to go: it stops where that is none."""
 
-    def __init__(self, runs: Sequence[Run], stops: Mapping[str, float]):
+    def __init__(self, runs: Sequence[RunConfig], stops: Mapping[str, float]):
         ones = np.ones(20, np.int32)
         labels = np.arange(20, dtype=np.int32) % len(CLASSES)
         jets = FlatJets(np.zeros((20, 21), np.float16), ones, labels)

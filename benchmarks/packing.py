@@ -26,13 +26,13 @@ from benchmarks.baselines import BATCH, padded_batches, shower_jets
 from benchmarks.engine import RATES, entries_of, planned
 from benchmarks.timing import Contender, lined_up, race
 from jetlab.data.features import INPUTS
-from jetlab.models import native, recipe
+from jetlab.models import cpu_attention, scaling
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import compiler_options
+from jetlab.training.batching import Packing, flatten, measure, plan, take, useful
 from jetlab.training.losses import cross_entropy
-from jetlab.training.packing import Packing, flatten, measure, plan, take, useful
+from jetlab.training.scan import compiler_options
 from jetlab.training.step import make_engine
-from jetlab.types import FlatJets, Jets
+from jetlab.types import FlatJets, PaddedJets
 
 POOL, BATCHES, DRAWN = (
     128,
@@ -66,7 +66,7 @@ def padded_shares(jets: FlatJets, particles: int) -> Shares:
     return Shares(tokens.mean() / most, (tokens**2).mean() / most**2, 0.0)
 
 
-def padded_loss(tagger: Any, jets: Jets, rngs: Any) -> Float[Array, ""]:
+def padded_loss(tagger: Any, jets: PaddedJets, rngs: Any) -> Float[Array, ""]:
     logits = tagger(jets.x, jets.mask, rngs=rngs)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, jets.y)
     return jnp.mean(losses)
@@ -98,13 +98,13 @@ def packed(model: Tagger, jets: FlatJets, packing: Packing) -> Contender:
 def rows(inputs: str, width: int, repeats: int) -> Iterator[list[str]]:
     """A line for each form of one configuration."""
     chosen, jets = INPUTS[inputs], shower_jets(POOL, inputs)
-    model = recipe.tagger(width, features=len(chosen.features))
+    model = scaling.tagger(width, features=len(chosen.features))
     counts = np.asarray(jets.counts)
     batches = jax.device_put(padded_batches(jets, inputs)[:BATCHES])
     racing = {"padded": gradients(model, padded_loss, lambda batch: batch, batches)}
     found = {"padded": padded_shares(jets, chosen.particles)}
     for form, grouped in FORMS.items():
-        if grouped or native.available():
+        if grouped or cpu_attention.available():
             packing = measure(counts, BATCH, chosen.particles, grouped=grouped)
             racing[form] = packed(model, jets, packing)
             found[form] = shares(packing, jets)

@@ -23,15 +23,15 @@ import jax
 from benchmarks.baselines import BATCH, shower_jets
 from benchmarks.engine import chosen_lanes, engine_contender, packing_of
 from benchmarks.timing import Contender, lined_up, parser, race
-from jetlab.data.convert import convert
 from jetlab.data.features import INPUTS
-from jetlab.data.pipeline import batches
-from jetlab.data.shower import Shower
+from jetlab.data.jetclass.convert import convert
+from jetlab.data.loader import batches
+from jetlab.data.shower.source import Shower
 from jetlab.data.store import Store
-from jetlab.data.writer import write
-from jetlab.models import recipe
-from jetlab.training.chunk import STEPS
-from jetlab.training.feed import Feed, batches_of, open_feed
+from jetlab.data.store_writer import write
+from jetlab.models import scaling
+from jetlab.training.dataset import Feed, batches_of, open_feed
+from jetlab.training.scan import STEPS
 from tests.data.jetclass_files import branches, write_tree
 
 WIDTHS, QUICK = (4, 16, 64, 128), (4, 64)
@@ -60,13 +60,13 @@ def files(folder: Path, jets: int) -> dict[str, Contender]:
     return dict(zip(FILES, map(conversion, paths), strict=True))
 
 
-def to_host(store: Store, examples: int) -> Contender:
+def to_host(store: Store, num_train: int) -> Contender:
     stream = batches(
         store,
         INPUTS[INPUT].particles,
         batch=BATCH,
-        pool=examples,
-        examples=examples,
+        pool=num_train,
+        num_train=num_train,
         epochs=EPOCHS,
         seed=0,
         together=STEPS,
@@ -74,11 +74,11 @@ def to_host(store: Store, examples: int) -> Contender:
     return lambda: len(next(stream).counts)
 
 
-def to_device(feed: Feed, examples: int) -> Contender:
+def to_device(feed: Feed, num_train: int) -> Contender:
     """Chunk after chunk as a run asks for them."""
     packing, begin = feed.packing(BATCH), 0
     coming = batches_of(
-        feed, packing, pool=examples, examples=examples, epochs=EPOCHS, seed=0
+        feed, packing, pool=num_train, num_train=num_train, epochs=EPOCHS, seed=0
     )
 
     def run() -> int:
@@ -97,12 +97,12 @@ def road(folder: Path, jets: int) -> dict[str, Contender]:
     parts = map(partial(_block, jets // 10), range(10))
     write(parts, path, expected=jets, origin={})
     store = Store(path)
-    examples = store.size // BATCH * BATCH
-    resident = open_feed(store, INPUT, examples, VALID)
+    num_train = store.size // BATCH * BATCH
+    resident = open_feed(store, INPUT, num_train, VALID)
     return files(folder, jets) | {
-        GRAIN: to_host(store, examples),
-        STREAMED: to_device(resident._replace(train=store), examples),
-        PLANNED: to_device(resident, examples),
+        GRAIN: to_host(store, num_train),
+        STREAMED: to_device(resident._replace(train=store), num_train),
+        PLANNED: to_device(resident, num_train),
     }
 
 
@@ -115,7 +115,7 @@ def model(width: int) -> Contender:
     jets = shower_jets(16)
     packing = packing_of(jets)
     lanes = chosen_lanes(width, packing)
-    steps = engine_contender(recipe.tagger(width), jets, packing, lanes=lanes)
+    steps = engine_contender(scaling.tagger(width), jets, packing, lanes=lanes)
     return lambda: BATCH * steps()
 
 

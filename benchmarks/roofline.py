@@ -22,9 +22,9 @@ from benchmarks.baselines import BATCH, shower_jets
 from benchmarks.ceilings import bytes_of_sweep, flops_of_product, product, sweep
 from benchmarks.engine import chosen_lanes, engine_contender, loop, packing_of
 from benchmarks.timing import lined_up, parser, race
-from jetlab.models import flops, recipe
-from jetlab.training.packing import Packing
-from jetlab.training.run import PRECISIONS
+from jetlab.models import flops, scaling
+from jetlab.training.batching import Packing
+from jetlab.training.run_config import PRECISIONS
 from jetlab.types import FlatJets
 
 WIDTHS, QUICK = (4, 16, 64, 128), (4, 64)
@@ -34,13 +34,13 @@ BATCHES = 16  # over and over
 def step_flops(width: int, jets: FlatJets) -> float:
     """Of the matrix products of a step."""
     counts = np.asarray(jets.counts, float)
-    each = flops.products(recipe.tagger(width), counts.mean(), (counts**2).mean())
+    each = flops.products(scaling.tagger(width), counts.mean(), (counts**2).mean())
     return BATCH * each.training
 
 
 def step_bytes(width: int, precision: str, jets: FlatJets, packing: Packing) -> float:
     """That XLA counts for a step of one run."""
-    made = loop(recipe.tagger(width), jets, packing, compute=PRECISIONS[precision])
+    made = loop(scaling.tagger(width), jets, packing, compute=PRECISIONS[precision])
     compiled = made.step.lower(made.state, made.store, made.entries[0]).compile()
     return float(compiled.cost_analysis()["bytes accessed"])
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     points = [(width, p) for width in args.widths for p in precisions]
     for width, precision in points:
         racing[f"{width} {precision}"] = engine_contender(
-            recipe.tagger(width),
+            scaling.tagger(width),
             jets,
             packing,
             lanes=lanes[width],

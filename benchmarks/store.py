@@ -19,18 +19,18 @@ import numpy as np
 from tabulate import tabulate
 
 from jetlab.data.store import Store
-from jetlab.data.writer import write
-from jetlab.types import SPECIES, Ragged
+from jetlab.data.store_writer import write
+from jetlab.types import SPECIES, Jets
 
 BLOCK = 128
 
 
-def invented(count: int, seed: int) -> Ragged:
+def invented(count: int, seed: int) -> Jets:
     """Random numbers in jets of JetClass's multiplicities: only their size matters."""
     rng = np.random.default_rng(seed)
     counts = np.clip(rng.gamma(7.0, 5.6, count), 1, 128).astype(np.int32)
     total = int(counts.sum())
-    return Ragged(
+    return Jets(
         label=rng.integers(0, 10, count).astype(np.int16),
         counts=counts,
         jet=rng.uniform(1, 2, (count, 4)).astype(np.float32),

@@ -16,27 +16,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jetlab.data.shower_limits import known_limit
+from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.records import Record, Table, table
-from jetlab.studies import figures
-from jetlab.studies.figures import Figure
-from jetlab.studies.joint_law import (
-    Laws,
-    budgets,
-    fit_laws,
-    has_optimum,
-    learned,
-    trajectory,
-)
-from jetlab.studies.performance.rejection_laws import beside, mappings
-from jetlab.studies.sampling import (
+from jetlab.runs import plots
+from jetlab.runs.plots import Figure
+from jetlab.runs.sampling import (
     PAPER_RATE,
     runs_on,
     unlearned,
     validity,
     within,
 )
-from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.runs.study import Findings, Study, grid, log_spaced
+from jetlab.studies.joint_law import (
+    Laws,
+    budgets,
+    fit_laws,
+    has_optimum,
+    trajectory,
+)
+from jetlab.studies.performance.rejection_laws import beside, mappings
 from jetlab.types import Source
 
 BATCH = 128
@@ -57,9 +56,9 @@ class Size:
 
     inputs: str
     widths: Sequence[int]
-    examples: Sequence[int]
+    num_train: Sequence[int]
     seeds: int
-    valid: int
+    num_valid: int
     learning_rate: float | None = None  # None: by width, as recipe has it
 
 
@@ -67,37 +66,37 @@ SIZES = {
     "smoke": Size(  # for tests: too few runs to tell a law
         inputs="full-10",
         widths=(8, 16),
-        examples=log_spaced(2**13, 2**16, 4, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**16, 4, multiple=BATCH),
         seeds=1,
-        valid=1_000,
+        num_valid=1_000,
     ),
     "laptop": Size(
         inputs="full-40",
         widths=(4, 8, 16, 32),
-        examples=log_spaced(2**13, 2**17, 5, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**17, 5, multiple=BATCH),
         seeds=1,
-        valid=19_000,
+        num_valid=19_000,
     ),
     "workstation": Size(
         inputs="full-40",
         widths=(4, 8, 16, 32, 64),
-        examples=log_spaced(2**14, 2**19, 6, multiple=BATCH),
+        num_train=log_spaced(2**14, 2**19, 6, multiple=BATCH),
         seeds=1,
-        valid=60_000,
+        num_valid=60_000,
     ),
     "gpu": Size(
         inputs="full-128",
         widths=(4, 8, 16, 32, 64, 128),
-        examples=log_spaced(2**12, 2**20, 9, multiple=BATCH),
+        num_train=log_spaced(2**12, 2**20, 9, multiple=BATCH),
         seeds=2,
-        valid=75_000,
+        num_valid=75_000,
     ),
     "paper": Size(
         inputs="full-128",
         widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
-        examples=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        num_train=log_spaced(1e3, 1e8, 11, multiple=BATCH),
         seeds=3,
-        valid=1_000_000,
+        num_valid=1_000_000,
         learning_rate=PAPER_RATE,
     ),
 }
@@ -110,23 +109,24 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    examples = within(chosen.examples, source.size, BATCH)
+    num_train = within(chosen.num_train, source.size, BATCH)
     run = runs_on(
         source,
         chosen.inputs,
         batch=BATCH,
-        pool=max(examples),
-        valid=chosen.valid,
+        pool=max(num_train),
+        num_valid=chosen.num_valid,
         learning_rate=chosen.learning_rate,
     )
-    axes = {"width": chosen.widths, "examples": examples, "seed": range(chosen.seeds)}
+    axes = {"width": chosen.widths, "examples": num_train, "seed": range(chosen.seeds)}
     return Study(name="compute-optimal", runs=grid(run, **axes), analyse=analyse)
 
 
 def analyse(records: Sequence[Record]) -> Findings:
     """Fit, bootstrap, allocate and draw."""
     first = records[0]
-    rows, idle = learned(table(records), first.classes)
+    runs = table(records)
+    rows, idle = runs.learned(), runs.unlearned()
     words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
         return Findings(words=[*words, "No run is left to fit: train on more jets."])
@@ -147,14 +147,14 @@ def _figures(rows: Table, idle: Table, laws: Laws, n_p: float) -> dict[str, Figu
     if not np.isfinite(law.objective):
         return {}
     drawn = {
-        "loss_against_data": figures.loss_against_data(rows, idle, law, laws.limit),
-        "residuals": figures.residuals(rows, law),
+        "loss_against_data": plots.loss_against_data(rows, idle, law, laws.limit),
+        "residuals": plots.residuals(rows, law),
     }
     if not has_optimum(law):
         return drawn
     optimal = trajectory(law, budgets(rows), n_p)
     return {
-        "fig_1a_loss_surface": figures.loss_surface(rows, law, optimal, n_p),
-        "fig_1b_iso_flops": figures.iso_flops(rows, law, optimal, n_p),
+        "fig_1a_loss_surface": plots.loss_surface(rows, law, optimal, n_p),
+        "fig_1b_iso_flops": plots.iso_flops(rows, law, optimal, n_p),
         **drawn,
     }

@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 
 from jetlab.data.features import INPUTS
 from jetlab.records import Record
-from jetlab.studies.repetition.inputs import compare_inputs, configurations
-from jetlab.studies.sampling import (
+from jetlab.runs.sampling import (
     PAPER_RATE,
     repeatedly,
     runs_on,
     validity,
     within,
 )
-from jetlab.studies.study import Findings, Study, grid, log_spaced
+from jetlab.runs.study import Findings, Study, grid, log_spaced
+from jetlab.studies.repetition.inputs import compare_inputs, configurations
 from jetlab.types import Source
 
 BATCH = 128
@@ -38,9 +38,9 @@ class Size:
 
     inputs: Sequence[str]
     widths: Sequence[int]
-    examples: Sequence[int]
+    num_train: Sequence[int]
     seen: int
-    valid: int
+    num_valid: int
     seeds: int = 1
     learning_rate: float | None = None  # None: by width, as recipe has it
 
@@ -49,30 +49,30 @@ SIZES = {
     "smoke": Size(  # for tests
         inputs=("full-10", "full-40"),
         widths=(16,),
-        examples=log_spaced(2**10, 2**11, 2, multiple=BATCH),
+        num_train=log_spaced(2**10, 2**11, 2, multiple=BATCH),
         seen=2**15,
-        valid=1_000,
+        num_valid=1_000,
     ),
     "laptop": Size(
         inputs=tuple(INPUTS),
         widths=(32,),
-        examples=log_spaced(2**10, 2**12, 5, multiple=BATCH),
+        num_train=log_spaced(2**10, 2**12, 5, multiple=BATCH),
         seen=2**18,
-        valid=3_000,
+        num_valid=3_000,
     ),
     "gpu": Size(
         inputs=tuple(INPUTS),
         widths=(64, 128),
-        examples=log_spaced(2**11, 2**17, 7, multiple=BATCH),
+        num_train=log_spaced(2**11, 2**17, 7, multiple=BATCH),
         seen=2**21,
-        valid=40_000,
+        num_valid=40_000,
     ),
     "paper": Size(
         inputs=tuple(INPUTS),
         widths=(64, 128, 256, 512),
-        examples=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        num_train=log_spaced(1e3, 1e8, 11, multiple=BATCH),
         seen=1_000_000_000,
-        valid=1_000_000,
+        num_valid=1_000_000,
         seeds=3,
         learning_rate=PAPER_RATE,
     ),
@@ -86,19 +86,19 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    examples = within(chosen.examples, source.size, BATCH)
+    num_train = within(chosen.num_train, source.size, BATCH)
     runs = []
     for inputs in chosen.inputs:
         once = runs_on(
             source,
             inputs,
             batch=BATCH,
-            pool=max(examples),
-            valid=chosen.valid,
+            pool=max(num_train),
+            num_valid=chosen.num_valid,
             learning_rate=chosen.learning_rate,
         )
         axes = {"width": chosen.widths, "seed": range(chosen.seeds)}
-        runs += grid(repeatedly(once, chosen.seen), examples=examples, **axes)
+        runs += grid(repeatedly(once, chosen.seen), num_train=num_train, **axes)
     return Study(name="inputs", runs=tuple(runs), analyse=analyse)
 
 

@@ -15,15 +15,15 @@ omega has none (the paper's is 2.7, on JetClass).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jetlab.data.shower_limits import known_limit
+from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.records import Record, table
+from jetlab.runs.passes import Passes
+from jetlab.runs.sampling import PAPER_RATE, unlearned, validity
+from jetlab.runs.study import Findings, Study, log_spaced
 from jetlab.studies.closure.grids import closure
 from jetlab.studies.closure.report import report
-from jetlab.studies.joint_law import Laws, fit_laws, learned
-from jetlab.studies.passes import Passes
+from jetlab.studies.joint_law import Laws, fit_laws
 from jetlab.studies.repetition.repeated import envelope, repeats
-from jetlab.studies.sampling import PAPER_RATE, unlearned, validity
-from jetlab.studies.study import Findings, Study, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
@@ -45,7 +45,7 @@ SIZES = {
         repeated_widths=(16,),
         repeated=log_spaced(2**10, 2**12, 3, multiple=BATCH),
         seen=2**16,
-        valid=1_000,
+        num_valid=1_000,
     ),
     "laptop": Size(  # the limit of ten particles is the nearest for its compute
         inputs="full-10",
@@ -54,7 +54,7 @@ SIZES = {
         repeated_widths=(16, 32),
         repeated=log_spaced(2**10, 2**13, 4, multiple=BATCH),
         seen=2**18,
-        valid=8_000,
+        num_valid=8_000,
     ),
     "gpu": Size(
         inputs="full-128",
@@ -63,7 +63,7 @@ SIZES = {
         repeated_widths=(16, 32, 64, 128),
         repeated=log_spaced(2**10, 2**17, 8, multiple=BATCH),
         seen=2**22,
-        valid=75_000,
+        num_valid=75_000,
     ),
     "paper": Size(
         inputs="full-128",
@@ -72,7 +72,7 @@ SIZES = {
         repeated_widths=(16, 32, 64, 96, 128, 256, 512),
         repeated=log_spaced(1e3, 1e6, 7, multiple=BATCH),
         seen=100_000_000,
-        valid=1_000_000,
+        num_valid=1_000_000,
         seeds=3,
         learning_rate=PAPER_RATE,
     ),
@@ -94,7 +94,8 @@ def analyse(records: Sequence[Record]) -> Findings:
     """L_inf and omega by reach, and what to expect of the grid."""
     first = records[0]
     single = [record for record in records if not record.patience]
-    rows, idle = learned(table(single), first.classes)
+    runs = table(single)
+    rows, idle = runs.learned(), runs.unlearned()
     words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
         return Findings(words=[*words, "No run is left to fit: train on more jets."])

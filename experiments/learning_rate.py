@@ -16,13 +16,13 @@ width and steps, p 0.374 and q 0.617 in a demonstration by the paper's group (20
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jetlab.data.shower_limits import known_limit
-from jetlab.models import recipe
+from jetlab.data.shower.bayes_limit import known_limit
+from jetlab.models import scaling
 from jetlab.records import Record
+from jetlab.runs.sampling import PAPER_RATE, runs_on, within
+from jetlab.runs.study import Findings, Study, grid, log_spaced
 from jetlab.studies.rates.report import analyse_rates
-from jetlab.studies.sampling import PAPER_RATE, runs_on, within
-from jetlab.studies.study import Findings, Study, grid, log_spaced
-from jetlab.training.run import Run
+from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
 BATCH = 128
@@ -34,8 +34,8 @@ class Size:
 
     inputs: str
     widths: Sequence[int]
-    examples: Sequence[int]
-    valid: int
+    num_train: Sequence[int]
+    num_valid: int
     rates: Sequence[float] = (PAPER_RATE, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     seeds: int = 1
 
@@ -44,35 +44,35 @@ SIZES = {
     "smoke": Size(  # for tests: too few runs to tell a law
         inputs="full-10",
         widths=(8, 16),
-        examples=log_spaced(2**13, 2**15, 2, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**15, 2, multiple=BATCH),
         rates=(PAPER_RATE, 3e-3),
-        valid=1_000,
+        num_valid=1_000,
     ),
     "laptop": Size(
         inputs="full-10",
         widths=(4, 8, 16, 32),
-        examples=log_spaced(2**14, 2**18, 5, multiple=BATCH),
-        valid=8_000,
+        num_train=log_spaced(2**14, 2**18, 5, multiple=BATCH),
+        num_valid=8_000,
     ),
     "workstation": Size(  # far enough for the paper's rate to learn
         inputs="full-10",
         widths=(4, 8, 16, 32),
-        examples=log_spaced(2**15, 2**20, 6, multiple=BATCH),
+        num_train=log_spaced(2**15, 2**20, 6, multiple=BATCH),
         rates=(PAPER_RATE, 1e-3, 3e-3, 1e-2, 3e-2),
-        valid=20_000,
+        num_valid=20_000,
     ),
     "gpu": Size(
         inputs="full-128",
         widths=(4, 8, 16, 32, 64, 128),
-        examples=log_spaced(2**13, 2**20, 8, multiple=BATCH),
-        valid=40_000,
+        num_train=log_spaced(2**13, 2**20, 8, multiple=BATCH),
+        num_valid=40_000,
     ),
     "paper": Size(
         inputs="full-128",
         widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
-        examples=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        num_train=log_spaced(1e3, 1e8, 11, multiple=BATCH),
         seeds=3,
-        valid=1_000_000,
+        num_valid=1_000_000,
     ),
 }
 
@@ -84,20 +84,22 @@ def study(size: str, source: Source) -> Study:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    examples = within(chosen.examples, source.size, BATCH)
+    num_train = within(chosen.num_train, source.size, BATCH)
 
-    def runs(rate: float | None, widths: Sequence[int]) -> tuple[Run, ...]:
+    def runs(rate: float | None, widths: Sequence[int]) -> tuple[RunConfig, ...]:
         run = runs_on(
             source,
             chosen.inputs,
             batch=BATCH,
-            pool=max(examples),
-            valid=chosen.valid,
+            pool=max(num_train),
+            num_valid=chosen.num_valid,
             learning_rate=rate,
         )
-        return grid(run, width=widths, examples=examples, seed=range(chosen.seeds))
+        return grid(run, width=widths, num_train=num_train, seed=range(chosen.seeds))
 
-    off_grid = [d for d in chosen.widths if recipe.learning_rate(d) not in chosen.rates]
+    off_grid = [
+        d for d in chosen.widths if scaling.learning_rate(d) not in chosen.rates
+    ]
     scanned = [run for rate in chosen.rates for run in runs(rate, chosen.widths)]
     return Study(
         name="learning-rate",

@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jetlab.data.features import INPUTS
-from jetlab.data.shower_limits import known_limit
+from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.records import Record, table
-from jetlab.studies.joint_law import fit_laws, learned
-from jetlab.studies.passes import Passes
+from jetlab.runs.passes import Passes
+from jetlab.runs.sampling import PAPER_RATE, unlearned, validity
+from jetlab.runs.study import Findings, Study, log_spaced
+from jetlab.studies.joint_law import fit_laws
 from jetlab.studies.performance.rejection_laws import beside, parameters
 from jetlab.studies.performance.tables import quality, rejections
 from jetlab.studies.performance.views import (
@@ -31,8 +33,6 @@ from jetlab.studies.performance.views import (
     one_curve,
     views,
 )
-from jetlab.studies.sampling import PAPER_RATE, unlearned, validity
-from jetlab.studies.study import Findings, Study, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
@@ -53,7 +53,7 @@ SIZES = {
         repeated_widths=(16,),
         repeated=log_spaced(2**10, 2**11, 2, multiple=BATCH),
         seen=2**15,
-        valid=1_000,
+        num_valid=1_000,
     ),
     "laptop": Size(
         inputs=("kinematics-40", "full-10", "full-40"),
@@ -62,7 +62,7 @@ SIZES = {
         repeated_widths=(32,),
         repeated=log_spaced(2**10, 2**12, 3, multiple=BATCH),
         seen=2**17,
-        valid=8_000,
+        num_valid=8_000,
     ),
     "gpu": Size(
         inputs=tuple(INPUTS),
@@ -71,7 +71,7 @@ SIZES = {
         repeated_widths=(64, 128),
         repeated=log_spaced(2**12, 2**17, 6, multiple=BATCH),
         seen=2**21,
-        valid=100_000,
+        num_valid=100_000,
     ),
     "paper": Size(
         inputs=tuple(INPUTS),
@@ -80,7 +80,7 @@ SIZES = {
         repeated_widths=(64, 128, 256, 512),
         repeated=log_spaced(1e3, 1e8, 11, multiple=BATCH),
         seen=1_000_000_000,
-        valid=5_000_000,
+        num_valid=5_000_000,
         seeds=3,
         learning_rate=PAPER_RATE,
     ),
@@ -121,7 +121,7 @@ def _law(seen: View) -> tuple[list[str], dict[str, str]]:
     """The law of the single passes in words, and with R(L) as `jetlab predict` reads
     it."""
     single = table([r for r in seen.records if not r.patience])
-    rows, idle = learned(single, seen.best.classes)
+    rows, idle = single.learned(), single.unlearned()
     if not len(rows["L"]):
         return ["No single pass had begun to learn: there is no law L(N, D)."], {}
     laws = fit_laws(rows, known_limit(seen.best.source, seen.name))

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jetlab.data.shower_limits import known_limit
+from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.records import Record, table
-from jetlab.studies.joint_law import fit_laws, learned
-from jetlab.studies.passes import Passes
+from jetlab.runs.passes import Passes
+from jetlab.runs.sampling import PAPER_RATE, unlearned, validity
+from jetlab.runs.study import Findings, Study, log_spaced
+from jetlab.studies.joint_law import fit_laws
 from jetlab.studies.repetition.analysis import analyse_repeats
-from jetlab.studies.sampling import PAPER_RATE, unlearned, validity
-from jetlab.studies.study import Findings, Study, log_spaced
 from jetlab.types import Source
 
 BATCH = 128
@@ -45,7 +45,7 @@ SIZES = {
         repeated=log_spaced(2**10, 2**12, 2, multiple=BATCH),
         single=log_spaced(2**13, 2**15, 3, multiple=BATCH),
         seen=2**15,
-        valid=1_000,
+        num_valid=1_000,
     ),
     "laptop": Size(
         inputs="full-10",  # a quarter of the arithmetic of 40 particles
@@ -53,7 +53,7 @@ SIZES = {
         repeated=log_spaced(2**9, 2**13, 5, multiple=BATCH),
         single=log_spaced(2**13, 2**18, 6, multiple=BATCH),
         seen=2**18,
-        valid=4_000,
+        num_valid=4_000,
     ),
     "gpu": Size(
         inputs="full-128",
@@ -61,7 +61,7 @@ SIZES = {
         repeated=log_spaced(2**10, 2**18, 9, multiple=BATCH),
         single=log_spaced(2**13, 2**21, 9, multiple=BATCH),
         seen=2**22,
-        valid=40_000,
+        num_valid=40_000,
     ),
     "paper": Size(
         inputs="full-128",
@@ -69,7 +69,7 @@ SIZES = {
         repeated=log_spaced(1e3, 1e6, 7, multiple=BATCH),
         single=log_spaced(1e3, 1e8, 11, multiple=BATCH),
         seen=100_000_000,
-        valid=1_000_000,
+        num_valid=1_000_000,
         seeds=3,
         learning_rate=PAPER_RATE,
     ),
@@ -91,7 +91,8 @@ def analyse(records: Sequence[Record]) -> Findings:
     """The single passes' law, and what repeats add to it."""
     first = records[0]
     single = [record for record in records if not record.patience]
-    rows, idle = learned(table(single), first.classes)
+    runs = table(single)
+    rows, idle = runs.learned(), runs.unlearned()
     words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
         return Findings(words=[*words, "No run is left to fit: train on more jets."])

@@ -1,16 +1,22 @@
-"""The row that every finished run leaves behind, and tables made of such rows."""
+"""A finished run as a row, tables of such rows, and the identity of a spec."""
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int, Shaped
 
-Table = dict[str, np.ndarray]
-"""Columns of equal length by name: what the laws eat."""
+MARGIN = 0.05
+"""Share of the chance loss by which a run must beat it to count as having learned."""
+
+
+TableLike = Mapping[str, np.ndarray]
+"""Columns of equal length by name: a `Table` or any dictionary of arrays."""
 
 
 class Rejected(NamedTuple):
@@ -27,13 +33,15 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One finished run, flat. Losses are in nats a jet; None where it diverged."""
+    """One finished run. Losses are in nats a jet for tagging, in the task's own unit
+    for others; None where the run diverged."""
 
     id: str  # identity of the run's spec
     status: str  # "done", "diverged" or "failed"
     study: str
+    task: str = "tagging"
     source: str  # identity of the jets
-    inputs: str  # name of the input configuration
+    inputs: str  # label of the input configuration
     width: int
     N: int  # parameters, all of them
     D: int  # unique training jets
@@ -44,41 +52,209 @@ class Record:
     batch: int
     learning_rate: float
     weight_decay: float
-    classes: int = 10  # a tagger that guesses has a loss of ln(classes)
-    loss: float | None = None  # validation cross-entropy after the last step
+    chance_loss: float = math.log(10)  # of a model that ignores its inputs
+    loss: float | None = None  # validation loss after the last step, or the best
     loss_error: float | None = None  # its sampling error
-    accuracy: float | None = None
-    auc: float | None = None  # macro, one class against one
-    rejections: Sequence[Rejected] = ()  # of QCD jets
-    valid: int  # validation jets
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # as the task names them
+    num_valid: int  # validation jets
     curve: Sequence[tuple[int, float]] = ()  # (step, mean training loss since the last)
     valid_curve: Sequence[tuple[int, float]] = ()  # (step, validation loss)
     steps: int = 0  # after which the loss was reached
-    trajectory: str = ""  # id of the longer run on whose way this one was read off
-    cut: int = 0  # batches that took several passes, being too large for one
+    trajectory: str = ""  # id of the longer run of which this one is a prefix
+    cut: int = 0  # batches that took several micro-batches
     precision: str = "float32"
     patience: int = 0
+    weights: Mapping[str, str] = field(default_factory=dict)  # file by "final", "best"
     seconds: float
     device: str
     version: str  # of jetlab
     message: str = ""  # why it failed
 
+    @property
+    def rejections(self) -> Sequence[Rejected]:
+        """Background rejections by signal class and efficiency; empty without any."""
+        return self.metrics.get("rejections", ())
+
+    def to_json(self) -> str:
+        """One line; `from_json` reads it back."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> "Record":
+        """A record as `to_json` wrote it, or as versions before `metrics` did.
+
+        Raises:
+          ValueError, TypeError, KeyError: for a line that is no record.
+        """
+        fields = _with_metrics(json.loads(line))
+        for name in ("curve", "valid_curve"):
+            fields[name] = tuple((step, loss) for step, loss in fields.get(name, ()))
+        if rejections := fields["metrics"].get("rejections"):
+            fields["metrics"]["rejections"] = tuple(Rejected(*r) for r in rejections)
+        return cls(**fields)
+
+
+def _with_metrics(fields: dict[str, Any]) -> dict[str, Any]:
+    """Old records had a field for each metric, the number of classes and `valid`."""
+    if "metrics" in fields:
+        return fields
+    old = {name: fields.pop(name, None) for name in ("accuracy", "auc", "rejections")}
+    fields["metrics"] = {name: value for name, value in old.items() if value}
+    fields["num_valid"] = fields.pop("valid")
+    fields["chance_loss"] = math.log(fields.pop("classes", 10))
+    return fields
+
+
+class Table(dict[str, np.ndarray]):
+    """Columns of equal length by name, one row a run.
+
+    It is a dictionary of arrays, so any function of one takes it.
+
+        table.where(arm="tuned", width=(8, 16)).learned().best(by="D")
+
+    Raises:
+      ValueError: for columns of different lengths.
+    """
+
+    def __init__(self, columns: Mapping[str, Any] = {}, **more: Any):
+        super().__init__(
+            {name: np.asarray(c) for name, c in {**columns, **more}.items()}
+        )
+        lengths = {name: len(column) for name, column in self.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"the columns differ in length: {lengths}")
+
+    @classmethod
+    def of_records(cls, records: Iterable[Record], arms: Iterable[str] = ()) -> "Table":
+        """The finished runs, one row each, with the `arms` of the records, if given.
+
+        Columns: id, arm, task, inputs, N, D (unique training jets), C, L, loss_error,
+        chance_loss, width, seed, epochs, learning_rate, batch, steps and jets `seen`
+        until the loss was reached, n_p, trajectory, and every metric that is a number.
+        """
+        records = list(records)
+        arms = list(arms) or [""] * len(records)
+        pairs = [
+            (record, arm)
+            for record, arm in zip(records, arms, strict=True)
+            if record.status == "done"
+        ]
+        rows = [record for record, _ in pairs]
+        columns = {
+            name: np.array([getattr(row, name) for row in rows])
+            for name in (
+                "id", "task", "inputs", "N", "D", "C", "width", "seed", "epochs",
+                "learning_rate", "batch", "steps", "n_p", "trajectory", "chance_loss",
+            )
+        }  # fmt: skip
+        columns["L"] = np.array([row.loss for row in rows], dtype=float)
+        errors = [row.loss_error for row in rows]
+        columns["loss_error"] = np.array(errors, dtype=float)
+        columns["seen"] = columns["steps"] * columns["batch"]
+        columns["arm"] = np.array([arm for _, arm in pairs], dtype=str)
+        numbers = dict.fromkeys(
+            name
+            for row in rows
+            for name, value in row.metrics.items()
+            if isinstance(value, int | float)
+        )
+        for name in numbers.keys() - columns.keys():
+            values = [row.metrics.get(name, math.nan) for row in rows]
+            columns[name] = np.array(values, dtype=float)
+        return cls(columns)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.values()), ()))
+
+    def take(self, rows: Int[Any, "m"] | Bool[Any, "n"] | Sequence[int]) -> "Table":
+        """Some rows, by number or by a mask."""
+        chosen = np.asarray(rows)
+        chosen = chosen if chosen.size else chosen.astype(int)
+        return Table({name: column[chosen] for name, column in self.items()})
+
+    def where(self, **conditions: Any) -> "Table":
+        """The rows that meet every condition: a value, several values, or a function
+        from the column to a mask.
+
+        Raises:
+          ValueError: for a column that the table lacks.
+        """
+        chosen = np.ones(self.rows, bool)
+        for name, condition in conditions.items():
+            chosen &= _meets(self._column(name), condition)
+        return self.take(chosen)
+
+    def cells(self, by: Sequence[str] = ("N", "D")) -> Int[np.ndarray, "n"]:
+        """The number of each row's cell: rows that agree in the columns `by`."""
+        points = np.stack([_codes(self._column(name)) for name in by], axis=1)
+        return np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
+
+    def best(self, by: str | Sequence[str] = ()) -> "Table":
+        """The row of the lowest loss L, in each group of equal columns `by` if given.
+
+        Raises:
+          ValueError: for a table without rows or columns that it lacks.
+        """
+        if not self.rows:
+            raise ValueError("the table has no rows: there is no best one")
+        names = [by] if isinstance(by, str) else list(by)
+        groups = self.cells(names) if names else np.zeros(self.rows, int)
+        order = np.lexsort((self._column("L"), groups))
+        return self.take(np.sort(order[np.unique(groups[order], return_index=True)[1]]))
+
+    def learned(self, margin: float = MARGIN) -> "Table":
+        """The rows whose loss beats that of a model that ignores its inputs by at least
+        a share `margin`. Laws grow without limit towards small N and D, and a run that
+        has not begun to learn is on none of them."""
+        return self.take(self._learned(margin))
+
+    def unlearned(self, margin: float = MARGIN) -> "Table":
+        """The other rows."""
+        return self.take(~self._learned(margin))
+
+    def _learned(self, margin: float) -> Bool[np.ndarray, "n"]:
+        return self._column("L") < (1 - margin) * self._column("chance_loss")
+
+    def _column(self, name: str) -> Shaped[np.ndarray, "n"]:
+        if name not in self:
+            raise ValueError(f"the table has no column {name}; it has {list(self)}")
+        return self[name]
+
+    def __or__(self, other: Mapping[str, Any]) -> "Table":  # pyright: ignore
+        """The table with further columns, or others in place of its own."""
+        return Table({**self, **other})
+
+
+def _meets(column: Shaped[np.ndarray, "n"], condition: Any) -> Bool[np.ndarray, "n"]:
+    if isinstance(condition, Callable):
+        return np.asarray(condition(column), bool)
+    if isinstance(condition, str) or np.ndim(condition) == 0:
+        return column == condition
+    return np.isin(column, list(condition))
+
+
+def _codes(column: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
+    """Numbers as they are, text by its rank."""
+    if np.issubdtype(column.dtype, np.number):
+        return np.asarray(column, float)
+    return np.unique(column, return_inverse=True)[1].astype(float)
+
 
 def table(records: Iterable[Record]) -> Table:
-    """Columns N, D, L and the other numbers of the finished runs, for a fit."""
-    rows = [record for record in records if record.status == "done"]
-    columns = {
-        name: np.array([getattr(row, name) for row in rows])
-        for name in ("N", "D", "C", "width", "seed", "epochs", "loss_error")
-    }
-    return columns | {"L": np.array([row.loss for row in rows], dtype=float)}
+    """Columns of the finished runs, for a fit."""
+    return Table.of_records(records)
 
 
 def identity(spec: Any) -> str:
     """Twelve hex digits that name a frozen dataclass by its content.
 
     Equal across processes and machines. Fields at their default stay out, so that a
-    new field with a default leaves old identities as they are.
+    new field with a default leaves old identities as they are. A class may keep its
+    identities under a new name by `identity_name`, and a field by its metadata: under
+    "identity" the name that it had, None for a label that decides nothing, and under
+    "was" the value that specs had before there was the field.
 
     Raises:
       TypeError: for a value that has no canonical form (an array, a function).
@@ -89,12 +265,8 @@ def identity(spec: Any) -> str:
 
 def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        given = {
-            field: _canonical(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-        }
-        chosen = {f.name: v for f, v in given.items() if v != _default(f)}
-        return {"class": type(value).__name__, **chosen}
+        name = getattr(type(value), "identity_name", type(value).__name__)
+        return {"class": name, **_chosen(value)}
     if isinstance(value, tuple | list):
         return [_canonical(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
@@ -105,8 +277,18 @@ def _canonical(value: Any) -> Any:
     )
 
 
-def _default(field: dataclasses.Field) -> Any:
-    """The canonical default of a field; something unequal to all where it has none."""
-    if field.default is dataclasses.MISSING:
-        return dataclasses.MISSING
-    return _canonical(field.default)
+def _chosen(spec: Any) -> dict[str, Any]:
+    """The canonical values of the fields that are not at their default."""
+    chosen = {}
+    for one in dataclasses.fields(spec):
+        name = one.metadata.get("identity", one.name)
+        value = None if name is None else _canonical(getattr(spec, one.name))
+        if name is not None and value not in _omitted(one):
+            chosen[name] = value
+    return chosen
+
+
+def _omitted(one: dataclasses.Field) -> list[Any]:
+    """The canonical values at which a field stays out of the identity."""
+    given = [one.default, one.metadata.get("was", dataclasses.MISSING)]
+    return [_canonical(value) for value in given if value is not dataclasses.MISSING]

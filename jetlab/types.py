@@ -23,20 +23,20 @@ CLASSES = (
 """The ten JetClass classes in the order of their labels (arXiv:2202.03772)."""
 
 SPECIES = ("charged_hadron", "neutral_hadron", "photon", "electron", "muon")
-"""Particle-flow categories in the order of `Ragged.species`."""
+"""Particle-flow categories in the order of `Jets.species`."""
 
 MEASURED = ("pt", "energy", "deta", "dphi", "d0val", "d0err", "dzval", "dzerr")
-"""Columns of `Ragged.measured`: GeV, GeV, -, rad, mm, mm, mm, mm."""
+"""Columns of `Jets.measured`: GeV, GeV, -, rad, mm, mm, mm, mm."""
 
 JET = ("pt", "eta", "phi", "energy")
-"""Columns of `Ragged.jet`: GeV, -, rad, GeV."""
+"""Columns of `Jets.jet`: GeV, -, rad, GeV."""
 
 
 MAX_PARTICLES = 128
 """Leading particles kept of a jet."""
 
 
-class Jets(NamedTuple):
+class PaddedJets(NamedTuple):
     """Jets as a model reads them: padded features, a mask that is True where a
     particle is real, and labels."""
 
@@ -53,7 +53,7 @@ class FlatJets(NamedTuple):
     y: Int[np.ndarray, "b"]
 
 
-class Ragged(NamedTuple):
+class Jets(NamedTuple):
     """Jets as they are stored: particles of all jets one after the other, no padding.
 
     Jet i owns the `counts[i]` rows after the first `counts[:i].sum()`; its particles
@@ -97,10 +97,10 @@ class Source(Protocol):
         """The most jets that `valid` can give; None where they never run out."""
         ...
 
-    def train(self, start: int, stop: int) -> Ragged:
+    def train(self, start: int, stop: int) -> Jets:
         """Training jets start to stop. Raises ValueError past the end."""
         ...
 
-    def valid(self, count: int) -> Ragged:
+    def valid(self, count: int) -> Jets:
         """`count` validation jets, as many of each class."""
         ...

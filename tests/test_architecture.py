@@ -12,41 +12,42 @@ FILES = sorted((ROOT / "jetlab").rglob("*.py"))
 
 MAY_IMPORT = {
     "types": set(),
-    "physics": {"types"},
     "records": set(),
+    "physics": {"types"},
     "data": {"types"},
     "models": {"types"},
     "training": {"types", "records", "data", "models", "physics"},
     "laws": {"types", "records"},
-    "studies": {"types", "records", "data", "models", "physics", "training", "laws"},
-    "cli": {"types", "records", "data", "models", "training", "laws", "studies"},
+    "runs": {"types", "records", "data", "models", "physics", "training", "laws"},
 }
-
-SOLVER_MAY_IMPORT = {"columns", "form", "misfit", "solver"}
-LAWS_ON_TOP = {"intervals", "approaches", "plans"}  # rooms that no other law imports
+ALL = {*MAY_IMPORT}
+MAY_IMPORT |= {"studies": ALL, "cli": {*ALL, "studies"}}
 
 ONLY = {
-    "uproot": {"data/input_files.py", "data/root_files.py"},
+    "uproot": {"data/jetclass/files.py", "data/jetclass/writer.py"},
     "orbax": {"training/checkpoint.py"},
     "pythia8mc": {
-        f"data/pythia/{name}.py" for name in ("events", "families", "promise", "vetoes")
+        f"data/pythia/{name}.py"
+        for name in ("events", "labels", "generator_filter", "vetoes")
     },
-    "fastjet": {"data/pythia/clusters.py"},
-    "pyarrow": {"data/input_files.py", "laws/columns.py"},
-    "grain": {"data/pipeline.py"},
-    "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/plans/passes.py"},
+    "fastjet": {"data/pythia/jet_finding.py"},
+    "pyarrow": {"data/jetclass/files.py", "laws/table_io.py"},
+    "grain": {"data/loader.py"},
+    "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/passes.py"},
     "matplotlib": {
-        str(p.relative_to(ROOT / "jetlab")) for p in FILES if "figures" in p.stem
+        str(p.relative_to(ROOT / "jetlab"))
+        for p in FILES
+        if "figures" in p.stem or "plots" in p.stem
     },
     "click": {
         f"cli/{name}.py"
         for name in ("main", "options", "jets", "runs", "laws", "plans", "prospects")
     },
-    "jinja2": {"studies/report.py"},
-    "tabulate": {"studies/tables.py"},
-    "distributed": {"studies/cluster.py"},
-    "dask": {"studies/cluster.py"},
-    "dask_jobqueue": {"studies/cluster.py"},
+    "jinja2": {"runs/report.py"},
+    "tabulate": {"runs/tables.py"},
+    "distributed": {"runs/dask_backend.py"},
+    "dask": {"runs/dask_backend.py"},
+    "dask_jobqueue": {"runs/dask_backend.py"},
 }
 
 
@@ -75,19 +76,6 @@ def test_rooms_import_only_what_they_may(path):
     assert ours - {room(path)} <= MAY_IMPORT[room(path)]
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in FILES if room(p) == "laws"], ids=lambda p: p.stem
-)
-def test_laws_are_solver_then_fits_then_what_is_made_of_fits(path):
-    own = path.relative_to(ROOT / "jetlab" / "laws").parts[0]
-    used = {
-        name.split(".")[2] for name in imports(path) if name.startswith("jetlab.laws.")
-    }
-    if own == "solver":
-        assert used <= SOLVER_MAY_IMPORT
-    assert used & LAWS_ON_TOP <= {own}
-
-
 def test_a_library_is_known_to_the_files_that_fence_it():
     for library, allowed in ONLY.items():
         knowing = {
@@ -112,14 +100,14 @@ def test_every_experiment_says_command_cost_and_number():
 
 
 def test_files_stay_short():
-    long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > 260}
+    long = {p.name: n for p in FILES if (n := len(p.read_text().splitlines())) > 300}
     assert not long
 
 
 def test_training_needs_none_of_the_libraries_for_files_and_fits():
     """An accelerator's machine may have JAX, Flax, Optax and little else."""
     script = (
-        "import sys; import jetlab.training.run, jetlab.data.shower; "
+        "import sys; import jetlab.training.run_config, jetlab.data.shower.source; "
         "print(*{'grain', 'jaxopt', 'uproot', 'awkward', 'pyarrow'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", script]

@@ -15,10 +15,10 @@ from flax import nnx
 
 from benchmarks import against_torch, baselines
 from benchmarks.timing import race
-from jetlab.models import recipe
+from jetlab.models import scaling
 from jetlab.training.optimizer import Rates
 from jetlab.training.step import make_engine
-from jetlab.types import Jets
+from jetlab.types import PaddedJets
 
 WIDTH = 128  # two heads
 ATOL = 1e-5
@@ -41,12 +41,14 @@ class Ours(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def jets() -> Jets:
+def jets() -> PaddedJets:
     rng = np.random.default_rng(0)
     counts = np.array([9, 1, 4, 6])
     mask = np.arange(11) < counts[:, None]
     x = rng.normal(size=(4, 11, 21)) * mask[..., None]
-    return Jets(x.astype(np.float32), mask, rng.integers(0, 10, 4).astype(np.int32))
+    return PaddedJets(
+        x.astype(np.float32), mask, rng.integers(0, 10, 4).astype(np.int32)
+    )
 
 
 def cross_entropy_padded(tagger, jets, rngs):
@@ -57,7 +59,7 @@ def cross_entropy_padded(tagger, jets, rngs):
 @pytest.fixture(scope="module")
 def ours(jets) -> Ours:
     engine = make_engine(
-        replace(recipe.tagger(WIDTH), dropout=0.0), cross_entropy_padded
+        replace(scaling.tagger(WIDTH), dropout=0.0), cross_entropy_padded
     )
     rates = Rates(baselines.LEARNING_RATE, baselines.WEIGHT_DECAY)
     state = jax.jit(engine.init)(jax.random.key(0), rates)
@@ -135,7 +137,7 @@ def torch_weights(params: Any) -> dict[str, np.ndarray]:
 
 def test_flax_gives_our_logits_before_and_after_training(ours, jets):
     flax = baselines.flax_padded(WIDTH, dropout=0.0)
-    weights = linen_weights(ours.params, recipe.tagger(WIDTH).heads)
+    weights = linen_weights(ours.params, scaling.tagger(WIDTH).heads)
     state = flax.init()
     # copies, because a step gives its buffers up
     state = state.replace(params=jax.tree.map(jnp.copy, weights))

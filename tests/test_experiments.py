@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from jetlab.cli.main import main
-from jetlab.data.shower import Shower
-from jetlab.studies.study import load_experiment
-from jetlab.types import CLASSES, Ragged
+from jetlab.data.shower.source import Shower
+from jetlab.runs.study import load_experiment
+from jetlab.types import CLASSES, Jets
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 FIGURES = {  # at smoke size, where little can be told
@@ -32,10 +32,10 @@ class Small:
     def __init__(self, size: int):
         self.size: int | None = size
 
-    def train(self, start: int, stop: int) -> Ragged:
+    def train(self, start: int, stop: int) -> Jets:
         raise NotImplementedError
 
-    def valid(self, count: int) -> Ragged:
+    def valid(self, count: int) -> Jets:
         raise NotImplementedError
 
 
@@ -62,7 +62,7 @@ def test_no_run_is_planned_twice_or_past_its_jets(name, size, source):
     runs = load_experiment(FOLDER / f"{name}.py").study(size, source).runs
     assert len({run.id for run in runs}) == len(runs)
     assert max(run.pool for run in runs) <= (source.size or max(r.pool for r in runs))
-    assert max(run.valid for run in runs) <= (source.held_out or 5_000_000)
+    assert max(run.num_valid for run in runs) <= (source.held_out or 5_000_000)
     assert min([run.epochs for run in runs if run.patience], default=2) > 1
 
 

@@ -12,7 +12,7 @@ from benchmarks import fidelity, observables
 from benchmarks.jet_samples import Sample, real, simulated
 from benchmarks.resampling import mean, measured, peak, quantiles, times_drawn
 from benchmarks.telling_apart import Described, logistic, null, told_apart
-from jetlab.data.decoding import FLAGS, TEN_LABELS
+from jetlab.data.jetclass.decoding import FLAGS, TEN_LABELS
 
 JETS = 60
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jetlab.cli.main import main
-from jetlab.studies.ledger import Ledger
+from jetlab.runs.ledger import Ledger
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "compute_optimal.py"
 COMMAND = ("run", str(EXPERIMENT), "--size", "smoke", "--out")
@@ -21,7 +21,7 @@ COMMAND = ("run", str(EXPERIMENT), "--size", "smoke", "--out")
 def results(folder: Path) -> dict[str, tuple]:
     """What must be the same however a study came about: not its seconds."""
     return {
-        record.id: (record.N, record.D, record.loss, record.accuracy, record.curve)
+        record.id: (record.N, record.D, record.loss, record.metrics, record.curve)
         for record in Ledger(folder).records().values()
     }
 

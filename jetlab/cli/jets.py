@@ -25,9 +25,9 @@ def simulate():
 @out_folder
 def shower(jets: int, seed: int, out: Path):
     """Jets whose likelihood, and so the best possible loss, is known exactly."""
-    from jetlab.data.shower import Shower
+    from jetlab.data.shower.source import Shower
     from jetlab.data.store import describe
-    from jetlab.data.writer import write
+    from jetlab.data.store_writer import write
 
     source = Shower(seed=seed)
     starts = range(0, jets, BLOCK)
@@ -77,8 +77,8 @@ def pythia(
 
     Needs pip install 'jetlab[pythia]'. Stopped at any moment, the same command goes on.
     """
-    from jetlab.data.pythia.blocks import Campaign
-    from jetlab.studies import simulation
+    from jetlab.data.pythia.campaign import Campaign
+    from jetlab.runs import simulation
 
     names = tuple(name.strip() for name in classes.split(","))
     campaign = Campaign(jets=jets, classes=names, seed=seed)
@@ -121,8 +121,8 @@ def convert(
 ):
     """JetClass ROOT or JetClass-II Parquet files into a store; or such files, or one
     store, into ROOT files of one class each."""
-    from jetlab.data.convert import to_root
-    from jetlab.studies.conversion import convert_on
+    from jetlab.data.jetclass.convert import to_root
+    from jetlab.runs.conversion import convert_on
 
     if kind == "root":
         if on != "local" or workers is not None or shard is not None:

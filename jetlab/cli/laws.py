@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from jetlab.cli.options import Pairs, as_json, example, show
-from jetlab.studies.tables import with_interval
+from jetlab.runs.tables import with_interval
 
 
 @click.command(
@@ -85,8 +85,8 @@ def fit(
     Rows without a positive, finite number in every column are left out and named.
     """
     from jetlab.laws.misfit import Misfit
-    from jetlab.studies import programs
-    from jetlab.studies.foreign import Choices, fit_file
+    from jetlab.runs import programs
+    from jetlab.runs.foreign import Choices, fit_file
 
     programs.keep(programs.user_folder())
     choices = Choices(
@@ -101,7 +101,7 @@ def fit(
     )
     found = fit_file(table, columns, choices)
     if out is not None:
-        from jetlab.studies.law_report import export
+        from jetlab.runs.law_report import export
 
         export(found, out)
     if as_json:
@@ -135,7 +135,7 @@ def fit(
 def flops(width: int, particles: int, as_json: bool):
     """Parameters and training FLOPs per jet of a tagger, by every convention."""
     from jetlab.models import flops as counts
-    from jetlab.models.recipe import tagger
+    from jetlab.models.scaling import tagger
 
     config = tagger(width)
     size = counts.parameters(config)

@@ -56,7 +56,7 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--workers", type=click.IntRange(min=1), help="How many to start.")
     @functools.wraps(command)
     def checked(*args: Any, on: str, workers: int | None, **others: Any) -> Any:
-        from jetlab.studies.dispatch import check
+        from jetlab.runs.dispatch import check
 
         check(on, workers)
         return command(*args, on=on, workers=workers, **others)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from jetlab.cli.options import Pairs, as_json, example
-from jetlab.studies.tables import scientific, with_interval
+from jetlab.runs.tables import scientific, with_interval
 
 FIT = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 if TYPE_CHECKING:
     from jetlab.laws.allocation import Allocation
-    from jetlab.laws.plans.simulation import Simulation
+    from jetlab.laws.simulate_or_repeat import Simulation
 
 
 @click.command(
@@ -64,10 +64,10 @@ def allocate(
     """
     from jetlab.laws.allocation import allocate as solve
     from jetlab.laws.budgets import device_budget, simulation_cost
-    from jetlab.laws.fitted import Fit
-    from jetlab.laws.plans.simulation import simulate_or_repeat
-    from jetlab.laws.repetition import given
-    from jetlab.studies import programs
+    from jetlab.laws.repeated_data import given
+    from jetlab.laws.result import FitResult
+    from jetlab.laws.simulate_or_repeat import simulate_or_repeat
+    from jetlab.runs import programs
 
     programs.keep(programs.user_folder())
     flops = _either(
@@ -84,7 +84,7 @@ def allocate(
     )
     if flops is None:
         raise click.UsageError("give --budget, or --device-hours with --flop-rate")
-    fitted = Fit.from_json(law.read_text())
+    fitted = FitResult.from_json(law.read_text())
     if cost is None:
         if max_epochs is not None or repeats is not None:
             raise click.UsageError(
@@ -158,13 +158,12 @@ def shown(name: str, value: float, interval: tuple[float, float] | None) -> str:
 @as_json
 def suggest(law: Path, budget: float, target: str, particles: float, as_json: bool):
     """The runs that would make a number of the fit surest, for a given compute."""
-    from jetlab.laws import design
-    from jetlab.laws.fitted import Fit
-    from jetlab.laws.plans import targets
-    from jetlab.studies import programs
+    from jetlab.laws import design, targets
+    from jetlab.laws.result import FitResult
+    from jetlab.runs import programs
 
     programs.keep(programs.user_folder())
-    fitted = Fit.from_json(law.read_text())
+    fitted = FitResult.from_json(law.read_text())
     wanted = targets.target(fitted, target, particles)
     runs, costs = targets.candidates(fitted, budget, particles)
     found = design.suggest(fitted, runs, costs, budget, wanted)

@@ -21,8 +21,8 @@ def predict(law: Path, budget: float, particles: float, as_json: bool):
     FIT.json is that of a study of taggers: it holds a law of the loss and, for signal
     classes, the background rejection as a function of the loss.
     """
-    from jetlab.laws.plans.prospects import prospect, read
-    from jetlab.studies import programs
+    from jetlab.laws.prospects import prospect, read
+    from jetlab.runs import programs
 
     programs.keep(programs.user_folder())
     fit, mappings = read(law.read_text())

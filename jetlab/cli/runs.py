@@ -34,7 +34,7 @@ def run(
     Finished runs in --out are kept: the same command goes on where it was stopped.
     With --shard it trains its part of the grid; the same command without it reports.
     """
-    from jetlab.studies import workflow
+    from jetlab.runs import workflow
 
     if shard and on != "local":
         raise click.UsageError(f"--shard and --on {on}: choose one of them")
@@ -63,7 +63,7 @@ def run(
 @as_json
 def status(runs: Path, as_json: bool):
     """How many runs of a folder are done, running, failed and pending."""
-    from jetlab.studies.ledger import Ledger
+    from jetlab.runs.ledger import Ledger
 
     show(Ledger(runs).status(), as_json)
 
@@ -72,7 +72,7 @@ def status(runs: Path, as_json: bool):
 @click.argument("runs", type=click.Path(path_type=Path))
 def report(runs: Path):
     """Make figures, tables and report.html again from the records of a folder."""
-    from jetlab.studies import workflow
+    from jetlab.runs import workflow
 
     page, _ = workflow.conclude(runs)
     click.echo(page)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Num, Shaped, UInt32
 
 from jetlab.data import ragged
 from jetlab.data.columns import COLUMNS, Particles, Stored
-from jetlab.types import MAX_PARTICLES, FlatJets, Jets, Ragged
+from jetlab.types import MAX_PARTICLES, FlatJets, Jets, PaddedJets
 
 BLOCK = 2**16
 """Particles that `featurize` computes at a time: one program serves all."""
@@ -54,7 +54,7 @@ INPUTS = {
 """The four input configurations of arXiv:2602.15781."""
 
 
-def featurize(jets: Ragged, inputs: Inputs) -> FlatJets:
+def featurize(jets: Jets, inputs: Inputs) -> FlatJets:
     """What a model reads of jets, on the host, their particles one jet after the other:
     x float16, counts int32, y int32."""
     jets = ragged.lead(jets, inputs.particles)
@@ -68,13 +68,13 @@ def featurize(jets: Ragged, inputs: Inputs) -> FlatJets:
     return FlatJets(x, jets.counts, jets.label.astype(np.int32))
 
 
-def on_device(jets: Ragged, inputs: Inputs, rows: int) -> Float[Array, "{rows} f"]:
+def on_device(jets: Jets, inputs: Inputs, rows: int) -> Float[Array, "{rows} f"]:
     """The features of the first `rows` particles of jets that have no more than
     `inputs.particles` each; rows that are left over mean nothing."""
     return _compute(_stored(jets, rows), inputs.features)
 
 
-def _stored(jets: Ragged, rows: int) -> Stored:
+def _stored(jets: Jets, rows: int) -> Stored:
     """So many rows; those after the last particle are zero and of the last jet."""
     pt, eta, phi, energy = jets.jet.T
     of_jet = np.stack([np.log(pt), np.log(energy), eta, np.cos(phi), np.sin(phi)])
@@ -110,9 +110,9 @@ def _bits(column: Num[Array, "n"] | Bool[Array, "n"]) -> UInt32[Array, "n"]:
     return jax.lax.bitcast_convert_type(halves, jnp.uint16).astype(jnp.uint32)
 
 
-def padded(jets: FlatJets, particles: int) -> Jets:
+def padded(jets: FlatJets, particles: int) -> PaddedJets:
     """The same with a row of `particles` places for every jet, zero where empty."""
-    return Jets(
+    return PaddedJets(
         x=ragged.spread(np.asarray(jets.x), np.asarray(jets.counts), particles),
         mask=np.arange(particles) < np.asarray(jets.counts)[:, None],
         y=jets.y,

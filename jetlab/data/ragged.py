@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from jetlab.types import Ragged
+from jetlab.types import Jets
 
 DTYPES: dict[str, type[np.generic]] = {
     "label": np.int16,
@@ -35,40 +35,38 @@ def rows(starts: Int[np.ndarray, "b"], counts: Int[np.ndarray, "b"]) -> np.ndarr
     return np.arange(total) + np.repeat(starts - (ends - counts), counts)
 
 
-def first_rows(jets: Ragged) -> Int[np.ndarray, "b"]:
+def first_rows(jets: Jets) -> Int[np.ndarray, "b"]:
     """Row of each jet's first particle."""
     return np.cumsum(jets.counts, dtype=np.int64) - jets.counts
 
 
-def concatenate(parts: Sequence[Ragged]) -> Ragged:
+def concatenate(parts: Sequence[Jets]) -> Jets:
     """All jets of `parts`, in order."""
     parts = [part for part in parts if len(part.label)] or parts[:1]
     if len(parts) == 1:
         return parts[0]
-    return Ragged(*map(np.concatenate, zip(*parts, strict=True)))
+    return Jets(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def gather(
-    jets: Ragged, starts: Int[np.ndarray, "jets"], indices: Int[np.ndarray, "b"]
-) -> Ragged:
+    jets: Jets, starts: Int[np.ndarray, "jets"], indices: Int[np.ndarray, "b"]
+) -> Jets:
     """The jets numbered `indices`, where `starts` is known and need not be summed."""
     counts = jets.counts[indices]
     return _select(jets, indices, counts, rows(starts[indices], counts))
 
 
-def take(jets: Ragged, indices: Int[np.ndarray, "b"]) -> Ragged:
+def take(jets: Jets, indices: Int[np.ndarray, "b"]) -> Jets:
     """The jets numbered `indices`, in that order; a jet may come twice."""
     return gather(jets, first_rows(jets), indices)
 
 
-def between(
-    jets: Ragged, starts: Int[np.ndarray, "jets"], start: int, stop: int
-) -> Ragged:
+def between(jets: Jets, starts: Int[np.ndarray, "jets"], start: int, stop: int) -> Jets:
     """Views of jets start to stop, where `starts` are their `first_rows`."""
     first = last = 0
     if start < stop:
         first, last = int(starts[start]), int(starts[stop - 1] + jets.counts[stop - 1])
-    return Ragged(
+    return Jets(
         label=jets.label[start:stop],
         counts=jets.counts[start:stop],
         jet=jets.jet[start:stop],
@@ -78,7 +76,7 @@ def between(
     )
 
 
-def lead(jets: Ragged, particles: int) -> Ragged:
+def lead(jets: Jets, particles: int) -> Jets:
     """The jets with at most their `particles` leading particles."""
     counts = np.minimum(jets.counts, particles)
     if np.array_equal(counts, jets.counts):
@@ -103,13 +101,13 @@ def spread(
 
 
 def _select(
-    jets: Ragged,
+    jets: Jets,
     indices: Int[np.ndarray, "b"] | None,
     counts: Int[np.ndarray, "b"],
     particles: Int[np.ndarray, "total"],
-) -> Ragged:
+) -> Jets:
     # `take` moves whole rows and is twelve times faster than indexing here.
-    return Ragged(
+    return Jets(
         label=jets.label if indices is None else jets.label.take(indices),
         counts=counts,
         jet=jets.jet if indices is None else jets.jet.take(indices, axis=0),

@@ -9,7 +9,7 @@ from numpy.lib import format as npy
 
 from jetlab.data import ragged
 from jetlab.data.manifest import Shard
-from jetlab.types import Ragged
+from jetlab.types import Jets
 
 SHARD = 4_194_304
 """Jets after which a new shard begins, about 3 GB. Few large shards keep a random block
@@ -23,7 +23,7 @@ _PER_PARTICLE = ("measured", "charge", "species")
 class MappedShard(NamedTuple):
     """A shard on disk; `starts` is the row of each jet's first particle."""
 
-    jets: Ragged
+    jets: Jets
     starts: Int[np.ndarray, "b"]
 
 
@@ -31,7 +31,7 @@ def open_shard(directory: Path, shard: Shard) -> MappedShard:
     """Map a shard. Raises ValueError where it is not what the manifest says."""
     columns = {name: _map(directory, shard, name) for name in _DTYPES}
     starts = columns.pop("starts")
-    return MappedShard(Ragged(**columns), starts)
+    return MappedShard(Jets(**columns), starts)
 
 
 def _map(directory: Path, shard: Shard, name: str) -> np.ndarray:
@@ -56,7 +56,7 @@ class ShardWriter:
         self._columns: dict[str, _Column] = {}
         self._done: list[Shard] = []
 
-    def append(self, jets: Ragged) -> None:
+    def append(self, jets: Jets) -> None:
         if not self._columns:
             self._begin()
         starts = self._columns["measured"].rows + ragged.first_rows(jets)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jetlab.data import ragged
-from jetlab.types import Ragged
+from jetlab.types import Jets
 
 BUCKET = 65_536
 """Jets held in memory at a time: about 50 MB, 150 MB where all have 128 particles."""
@@ -26,16 +26,16 @@ class Shuffle:
         buckets = max(1, -(-expected // BUCKET))
         self._paths = [directory / f"{number}" for number in range(buckets)]
         self._generator = np.random.default_rng(seed)
-        self._waiting: list[Ragged] = []
+        self._waiting: list[Jets] = []
         self.jets = 0
 
-    def add(self, jets: Ragged) -> None:
+    def add(self, jets: Jets) -> None:
         self._waiting.append(jets)
         self.jets += len(jets.counts)
         if sum(len(block.counts) for block in self._waiting) >= BUCKET:
             self._scatter()
 
-    def drain(self) -> Iterator[Ragged]:
+    def drain(self) -> Iterator[Jets]:
         """All jets, shuffled, in blocks of about `BUCKET`; to be called once, last."""
         self._scatter()
         for path in self._paths:
@@ -62,13 +62,13 @@ class Shuffle:
                     pickle.dump(part, file, protocol=5)
 
 
-def _sorted(path: Path) -> Ragged:
+def _sorted(path: Path) -> Jets:
     keys, blocks = zip(*_parts(path), strict=True)
     order = np.argsort(np.concatenate(keys), kind="stable")
     return ragged.take(ragged.concatenate(blocks), order)
 
 
-def _parts(path: Path) -> Iterator[tuple[np.ndarray, Ragged]]:
+def _parts(path: Path) -> Iterator[tuple[np.ndarray, Jets]]:
     size = path.stat().st_size
     with path.open("rb") as file:
         while file.tell() < size:

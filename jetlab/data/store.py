@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from jetlab.data import manifest, ragged
 from jetlab.data.shards import MappedShard, open_shard
-from jetlab.types import Ragged
+from jetlab.types import Jets
 
 VALIDATION = 5
 """One jet in so many is held out for validation,"""
@@ -57,7 +57,7 @@ class Store:
         """The most validation jets of which every class has as many."""
         return len(self.classes) * min(map(len, self._held_out.values()))
 
-    def train(self, start: int, stop: int) -> Ragged:
+    def train(self, start: int, stop: int) -> Jets:
         """Training jets start to stop. Raises ValueError past the end."""
         if not 0 <= start <= stop <= self.size:
             raise ValueError(
@@ -66,7 +66,7 @@ class Store:
             )
         return self._renumbered(self._between(start, stop))
 
-    def valid(self, count: int) -> Ragged:
+    def valid(self, count: int) -> Jets:
         """The first `count` / classes validation jets of every class, in store order.
 
         Raises ValueError where a class has fewer.
@@ -87,13 +87,13 @@ class Store:
             np.sort(np.concatenate([jets[:each] for jets in by_class.values()]))
         )
 
-    def blocks(self, size: int) -> Iterator[Ragged]:
+    def blocks(self, size: int) -> Iterator[Jets]:
         """All jets, training and validation, `size` at a time; labels count all the
         classes of the manifest."""
         for start in range(0, self.manifest.jets, size):
             yield self._between(start, min(start + size, self.manifest.jets))
 
-    def take(self, indices: Int[np.ndarray, "b"]) -> Ragged:
+    def take(self, indices: Int[np.ndarray, "b"]) -> Jets:
         """The jets numbered `indices` among all of the store, in that order."""
         indices = np.asarray(indices, np.int64)
         if indices.size and not 0 <= indices.min() <= indices.max() < self._first[-1]:
@@ -108,7 +108,7 @@ class Store:
             return jets
         return ragged.take(jets, np.argsort(np.argsort(owner, kind="stable")))
 
-    def _renumbered(self, jets: Ragged) -> Ragged:
+    def _renumbered(self, jets: Jets) -> Jets:
         """The same with labels that count `classes`."""
         present = np.array(list(self.manifest.classes.values())) > 0
         if present.all():
@@ -120,7 +120,7 @@ class Store:
     def _numbered(self) -> Iterator[tuple[MappedShard, int]]:
         return zip(self._shards, self._first[:-1].tolist(), strict=True)
 
-    def _between(self, start: int, stop: int) -> Ragged:
+    def _between(self, start: int, stop: int) -> Jets:
         return ragged.concatenate(
             [
                 ragged.between(

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from jetlab.types import Ragged
+from jetlab.types import Jets
 
 
 class Tally:
@@ -15,9 +15,9 @@ class Tally:
         self._classes = classes
         self._jets = np.zeros(len(classes), np.int64)
         self._particles = np.zeros(len(classes), np.int64)
-        self._hashes = {name: hashlib.sha256() for name in Ragged._fields}
+        self._hashes = {name: hashlib.sha256() for name in Jets._fields}
 
-    def add(self, jets: Ragged) -> None:
+    def add(self, jets: Jets) -> None:
         size = len(self._classes)
         self._jets += np.bincount(jets.label, minlength=size)
         particles = np.bincount(jets.label, jets.counts, minlength=size)

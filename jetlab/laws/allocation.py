@@ -23,8 +23,8 @@ from jaxtyping import Array, Float
 
 from jetlab.laws import budgets
 from jetlab.laws.budgets import PARTICLES
-from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form, Theta
+from jetlab.laws.result import FitResult
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.
@@ -65,7 +65,9 @@ class Allocation(budgets.Plan):
     message: str
 
 
-def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Allocation:
+def allocate(
+    fit: FitResult, budget: float, *, particles: float = PARTICLES
+) -> Allocation:
     """The compute-optimal N and D for `budget` FLOPs of training, one pass over D.
 
     `particles` is n_p, tokens per example: 1 where D counts tokens already. Raises
@@ -99,7 +101,7 @@ def allocate(fit: Fit, budget: float, *, particles: float = PARTICLES) -> Alloca
 
 
 def frontier(
-    fit: Fit, budgets: Sequence[float], *, particles: float = PARTICLES
+    fit: FitResult, budgets: Sequence[float], *, particles: float = PARTICLES
 ) -> list[Allocation]:
     """The optimal trajectory: `allocate` at each budget, in FLOPs."""
     return [allocate(fit, budget, particles=particles) for budget in budgets]

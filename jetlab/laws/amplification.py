@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws.budgets import require
-from jetlab.laws.fitted import Fit, percentiles
+from jetlab.laws.result import FitResult, percentiles
 
 
 class Amplification(NamedTuple):
@@ -19,7 +19,7 @@ class Amplification(NamedTuple):
     interval: tuple[float, float] | None
 
 
-def amplification(single: Fit, many: Fit, examples: float) -> Amplification:
+def amplification(single: FitResult, many: FitResult, examples: float) -> Amplification:
     """omega of a data set of so many examples (arXiv:2602.15781, Eq. 5),
 
         omega = (B / B_rep)^(1/beta) D^(beta_rep/beta - 1),
@@ -55,7 +55,7 @@ def _omega(
     return np.exp(power)
 
 
-def _paired(single: Fit, many: Fit) -> dict[str, Float[np.ndarray, "m"]]:
+def _paired(single: FitResult, many: FitResult) -> dict[str, Float[np.ndarray, "m"]]:
     """Draws of the two fits side by side, in an order that links none of one to the
     rows drawn for the other."""
     assert single.draws

@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.fitted import Fit, percentiles
+from jetlab.laws.result import FitResult, percentiles
 
 PARTICLES = 40.0
 """Mean particles in a JetClass jet, n_p of arXiv:2602.15781."""
@@ -53,7 +53,7 @@ def require(**numbers: float) -> None:
             raise ValueError(f"{name} is {value:g}; it must be positive and finite")
 
 
-def check_law(fit: Fit) -> None:
+def check_law(fit: FitResult) -> None:
     """Raises ValueError for a fit that divides no budget between N and D."""
     form = fit.form
     if not ({"N", "D"} <= set(form.columns) and "L_inf" in form.names):
@@ -68,7 +68,7 @@ def check_law(fit: Fit) -> None:
         raise ValueError(f"the fit has no parameters to allocate by: {fit.message}")
 
 
-def with_draws(fit: Fit) -> dict[str, Float[np.ndarray, "m"]]:
+def with_draws(fit: FitResult) -> dict[str, Float[np.ndarray, "m"]]:
     """The fit's parameters first, then those of its draws.
 
     Raises ValueError for draws that lack a parameter or differ in number.
@@ -92,12 +92,12 @@ def intervals(
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
-def beyond(fit: Fit, plan: Mapping[str, float]) -> dict[str, float]:
+def beyond(fit: FitResult, plan: Mapping[str, float]) -> dict[str, float]:
     """How many times each quantity of a plan exceeds the largest in the rows."""
     return {k: value / fit.span[k][1] for k, value in plan.items() if k in fit.span}
 
 
-def reach(fit: Fit, plan: Mapping[str, float]) -> list[str]:
+def reach(fit: FitResult, plan: Mapping[str, float]) -> list[str]:
     """In words, interpolation or extrapolation and by how much; and whether the fit
     bears a plan at all."""
     past = []

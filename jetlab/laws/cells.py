@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import digamma, polygamma
 
-from jetlab.laws.columns import log_columns
 from jetlab.laws.misfit import Misfit
-from jetlab.records import Table
+from jetlab.laws.table_io import log_columns
+from jetlab.records import TableLike
 
 
 def cells(
@@ -34,7 +34,7 @@ def cells(
 
 def cell_means(
     table: Mapping[str, np.ndarray], by: Sequence[str] = ("N", "D")
-) -> Table:
+) -> TableLike:
     """One row a cell: columns `by`, the means of L and of the others, "seeds", "error".
 
     The mean is that of L itself, not of its logarithm. "error" is the mean's standard

@@ -15,8 +15,8 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit
 from jetlab.laws.misfit import HUBER, Misfit
+from jetlab.laws.result import FitResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Convention:
     fit does not converge or the rows do not decide it)."""
 
     column: str
-    law: Fit
+    law: FitResult
     a: float
     larger: float
 
@@ -58,7 +58,7 @@ def _convention(
     return Convention(column=column, law=law, a=_exponent(law), larger=_exponent(part))
 
 
-def _exponent(law: Fit) -> float:
+def _exponent(law: FitResult) -> float:
     alpha, beta = law.params["alpha"], law.params["beta"]
     told = law.converged and law.identified and isfinite(alpha + beta)
     return beta / (alpha + beta) if told else nan

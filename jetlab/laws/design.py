@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 
 from jetlab.laws.budgets import Plan
 from jetlab.laws.fit import pose_again
-from jetlab.laws.fitted import Fit
-from jetlab.laws.solver.huber import Problem, residuals
+from jetlab.laws.newton import Problem, residuals
+from jetlab.laws.result import FitResult
 
 DRAWS = 50  # parameter sets that gains are averaged over
 MOST = 200  # runs suggested; more are a new grid
@@ -44,7 +44,7 @@ class Suggestion(Plan):
 
 
 def suggest(
-    fit: Fit,
+    fit: FitResult,
     candidates: Mapping[str, np.ndarray],
     costs: Float[np.ndarray, "c"],
     budget: float,
@@ -92,7 +92,7 @@ class _Local:
 
 
 def _linearised(
-    fit: Fit, candidates: Mapping[str, np.ndarray], target: Target
+    fit: FitResult, candidates: Mapping[str, np.ndarray], target: Target
 ) -> _Local:
     there = fit.points | {"L": fit.predict(fit.points)}
     problem = pose_again(replace(fit, weight=None), there)
@@ -113,7 +113,7 @@ def _linearised(
     )
 
 
-def _parameters(fit: Fit) -> list[dict[str, float]]:
+def _parameters(fit: FitResult) -> list[dict[str, float]]:
     """Those of the fit and of some of its draws."""
     draws = fit.draws.values if fit.draws else {}
     columns = {k: [v, *draws.get(k, [])[:DRAWS]] for k, v in fit.params.items()}
@@ -154,7 +154,7 @@ def _greedy(
 
 
 def _words(
-    fit: Fit,
+    fit: FitResult,
     candidates: Mapping[str, np.ndarray],
     chosen: Int[np.ndarray, "r"],
     gain: float,

@@ -19,15 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jetlab.laws import identify
-from jetlab.laws.fitted import Fit
+from jetlab.laws import identifiability, starting_points
+from jetlab.laws.absolute import sharpened
+from jetlab.laws.batched import Lanes, in_chunks, lane_problem, polish
 from jetlab.laws.form import Form
 from jetlab.laws.misfit import HUBER, Misfit
-from jetlab.laws.solver import projection
-from jetlab.laws.solver.absolute import sharpened
-from jetlab.laws.solver.huber import Problem, pseudo_residuals, residuals
-from jetlab.laws.solver.lanes import Lanes, in_chunks, lane_problem, polish
-from jetlab.laws.solver.posing import pose
+from jetlab.laws.newton import Problem, pseudo_residuals, residuals
+from jetlab.laws.problem import pose
+from jetlab.laws.result import FitResult
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.
@@ -48,13 +47,13 @@ def fit(
     misfit: Misfit = HUBER,
     weight: str | None = None,
     left_out: Mapping[int, str] | None = None,
-) -> Fit:
+) -> FitResult:
     """The parameters that minimise the sum of w rho(log L_fit - log L).
 
     `table` has the form's columns and "L", one row a run; `misfit` says what rho is and
     `weight` names the column of w, if there is one (only ratios count). `fixed` and
     `bounds` hold physical values by parameter. `left_out` is what
-    `jetlab.laws.columns.usable` left out, for the fit to report: rows without a
+    `jetlab.laws.table_io.usable` left out, for the fit to report: rows without a
     logarithm are refused here, never dropped.
 
     A fit that did not converge, or that the rows cannot decide, comes back with
@@ -68,13 +67,13 @@ def fit(
     return replace(law, message="; ".join([law.message, *law.exceptions]))
 
 
-def fit_part(law: Fit, part: Mapping[str, np.ndarray]) -> Fit:
+def fit_part(law: FitResult, part: Mapping[str, np.ndarray]) -> FitResult:
     """The fit of `law` made to a part of its rows. Raises as `fit` does."""
     with jax.enable_x64(True):
         return _judged(pose_again(law, part), law.misfit)
 
 
-def pose_again(law: Fit, table: Mapping[str, np.ndarray]) -> Problem:
+def pose_again(law: FitResult, table: Mapping[str, np.ndarray]) -> Problem:
     """The problem that `law` solved, with its rows or others. Raises as `fit` does."""
     choices = (law.fixed, law.bounds, law.misfit, law.weight)
     return pose(law.form, table, *choices, room=law.rows)
@@ -111,14 +110,14 @@ def _descend_chunk(
     return jax.vmap(one)(*lanes)
 
 
-def _judged(problem: Problem, misfit: Misfit) -> Fit:
+def _judged(problem: Problem, misfit: Misfit) -> FitResult:
     """The fit of a problem that may be one that no rows decide."""
-    lacking = identify.lacking(problem)
+    lacking = identifiability.lacking(problem)
     law = _unsolved(problem, lacking) if lacking else _solved(problem, misfit)
     return replace(law, misfit=misfit)
 
 
-def _solved(problem: Problem, misfit: Misfit) -> Fit:
+def _solved(problem: Problem, misfit: Misfit) -> FitResult:
     rows, space = problem.rows, problem.space
     z, value, imbalance = polish(problem, Lanes.same_rows(_finalists(problem), rows))
     value = np.nan_to_num(value, nan=np.inf)
@@ -129,7 +128,7 @@ def _solved(problem: Problem, misfit: Misfit) -> Fit:
     optimum, lowest = z[best], float(value[best] * problem.delta**2)
     if misfit.kind == "absolute":
         optimum, lowest = sharpened(problem, z[best])
-    doubts = identify.doubts(problem, optimum)
+    doubts = identifiability.doubts(problem, optimum)
     return _result(
         problem,
         params=space.params(optimum),
@@ -151,7 +150,7 @@ def _plainest(z: Float[np.ndarray, "lane k"], value: Float[np.ndarray, "lane"]) 
 def _finalists(problem: Problem) -> Float[np.ndarray, "start k"]:
     """Where Newton's method starts: points of the projected grid of exponents, or for a
     form without linear scales the best of Levenberg-Marquardt from every start."""
-    projected = projection.starts(problem, FINALISTS)
+    projected = starting_points.starts(problem, FINALISTS)
     if projected is not None:
         return projected
     lanes = Lanes.same_rows(problem.space.grid(), problem.rows)
@@ -174,7 +173,7 @@ def _stray(imbalance: float, agree: int) -> str | None:
     return None
 
 
-def _unsolved(problem: Problem, lacking: str) -> Fit:
+def _unsolved(problem: Problem, lacking: str) -> FitResult:
     """A fit of rows that are too few or too alike for any number."""
     names = problem.space.form.names
     return _result(
@@ -197,10 +196,10 @@ def _result(
     identified: bool,
     message: str,
     residuals: Float[np.ndarray, "n"],
-) -> Fit:
+) -> FitResult:
     """A Fit with what was asked beside what was found."""
     space, rows, _ = problem
-    return Fit(
+    return FitResult(
         form=space.form,
         params=params,
         objective=objective,
@@ -209,7 +208,7 @@ def _result(
         message=message,
         residuals=residuals,
         rows=rows.count,
-        span=identify.span(rows.logs),
+        span=identifiability.span(rows.logs),
         points={n: np.exp(np.asarray(c)[: rows.count]) for n, c in rows.logs.items()},
         fixed=space.fixed,
         bounds=space.bounds,

@@ -1,13 +1,13 @@
 """The formulas: what a law says of the loss, one definition each.
 
-Laws of repeated data are in `jetlab.laws.repetition`.
+Laws of repeated data are in `jetlab.laws.repeated_data`.
 """
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from jetlab.laws.form import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
-from jetlab.laws.repetition import amplified, repeated, repetition
+from jetlab.laws.repeated_data import amplified, repeated, repetition
 
 additive = Form(
     name="additive",

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jetlab.laws.misfit import NEVER
-from jetlab.laws.solver.huber import Problem, residuals
+from jetlab.laws.newton import Problem, residuals
 
 
 def scatter(left: Float[np.ndarray, "n"], free: int, *, squares: bool) -> float:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jetlab.laws.fitted import LEVEL, percentiles
+from jetlab.laws.result import LEVEL, percentiles
 
 Verdict = Literal["overfits", "underfits", "undecided"]
 

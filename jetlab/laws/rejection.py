@@ -19,11 +19,11 @@ from scipy.special import polygamma
 from scipy.stats import gamma
 
 from jetlab.laws import forms
-from jetlab.laws.columns import without_logarithm
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import LEVEL, Fit, percentiles
 from jetlab.laws.misfit import SQUARES
-from jetlab.records import Table
+from jetlab.laws.result import LEVEL, FitResult, percentiles
+from jetlab.laws.table_io import without_logarithm
+from jetlab.records import TableLike
 
 NOTHING = 1e-9
 """A C that is none: no rejection is below one."""
@@ -35,7 +35,7 @@ def rows(
     loss: Float[np.ndarray, "n"],
     rejection: Float[np.ndarray, "n"],
     error: Float[np.ndarray, "n"],
-) -> Table:
+) -> TableLike:
     """The table for `forms.rejection` of runs with losses in nats; `error` is that of
     log R.
 
@@ -68,7 +68,7 @@ def fit_rejection(
     loss: Float[np.ndarray, "n"],
     rejection: Float[np.ndarray, "n"],
     error: Float[np.ndarray, "n"],
-) -> tuple[Fit, Table]:
+) -> tuple[FitResult, TableLike]:
     """R(L) by least squares of log R, and the table fitted; C is left out where the
     rows cannot tell it and are described as well without.
 
@@ -86,7 +86,7 @@ def fit_rejection(
     return law, table
 
 
-def between(law: Fit, error: Float[np.ndarray, "n"]) -> float:
+def between(law: FitResult, error: Float[np.ndarray, "n"]) -> float:
     """The scatter of log R between runs of equal loss, beyond their errors; none where
     the errors explain the residuals, or there are too few to tell."""
     freedom = law.rows - law.free
@@ -102,7 +102,7 @@ def between(law: Fit, error: Float[np.ndarray, "n"]) -> float:
     return float(root)
 
 
-def _plainest(table: Table) -> Fit:
+def _plainest(table: TableLike) -> FitResult:
     law = _fitted(table, {})
     if law.identified or law.rows < law.free + 2:
         return law
@@ -111,17 +111,19 @@ def _plainest(table: Table) -> Fit:
     return bare if told else law
 
 
-def _fitted(table: Table, fixed: Mapping[str, float]) -> Fit:
+def _fitted(table: TableLike, fixed: Mapping[str, float]) -> FitResult:
     return fit(forms.rejection, table, fixed=fixed, misfit=SQUARES, weight="weight")
 
 
-def rejection_at(law: Fit, loss: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+def rejection_at(
+    law: FitResult, loss: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "n"]:
     """R at losses in nats."""
     return law.predict({"X": np.exp(loss)})
 
 
 def foretold(
-    law: Fit, losses: Float[np.ndarray, "m"], common: float = 0.0
+    law: FitResult, losses: Float[np.ndarray, "m"], common: float = 0.0
 ) -> tuple[float, float]:
     """68 % interval of R where the loss is known by draws: each is read by a draw of
     R(L), the two being independent. `common` is the error of log R that all runs share,

@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from jetlab.models.blocks import Layer
-from jetlab.models.layout import Layout, Padded
+from jetlab.models.layers import Layer
+from jetlab.models.token_layout import Layout, Padded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,13 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import Allocation, frontier
-from jetlab.laws.evidence import Evidence, evidence
+from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.diagnostics import Evidence, evidence
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit, percentiles
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.records import Table
-from jetlab.studies.figures import Frontier
-from jetlab.studies.sampling import begun
-from jetlab.studies.tables import Grid, scientific, with_interval
+from jetlab.laws.result import FitResult, percentiles
+from jetlab.records import TableLike
+from jetlab.runs.plots import Frontier
+from jetlab.runs.tables import Grid, scientific, with_interval
 
 Limit = tuple[float, float]
 """A known loss and its error, in nats."""
@@ -33,19 +32,19 @@ class Laws:
     """The free fit, what its rows can tell, and beside it the fit with L_inf fixed to a
     known limit."""
 
-    free: Fit
+    free: FitResult
     evidence: Evidence
-    pinned: Fit | None
+    pinned: FitResult | None
     limit: Limit | None
 
     @property
-    def best(self) -> Fit:
+    def best(self) -> FitResult:
         """The fit to plan by: the free one where the rows can tell its floor."""
         told = self.free.identified and self.free.converged
         return self.free if told or not self.pinned else self.pinned
 
     @property
-    def drawn(self) -> Fit:
+    def drawn(self) -> FitResult:
         """The fit to draw through the runs: the free one, if it is a law."""
         whole = self.free.converged and has_optimum(self.free)
         return self.free if whole else self.best
@@ -100,10 +99,10 @@ class Laws:
         return Grid(list(columns), list(zip(*columns.values(), strict=True)))
 
 
-def fit_laws(rows: Table, limit: Limit | None) -> Laws:
+def fit_laws(rows: TableLike, limit: Limit | None) -> Laws:
     """L_inf + A/N^alpha + B/D^beta through columns N, D, L, with bootstrap draws."""
 
-    def fitted(fixed: dict[str, float]) -> Fit:
+    def fitted(fixed: dict[str, float]) -> FitResult:
         law = fit(forms.additive, rows, fixed=fixed)
         return replace(law, draws=bootstrap(law, rows, draws=1000))
 
@@ -111,30 +110,21 @@ def fit_laws(rows: Table, limit: Limit | None) -> Laws:
     return Laws(free=free, evidence=evidence(free, rows), pinned=pinned, limit=limit)
 
 
-def learned(rows: Table, classes: int) -> tuple[Table, Table]:
-    """Rows of runs that had begun to learn, and the others."""
-    told = begun(rows["L"], classes)
-    return (
-        {name: column[told] for name, column in rows.items()},
-        {name: column[~told] for name, column in rows.items()},
-    )
-
-
-def budgets(rows: Table, beyond: float = 1) -> list[float]:
+def budgets(rows: TableLike, beyond: float = 1) -> list[float]:
     """Half-decades of compute that the runs span, and so many times past them."""
     least, most = float(rows["C"].min()), float(rows["C"].max()) * beyond
     marks = np.arange(np.ceil(2 * np.log10(least)), np.floor(2 * np.log10(most)) + 1)
     return (10 ** (marks / 2)).tolist() if len(marks) > 1 else [least, most]
 
 
-def trajectory(law: Fit, budgets: Sequence[float], n_p: float) -> Frontier:
+def trajectory(law: FitResult, budgets: Sequence[float], n_p: float) -> Frontier:
     """The optimal N, D and loss at each budget, for a figure."""
     plans = frontier(law, budgets, particles=n_p)
     names = ("budget", "N", "D", "loss")
     return Frontier(*(np.array([getattr(p, name) for p in plans]) for name in names))
 
 
-def has_optimum(law: Fit) -> bool:
+def has_optimum(law: FitResult) -> bool:
     """Whether both terms fall and both are there, so that a budget is worth dividing:
     a term below 1e-12 of the loss over all the rows is not."""
     p = law.params
@@ -144,7 +134,7 @@ def has_optimum(law: Fit) -> bool:
     return bool(least > 1e-12 and min(p["alpha"], p["beta"]) > 0)
 
 
-def _sureness(name: str, law: Fit) -> list[str]:
+def _sureness(name: str, law: FitResult) -> list[str]:
     """How close a fit comes to the rows, and what its intervals leave out."""
     if not np.isfinite(law.objective):
         return []
@@ -160,7 +150,7 @@ def _gamma(params: Mapping[str, Any]) -> Any:
     return alpha * beta / (alpha + beta)
 
 
-def _cells(law: Fit, names: Published) -> list[str]:
+def _cells(law: FitResult, names: Published) -> list[str]:
     """One column of Table 1: values, with intervals where they are not fixed."""
     values = law.params | {"gamma": _gamma(law.params)}
     spread = dict(law.intervals)
@@ -172,7 +162,7 @@ def _cells(law: Fit, names: Published) -> list[str]:
     return [with_interval(values[name], spread.get(name)) for name in names]
 
 
-def _plan(law: Fit, budgets: Sequence[float], n_p: float) -> Grid:
+def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> Grid:
     rows = [
         [
             scientific(plan.budget),

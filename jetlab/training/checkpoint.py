@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jetlab.training.leaves import Bytes, Leaves, digest, leaves_of, pack, unpack
+from jetlab.training.serialization import Bytes, Leaves, digest, leaves_of, pack, unpack
 
 UNFINISHED = r"\d+\.orbax-checkpoint-tmp.*"
 DAMAGED = r"\d+\.damaged"

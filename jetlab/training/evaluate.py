@@ -11,9 +11,9 @@ import optax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from jetlab.training.chunk import Steps, compiler_options
-from jetlab.training.packing import Packing, Particles, flatten, take, tight
-from jetlab.training.sharded import LANE, by_lane, everywhere, make_mesh, place
+from jetlab.training.batching import Packing, Particles, flatten, take, tight
+from jetlab.training.mesh import LANE, by_lane, everywhere, make_mesh, place
+from jetlab.training.scan import Steps, compiler_options
 from jetlab.training.step import Engine
 from jetlab.types import FlatJets
 

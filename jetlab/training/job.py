@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.training.feed import Chunked, Feed, batches_of
-from jetlab.training.packing import Packing
-from jetlab.training.run import Run
+from jetlab.training.batching import Packing
+from jetlab.training.dataset import Chunked, Feed, batches_of
+from jetlab.training.run_config import RunConfig
 
 EVALUATION = 0.2
 """Share of a run's arithmetic that early stopping may spend on evaluations."""
@@ -34,12 +34,12 @@ class Job:
     evaluation costs a third of a training step for each jet, so `EVALUATION` decides.
     """
 
-    def __init__(self, runs: Sequence[Run]):
+    def __init__(self, runs: Sequence[RunConfig]):
         self.runs = sorted(runs, key=lambda run: run.steps)
         self.run = self.runs[-1]
         self.progress = Progress()
         share = EVALUATION / (1 - EVALUATION)
-        self.interval = math.ceil(self.run.valid / (3 * self.run.batch * share))
+        self.interval = math.ceil(self.run.num_valid / (3 * self.run.batch * share))
         self._planned: tuple[int, Chunked] | None = None
 
     def open(self, feed: Feed, packing: Packing) -> None:
@@ -49,7 +49,7 @@ class Job:
             feed,
             packing,
             pool=run.pool,
-            examples=run.examples,
+            num_train=run.num_train,
             epochs=run.epochs,
             seed=run.seed,
         )
@@ -93,11 +93,11 @@ class Job:
             progress.curve.append((progress.batches, mean))
         return bool(np.isfinite(mean))
 
-    def due(self) -> list[Run]:
+    def due(self) -> list[RunConfig]:
         """The runs that end here."""
         return [run for run in self.runs if run.steps == self.progress.batches]
 
-    def open_runs(self) -> list[Run]:
+    def open_runs(self) -> list[RunConfig]:
         """The runs that end here or later."""
         return [run for run in self.runs if run.steps >= self.progress.batches]
 
@@ -117,13 +117,13 @@ class Job:
         )
 
 
-def jobs_of(runs: Sequence[Run], *, one_trajectory: bool) -> list[Job]:
+def jobs_of(runs: Sequence[RunConfig], *, one_trajectory: bool) -> list[Job]:
     """The jobs that do these runs, the longest first: it should not be the last.
 
     Runs that differ in `examples` alone become one job, as their orders of jets are
     prefixes of one another.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[RunConfig]] = {}
     for run in runs:
         shared = run.trajectory if one_trajectory else None
         groups.setdefault(shared.id if shared else run.id, []).append(run)

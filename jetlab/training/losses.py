@@ -7,7 +7,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jetlab.training.packing import Batch
+from jetlab.training.batching import Batch
 
 
 def cross_entropy(

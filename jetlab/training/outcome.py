@@ -1,5 +1,6 @@
 """The record of a run from what its job did."""
 
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 from jetlab.models import flops
 from jetlab.physics.performance import performance
 from jetlab.records import Record, Rejected
+from jetlab.training.dataset import Feed
 from jetlab.training.evaluate import PerJet, mean
-from jetlab.training.feed import Feed
 from jetlab.training.job import Job
-from jetlab.training.run import Run, cost
+from jetlab.training.run_config import RunConfig, cost
 
 
 def done(per_jet: PerJet, feed: Feed, steps: int) -> dict[str, Any]:
@@ -24,12 +25,14 @@ def done(per_jet: PerJet, feed: Feed, steps: int) -> dict[str, Any]:
         "status": "done",
         "loss": loss,
         "loss_error": error,
-        "accuracy": reached.accuracy,
-        "auc": reached.auc,
-        "rejections": tuple(
-            Rejected(*what, r.value, r.low, None if r.is_limit else r.high)
-            for what, r in reached.rejections.items()
-        ),
+        "metrics": {
+            "accuracy": reached.accuracy,
+            "auc": reached.auc,
+            "rejections": tuple(
+                Rejected(*what, r.value, r.low, None if r.is_limit else r.high)
+                for what, r in reached.rejections.items()
+            ),
+        },
         "steps": steps,
     }
 
@@ -39,7 +42,7 @@ def lost(status: str, message: str, steps: int) -> dict[str, Any]:
     return {"status": status, "message": message, "steps": steps}
 
 
-def record(run: Run, job: Job, feed: Feed, study: str, **outcome: Any) -> Record:
+def record(run: RunConfig, job: Job, feed: Feed, study: str, **outcome: Any) -> Record:
     """One row: the run's spec, its job's progress, and how it ended."""
     progress, whole = job.progress, run is job.run
     return Record(
@@ -49,7 +52,7 @@ def record(run: Run, job: Job, feed: Feed, study: str, **outcome: Any) -> Record
         inputs=run.inputs,
         width=run.model.width,
         N=flops.parameters(run.model).total,
-        D=run.examples,
+        D=run.num_train,
         epochs=run.epochs,
         C=cost(run, feed.n_p),
         n_p=feed.n_p,
@@ -57,8 +60,8 @@ def record(run: Run, job: Job, feed: Feed, study: str, **outcome: Any) -> Record
         batch=run.batch,
         learning_rate=run.learning_rate,
         weight_decay=run.weight_decay,
-        classes=run.model.classes,
-        valid=len(feed.valid.labels),
+        chance_loss=math.log(run.model.classes),
+        num_valid=len(feed.valid.labels),
         curve=tuple(progress.curve),
         valid_curve=tuple(progress.valid_curve) if whole else (),
         trajectory="" if whole else job.run.id,

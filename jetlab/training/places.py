@@ -9,15 +9,15 @@ import jax
 
 from jetlab.data.store import Store
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import Take
+from jetlab.training.batching import Packing, take
+from jetlab.training.dataset import Feed
 from jetlab.training.evaluate import PerJet, make_evaluate
-from jetlab.training.feed import Feed
-from jetlab.training.lanes import Lanes, choose
 from jetlab.training.losses import cross_entropy
-from jetlab.training.packing import Packing, take
+from jetlab.training.mesh import DATA, LANE, make_mesh, spread
 from jetlab.training.probe import feed_forward
-from jetlab.training.run import PRECISIONS, Run
-from jetlab.training.sharded import DATA, LANE, make_mesh, spread
+from jetlab.training.replicas import Lanes, choose
+from jetlab.training.run_config import PRECISIONS, RunConfig
+from jetlab.training.scan import Take
 from jetlab.training.step import Engine, make_engine
 
 
@@ -38,7 +38,7 @@ class Places:
     lanes: Lanes
     packing: Packing
 
-    def __init__(self, run: Run, feed: Feed):
+    def __init__(self, run: RunConfig, feed: Feed):
         self._run, self._feed = run, feed
         self._engine = _engine(run.model, run.precision)
         self._evaluate = make_evaluate(self._engine, feed.valid)

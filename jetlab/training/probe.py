@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jetlab.models.blocks import FeedForward
-from jetlab.training.lanes import Probe
+from jetlab.models.layers import FeedForward
+from jetlab.training.replicas import Probe
 
 
 def feed_forward(width: int, rows: int, lanes: int) -> Probe:

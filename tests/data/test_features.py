@@ -13,11 +13,11 @@ from jetlab.data.features import (
     on_device,
     padded,
 )
-from jetlab.types import Ragged
+from jetlab.types import Jets
 from tests.data.jetclass_files import SHARED
 
 
-def one_particle(**changes: float) -> Ragged:
+def one_particle(**changes: float) -> Jets:
     """A jet of one particle, with the float16 values the arithmetic is done by hand
     for: pT 8 GeV, E 16 GeV, in a jet of pT 512 GeV and E 1024 GeV."""
     values = {
@@ -30,7 +30,7 @@ def one_particle(**changes: float) -> Ragged:
         "dzval": -2.0,
         "dzerr": 3.0,
     } | changes
-    return Ragged(
+    return Jets(
         label=np.array([7], np.int16),
         counts=np.array([1], np.int32),
         jet=np.array([[512.0, -1.0, 0.75, 1024.0]], np.float32),
@@ -40,7 +40,7 @@ def one_particle(**changes: float) -> Ragged:
     )
 
 
-def by_name(jets: Ragged) -> dict[str, float]:
+def by_name(jets: Jets) -> dict[str, float]:
     x = featurize(jets, INPUTS["full-10"]).x[0]
     return dict(zip(FEATURES, x.tolist(), strict=True))
 
@@ -135,13 +135,13 @@ def test_fewer_inputs_are_a_part_of_more():
     )
 
 
-def random_jets(count: int) -> Ragged:
+def random_jets(count: int) -> Jets:
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 11, count).astype(np.int32)
     total = int(counts.sum())
     measured = rng.normal(size=(total, 8))
     measured[:, :2] = np.exp(2 * measured[:, :2])
-    return Ragged(
+    return Jets(
         label=np.zeros(count, np.int16),
         counts=counts,
         jet=np.abs(rng.normal(size=(count, 4))).astype(np.float32),
@@ -207,7 +207,7 @@ def test_real_jets_keep_their_values_and_moments():
         assert abs(counts.mean() - expected) < 3 * counts.std() / len(counts) ** 0.5
 
 
-def _as_ragged(vectors, points, mask, label) -> Ragged:
+def _as_ragged(vectors, points, mask, label) -> Jets:
     px, py, pz, energy = vectors[mask].T
     deta, dphi = points[mask].T
     counts = mask.sum(1).astype(np.int32)
@@ -228,7 +228,7 @@ def _as_ragged(vectors, points, mask, label) -> Ragged:
         [np.hypot(total[:, 0], total[:, 1]), axis_eta, axis_phi, total[:, 3]], 1
     )
     zeros = np.zeros((len(pt), 4))
-    return Ragged(
+    return Jets(
         label=label.astype(np.int16),
         counts=counts,
         jet=jet.astype(np.float32),

@@ -8,24 +8,24 @@ import pyarrow.parquet as parquet
 import pytest
 import uproot
 
-from jetlab.data import jetclass
-from jetlab.data.convert import convert
-from jetlab.data.decoding import FLAGS, FLOATS, decode
-from jetlab.data.jetclass import BadInput
-from jetlab.data.labels import JETCLASS2
-from jetlab.types import Ragged
+from jetlab.data.jetclass import reader
+from jetlab.data.jetclass.convert import convert
+from jetlab.data.jetclass.decoding import FLAGS, FLOATS, decode
+from jetlab.data.jetclass.labels import JETCLASS2
+from jetlab.data.jetclass.reader import BadInput
+from jetlab.types import Jets
 from tests.data.jetclass_files import SHARED, branches, spoil, write_ntuple, write_tree
 
 
-def read_all(*files, skip_bad: bool = False) -> tuple[Ragged, Counter[str]]:
+def read_all(*files, skip_bad: bool = False) -> tuple[Jets, Counter[str]]:
     skipped: Counter[str] = Counter()
-    inputs = jetclass.survey(files, skip_bad=skip_bad, skipped=skipped)
+    inputs = reader.survey(files, skip_bad=skip_bad, skipped=skipped)
     steps = [
         step
         for file in inputs
-        for step in jetclass.read(file, skip_bad=skip_bad, skipped=skipped)
+        for step in reader.read(file, skip_bad=skip_bad, skipped=skipped)
     ]
-    return Ragged(*map(np.concatenate, zip(*steps, strict=True))), skipped
+    return Jets(*map(np.concatenate, zip(*steps, strict=True))), skipped
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_values_come_through_within_half_precision(file, data):
 
 def test_steps_do_not_change_the_jets(file, monkeypatch):
     whole, _ = read_all(file)
-    monkeypatch.setattr(jetclass, "STEP", 7)
+    monkeypatch.setattr(reader, "STEP", 7)
     for stepped, column in zip(read_all(file)[0], whole, strict=True):
         np.testing.assert_array_equal(stepped, column)
 
@@ -162,7 +162,7 @@ def test_a_jet_with_branches_of_different_lengths_is_named(tmp_path, data):
 
 
 def test_the_entry_is_counted_over_steps(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(jetclass, "STEP", 10)
+    monkeypatch.setattr(reader, "STEP", 10)
     path = write_tree(tmp_path / "bad.root", spoil(data, "jet_pt", 23, 0))
     with pytest.raises(BadInput, match="entry 23"):
         read_all(path)
@@ -206,7 +206,7 @@ def test_the_rest_of_a_damaged_file_is_left_out(tmp_path, monkeypatch):
     with path.open("r+b") as file:
         file.seek(int(baskets[2]))
         file.write(bytes(100))
-    monkeypatch.setattr(jetclass, "STEP", 50)
+    monkeypatch.setattr(reader, "STEP", 50)
     with pytest.raises(BadInput, match="entry 100: cannot be read from here on"):
         read_all(path)
     jets, skipped = read_all(path, skip_bad=True)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from jetlab.data import ragged
-from jetlab.data.order import order
-from jetlab.data.pipeline import batches
+from jetlab.data.loader import batches
+from jetlab.data.permutation import order
 from jetlab.data.store import Store
-from jetlab.data.writer import write
-from jetlab.types import Ragged
+from jetlab.data.store_writer import write
+from jetlab.types import Jets
 
 PARTICLES = 40
 
@@ -19,7 +19,7 @@ def store(tmp_path_factory) -> Store:
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 60, 500).astype(np.int32)
     total = int(counts.sum())
-    jets = Ragged(
+    jets = Jets(
         label=(np.arange(500) % 10).astype(np.int16),
         counts=counts,
         jet=rng.uniform(1, 2, (500, 4)).astype(np.float32),
@@ -32,15 +32,15 @@ def store(tmp_path_factory) -> Store:
     return Store(path)
 
 
-def same(one: Ragged, other: Ragged) -> bool:
+def same(one: Jets, other: Jets) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_fewer_examples_are_a_prefix_of_more():
     most = order(1000, 1000, 7, 0)
     assert sorted(most) == list(range(1000))
-    for examples in (1, 64, 999):
-        np.testing.assert_array_equal(order(1000, examples, 7, 0), most[:examples])
+    for num_train in (1, 64, 999):
+        np.testing.assert_array_equal(order(1000, num_train, 7, 0), most[:num_train])
 
 
 def test_later_epochs_take_the_same_jets_in_another_order():
@@ -56,14 +56,14 @@ def test_order_is_that_of_the_seed():
 
 
 @pytest.mark.parametrize("examples", [0, 1001])
-def test_order_stays_in_the_pool(examples):
+def test_order_stays_in_the_pool(num_train):
     with pytest.raises(ValueError, match="pool of 1000"):
-        order(1000, examples, 7, 0)
+        order(1000, num_train, 7, 0)
 
 
 def test_batches_are_the_jets_of_order(store):
     stream = batches(
-        store, PARTICLES, batch=16, pool=store.size, examples=64, epochs=3, seed=3
+        store, PARTICLES, batch=16, pool=store.size, num_train=64, epochs=3, seed=3
     )
     found = list(stream)
     assert len(found) == 12
@@ -99,9 +99,9 @@ def test_batches_come_together_across_epochs_and_from_anywhere(store):
 
 def test_a_batch_must_divide_the_examples(store):
     with pytest.raises(ValueError, match="not a multiple of a batch of 16"):
-        batches(store, PARTICLES, batch=16, pool=400, examples=65, epochs=1, seed=0)
+        batches(store, PARTICLES, batch=16, pool=400, num_train=65, epochs=1, seed=0)
 
 
 def test_examples_must_be_in_the_training_pool(store):
     with pytest.raises(ValueError, match="pool of 400"):
-        batches(store, PARTICLES, batch=16, pool=400, examples=416, epochs=1, seed=0)
+        batches(store, PARTICLES, batch=16, pool=400, num_train=416, epochs=1, seed=0)

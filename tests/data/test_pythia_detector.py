@@ -10,9 +10,9 @@ pytest.importorskip("pythia8mc")
 
 from jetlab.data.pythia import tracks, truth
 from jetlab.data.pythia.calorimeter import ECAL, HCAL, Hits, lognormal
-from jetlab.data.pythia.clusters import Clustered, cluster, pick, substructure
 from jetlab.data.pythia.detector import Objects, respond
 from jetlab.data.pythia.events import Entries
+from jetlab.data.pythia.jet_finding import Clustered, cluster, pick, substructure
 from jetlab.data.pythia.tracks import BENDING, FIELD, RADIUS, Stable
 
 

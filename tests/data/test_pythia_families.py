@@ -10,18 +10,18 @@ pytest.importorskip("pythia8mc")
 
 import awkward as ak
 
-from jetlab.data import jetclass
-from jetlab.data.convert import convert
-from jetlab.data.labels import JETCLASS2
-from jetlab.data.pythia import jets, prongs
-from jetlab.data.pythia.blocks import FINE, Block, Campaign
-from jetlab.data.pythia.clusters import Clustered
-from jetlab.data.pythia.contents import PRONGS, RESONANT, key
+from jetlab.data.jetclass import reader
+from jetlab.data.jetclass.convert import convert
+from jetlab.data.jetclass.labels import JETCLASS2
+from jetlab.data.pythia import jets, truth_matching
+from jetlab.data.pythia.campaign import FINE, Block, Campaign
 from jetlab.data.pythia.events import Entries
-from jetlab.data.pythia.families import family
+from jetlab.data.pythia.final_states import PRONGS, RESONANT, key
 from jetlab.data.pythia.flavours import FLAVOURS
+from jetlab.data.pythia.jet_finding import Clustered
+from jetlab.data.pythia.labels import family
 from jetlab.data.pythia.resonances import MASSES, sources
-from jetlab.studies.simulation import simulate
+from jetlab.runs.simulation import simulate
 
 
 def spelled(content):
@@ -94,7 +94,9 @@ def jet_at(phi: float) -> Clustered:
 def named(entries: Entries, phi: float, resonances=(25, 36)) -> list[str]:
     """Classes of a jet in this direction; two prongs of four are none."""
     through_y = bool(np.isin(np.abs(entries.pid), (35, 37)).sum() == 2)
-    held = prongs.hold(entries, prongs.find(entries, resonances), jet_at(phi))
+    held = truth_matching.hold(
+        entries, truth_matching.find(entries, resonances), jet_at(phi)
+    )
     names = {
         key(content): name
         for name, content in RESONANT.items()
@@ -251,7 +253,7 @@ def test_files_become_one_store_of_188_classes(small, tmp_path):
     assert {k: n for k, n in content["classes"].items() if n} == dict.fromkeys(
         small, 12
     )
-    (file,) = jetclass.survey([small["X_bb"]], skip_bad=False, skipped=Counter())
+    (file,) = reader.survey([small["X_bb"]], skip_bad=False, skipped=Counter())
     assert file.classes == JETCLASS2
 
 

@@ -12,12 +12,12 @@ pytest.importorskip("pythia8mc")
 import awkward as ak
 import pythia8mc
 
-from jetlab.data import jetclass
-from jetlab.data.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
+from jetlab.data.jetclass import reader
+from jetlab.data.jetclass.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.pythia import events, jets
-from jetlab.data.pythia.blocks import BLOCK, Block, Campaign
+from jetlab.data.pythia.campaign import BLOCK, Block, Campaign
+from jetlab.data.pythia.generator_filter import Promise
 from jetlab.data.pythia.processes import COMMON, PROCESSES
-from jetlab.data.pythia.promise import Promise
 from jetlab.types import CLASSES
 
 
@@ -83,8 +83,8 @@ def test_particles_sum_to_their_jet(zqq):
 
 
 def test_the_converter_reads_a_block_as_it_reads_jetclass(zqq):
-    inputs = jetclass.survey([zqq[0]], skip_bad=False, skipped=Counter())
-    (read,) = jetclass.read(inputs[0], skip_bad=False, skipped=Counter())
+    inputs = reader.survey([zqq[0]], skip_bad=False, skipped=Counter())
+    (read,) = reader.read(inputs[0], skip_bad=False, skipped=Counter())
     assert (read.label == CLASSES.index("Zqq")).all()
     assert len(read.counts) == 40
 

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 
 from jetlab.data import ragged
-from jetlab.types import Ragged
+from jetlab.types import Jets
 
 
-def jets_of(counts: list[int], seed: int = 0) -> Ragged:
+def jets_of(counts: list[int], seed: int = 0) -> Jets:
     """Jets whose particles are numbered: column 0 holds jet, column 1 place."""
     rng = np.random.default_rng(seed)
     total = sum(counts)
     measured = rng.normal(size=(total, 8)).astype(np.float16)
     measured[:, 0] = np.repeat(np.arange(len(counts)), counts)
     measured[:, 1] = np.concatenate([np.arange(n) for n in counts])
-    return Ragged(
+    return Jets(
         label=np.arange(len(counts), dtype=np.int16) % 10,
         counts=np.array(counts, np.int32),
         jet=rng.normal(size=(len(counts), 4)).astype(np.float32),
@@ -22,12 +22,12 @@ def jets_of(counts: list[int], seed: int = 0) -> Ragged:
     )
 
 
-def split(jets: Ragged) -> list[np.ndarray]:
+def split(jets: Jets) -> list[np.ndarray]:
     return np.split(jets.measured, np.cumsum(jets.counts)[:-1])
 
 
 @pytest.fixture
-def jets() -> Ragged:
+def jets() -> Jets:
     return jets_of([3, 1, 5, 2])
 
 

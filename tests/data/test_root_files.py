@@ -13,23 +13,24 @@ import pytest
 import uproot
 
 from jetlab.cli.main import main
-from jetlab.data import convert as convert_module
-from jetlab.data import ragged, root_files
-from jetlab.data.convert import convert, to_root
-from jetlab.data.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
-from jetlab.data.encoding import branches_of
-from jetlab.data.jetclass import BadInput
-from jetlab.data.labels import JETCLASS2
-from jetlab.data.root_files import STEMS, write_root
+from jetlab.data import ragged
+from jetlab.data.jetclass import convert as convert_module
+from jetlab.data.jetclass import writer
+from jetlab.data.jetclass.convert import convert, to_root
+from jetlab.data.jetclass.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
+from jetlab.data.jetclass.encoding import branches_of
+from jetlab.data.jetclass.labels import JETCLASS2
+from jetlab.data.jetclass.reader import BadInput
+from jetlab.data.jetclass.writer import STEMS, write_root
 from jetlab.data.store import Store
-from jetlab.data.writer import write
-from jetlab.types import CLASSES, Ragged
+from jetlab.data.store_writer import write
+from jetlab.types import CLASSES, Jets
 from tests.data.jetclass_files import branches, spoil, write_ntuple, write_tree
 
 HUGE, TINY = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tiny)
 
 
-def hard_jets(jets: int, labels: Sequence[int]) -> Ragged:
+def hard_jets(jets: int, labels: Sequence[int]) -> Jets:
     """Jets with everything that float16 and JetClass's conventions may trip over."""
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 40, jets).astype(np.int32)
@@ -48,7 +49,7 @@ def hard_jets(jets: int, labels: Sequence[int]) -> Ragged:
     jet = rng.uniform(500, 1000, (jets, 4)).astype(np.float32)
     jet[:, 1], jet[:, 2] = rng.uniform(-2, 2, jets), rng.uniform(-3.1, 3.1, jets)
     jet[:2, 1] = 0.0, -0.0
-    return Ragged(
+    return Jets(
         label=np.resize(labels, jets).astype(np.int16),
         counts=counts,
         jet=jet,
@@ -84,9 +85,9 @@ def jets_in(store) -> Counter[bytes]:
 )
 def test_a_store_comes_back_bit_by_bit(tmp_path, monkeypatch, classes, labels):
     monkeypatch.setattr(convert_module, "STEP", 50)
-    monkeypatch.setattr(root_files, "JETS", 10)
-    monkeypatch.setattr(root_files, "BASKET", 4)
-    monkeypatch.setattr(root_files, "HELD", 75)
+    monkeypatch.setattr(writer, "JETS", 10)
+    monkeypatch.setattr(writer, "BASKET", 4)
+    monkeypatch.setattr(writer, "HELD", 75)
     jets = hard_jets(12 * len(labels), labels)
     total = len(jets.counts)
     write([jets], tmp_path / "a", expected=total, origin={}, classes=classes)
@@ -101,7 +102,7 @@ def test_a_store_comes_back_bit_by_bit(tmp_path, monkeypatch, classes, labels):
 
 def test_momenta_are_where_the_angles_say():
     """Two jets whose particles have known four-momenta, one on either side."""
-    jets = Ragged(
+    jets = Jets(
         label=np.array([0, 9], np.int16),
         counts=np.array([1, 1], np.int32),
         jet=np.array([[600, 1, 1, 900], [600, -1, 3, 900]], np.float32),
@@ -127,7 +128,7 @@ def test_labels_that_no_file_can_name_are_refused(tmp_path):
 
 
 def test_files_are_those_of_jetclass(tmp_path, monkeypatch):
-    monkeypatch.setattr(root_files, "JETS", 3)
+    monkeypatch.setattr(writer, "JETS", 3)
     data = branches(40) | {"aux_genpart_pid": np.arange(40, dtype=np.int32)}
     data["jet_sdmass"] = np.arange(40, dtype=np.float64)
     data["jet_lists"] = data["part_px"]

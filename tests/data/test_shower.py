@@ -8,18 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jetlab.data import shower_limits
-from jetlab.data import shower_parameters as fixed
-from jetlab.data.shower import BLOCK, LIMIT, TRAIN, VALID, Shower, to_ragged
-from jetlab.data.shower_intensity import compensator
-from jetlab.data.shower_likelihood import VIEWS, log_prob, log_prob_by_configuration
-from jetlab.data.shower_limits import (
+from jetlab.data.shower import parameters as fixed
+from jetlab.data.shower.bayes_limit import (
     LIMITS,
     bayes_limit,
     known_rejections,
     log_posterior,
 )
-from jetlab.data.shower_marks import ORIGIN_RATES, SPECIES_RATES
+from jetlab.data.shower.intensity import compensator
+from jetlab.data.shower.likelihood import VIEWS, log_prob, log_prob_by_configuration
+from jetlab.data.shower.marks import ORIGIN_RATES, SPECIES_RATES
+from jetlab.data.shower.source import BLOCK, LIMIT, TRAIN, VALID, Shower, to_ragged
 from jetlab.physics.performance import performance
 from jetlab.types import CLASSES, SPECIES
 
@@ -252,7 +251,7 @@ def test_bayes_limit_agrees_with_the_posterior():
 def test_rejections_of_the_ideal_tagger_are_those_of_fresh_jets():
     """Those kept with the version, from 40,000 jets, against 1,000 others."""
     known = known_rejections(SOURCE.identity, "full-10") or {}
-    log_p, label = shower_limits.posterior(VIEW, jets=BLOCK, seed=SOURCE.seed)
+    log_p, label = bayes_limit.posterior(VIEW, jets=BLOCK, seed=SOURCE.seed)
     found = performance(log_p, label, CLASSES).rejections
     assert set(known) == set(found)
     pulls = [

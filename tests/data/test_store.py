@@ -10,22 +10,22 @@ import pytest
 from scipy.stats import chi2, chisquare
 
 from jetlab.data import ragged, shards, shuffle
-from jetlab.data.convert import convert
 from jetlab.data.features import FEATURES
+from jetlab.data.jetclass.convert import convert
 from jetlab.data.store import Store, describe
-from jetlab.data.writer import write
-from jetlab.types import CLASSES, Ragged
+from jetlab.data.store_writer import write
+from jetlab.types import CLASSES, Jets
 from tests.data.jetclass_files import SHARED, branches, spoil, write_tree
 
 
-def jets_of(jets: int, seed: int = 0, label: int | None = None) -> Ragged:
+def jets_of(jets: int, seed: int = 0, label: int | None = None) -> Jets:
     """Random jets; the jet's pT is its number, so that it can be followed."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 9, jets).astype(np.int32)
     total = int(counts.sum())
     jet = rng.normal(size=(jets, 4)).astype(np.float32)
     jet[:, 0] = np.arange(jets)
-    return Ragged(
+    return Jets(
         label=np.arange(jets, dtype=np.int16) % 10
         if label is None
         else np.full(jets, label, np.int16),
@@ -37,7 +37,7 @@ def jets_of(jets: int, seed: int = 0, label: int | None = None) -> Ragged:
     )
 
 
-def blocks_of(jets: Ragged, size: int) -> list[Ragged]:
+def blocks_of(jets: Jets, size: int) -> list[Jets]:
     starts = ragged.first_rows(jets)
     return [
         ragged.between(jets, starts, at, min(at + size, len(starts)))
@@ -45,7 +45,7 @@ def blocks_of(jets: Ragged, size: int) -> list[Ragged]:
     ]
 
 
-def same(one: Ragged, other: Ragged) -> bool:
+def same(one: Jets, other: Jets) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -57,7 +57,7 @@ def small(monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, small) -> tuple[Store, Ragged]:
+def store(tmp_path, small) -> tuple[Store, Jets]:
     jets = jets_of(2000)
     write(blocks_of(jets, 90), tmp_path / "store", expected=2000, origin={})
     return Store(tmp_path / "store"), jets
@@ -136,7 +136,7 @@ def test_a_store_of_two_classes_is_a_source_of_two(tmp_path, small):
 def test_the_store_depends_on_jets_and_seed_not_on_blocks(tmp_path, small):
     jets = jets_of(1000)
 
-    def digest(name: str, size: int, seed: int = 0, source: Ragged = jets) -> str:
+    def digest(name: str, size: int, seed: int = 0, source: Jets = jets) -> str:
         parts = blocks_of(source, size)
         return write(
             parts, tmp_path / name, expected=1000, origin={"n": name}, seed=seed

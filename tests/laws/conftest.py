@@ -92,4 +92,4 @@ def teacher_student() -> dict[str, np.ndarray]:
         name: np.array([float(row[column]) for row in rows])
         for name, column in names.items()
     }
-    return cell_means(table, ("N", "D", "iso_C"))
+    return dict(cell_means(table, ("N", "D", "iso_C")))

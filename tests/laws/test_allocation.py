@@ -10,7 +10,7 @@ from jetlab.laws import forms
 from jetlab.laws.allocation import allocate, frontier
 from jetlab.laws.budgets import device_budget, simulation_cost
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Draws
+from jetlab.laws.result import Draws
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.approaches.bias import Sampling, exponent_bias
-from jetlab.laws.approaches.compare import compare
-from jetlab.laws.approaches.envelope import envelope, records
-from jetlab.laws.approaches.isoflop import CUBIC, PARABOLA, Valley, isoflop
+from jetlab.laws.bias import Sampling, exponent_bias
+from jetlab.laws.chinchilla import compare
 from jetlab.laws.conventions import conventions
+from jetlab.laws.envelope import envelope, records
+from jetlab.laws.isoflop import CUBIC, PARABOLA, Valley, isoflop
 
 BUDGETS = np.logspace(9, 13, 5)
 

@@ -5,8 +5,8 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.cells import cells
+from jetlab.laws.compare import aligned, compare
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals.arms import aligned, compare
 
 KEYS = ("N", "D", "seed")
 

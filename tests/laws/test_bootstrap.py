@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
+from jetlab.laws.batched import Lanes
+from jetlab.laws.bootstrap import bootstrap, corrected, refit
 from jetlab.laws.cells import cells
 from jetlab.laws.fit import fit, pose
-from jetlab.laws.fitted import percentiles
-from jetlab.laws.intervals.bootstrap import bootstrap, corrected, refit
-from jetlab.laws.intervals.resampling import drawn
-from jetlab.laws.solver.lanes import Lanes
+from jetlab.laws.resampling import drawn
+from jetlab.laws.result import percentiles
 
 EXPERIMENTS, DRAWS = 200, 100
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jetlab.laws.columns import log_columns, read_columns, usable
+from jetlab.laws.table_io import log_columns, read_columns, usable
 
 COLUMNS = {"N": "Model Size", "L": "loss"}
 
@@ -53,7 +53,7 @@ def test_an_empty_cell_is_a_run_to_leave_out(write):
     with pytest.raises(ValueError, match="no column D"):
         usable(table, ("N", "D"))
     with pytest.raises(ValueError, match="differ in length"):
-        usable(table | {"N": np.ones(2)}, ("N", "L"))
+        usable({**table, "N": np.ones(2)}, ("N", "L"))
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
+from jetlab.laws.batched import Lanes
+from jetlab.laws.bootstrap import bootstrap, refit
 from jetlab.laws.design import suggest
 from jetlab.laws.fit import fit, pose
-from jetlab.laws.intervals.bootstrap import bootstrap, refit
 from jetlab.laws.misfit import Misfit
-from jetlab.laws.solver.lanes import Lanes
 
 EXPERIMENTS = 1000
 SQUARES = Misfit(kind="squares")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.evidence import evidence
+from jetlab.laws.diagnostics import evidence
 from jetlab.laws.fit import fit
 
 

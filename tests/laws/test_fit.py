@@ -7,8 +7,8 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Draws, Fit
-from jetlab.laws.solver.posing import padded
+from jetlab.laws.problem import padded
+from jetlab.laws.result import Draws, FitResult
 
 
 def test_exact_rows_give_back_the_law(grid, jets):
@@ -108,7 +108,7 @@ def test_a_fit_survives_json(wide):
         asked=3,
         message="",
     )
-    back = Fit.from_json(replace(law, draws=draws).to_json())
+    back = FitResult.from_json(replace(law, draws=draws).to_json())
     assert back.params == law.params
     assert back.form is law.form
     assert back.span == law.span
@@ -119,4 +119,4 @@ def test_a_fit_survives_json(wide):
 def test_json_that_is_no_fit():
     for text in ("{}", "[1]", "not json"):
         with pytest.raises(ValueError, match="not a fit"):
-            Fit.from_json(text)
+            FitResult.from_json(text)

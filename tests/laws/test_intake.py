@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jetlab.laws.intake import complete, remarks
+from jetlab.laws.table_checks import complete, remarks
 
 
 def test_examples_follow_from_compute():

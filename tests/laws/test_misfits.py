@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.columns import usable
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit
 from jetlab.laws.misfit import ABSOLUTE, SQUARES, Misfit
+from jetlab.laws.result import FitResult
+from jetlab.laws.table_io import usable
 
 
 @pytest.mark.parametrize("misfit", [SQUARES, ABSOLUTE, Misfit(above=0.5)])
@@ -95,13 +95,13 @@ def test_diverged_runs_are_refused_or_left_out_by_name(wide):
     law = fit(forms.additive, kept, left_out=reasons)
     assert law.rows == 22
     assert "3 rows left out: 3 (L is nan), 8 (L is inf), 20 (L is -1)" in law.message
-    assert Fit.from_json(law.to_json()).left_out == reasons
+    assert FitResult.from_json(law.to_json()).left_out == reasons
 
 
 def test_choices_of_misfit_survive_json(wide):
     misfit = Misfit(kind="squares", above=0.5)
     law = fit(forms.additive, wide | {"w": np.ones(25)}, misfit=misfit, weight="w")
-    back = Fit.from_json(law.to_json())
+    back = FitResult.from_json(law.to_json())
     assert (back.misfit, back.weight) == (misfit, "w")
 
 

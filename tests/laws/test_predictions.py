@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.intervals.predictions import predict
+from jetlab.laws.predictions import predict
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals.profile import profile
-from jetlab.laws.intervals.resampling import student
 from jetlab.laws.misfit import Misfit
+from jetlab.laws.profile import profile
+from jetlab.laws.resampling import student
 
 # two-sided quantiles of Student's t from tables
 QUANTILES = [(0.95, 4, 2.776), (0.95, 10, 2.228), (0.99, 30, 2.750), (0.95, 1, 12.706)]

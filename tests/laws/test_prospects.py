@@ -9,11 +9,11 @@ from scipy.stats import norm
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Draws
 from jetlab.laws.misfit import SQUARES
-from jetlab.laws.plans.expected import Mapped
-from jetlab.laws.plans.prospects import prospect, read
+from jetlab.laws.prospects import prospect, read
 from jetlab.laws.rejection import rows
+from jetlab.laws.rejection_forecast import Mapped
+from jetlab.laws.result import Draws
 
 PLANTED = {"A": 2e5, "B": 9.0, "C": 40.0}
 BUDGET = 1e14  # whose best loss is 0.71

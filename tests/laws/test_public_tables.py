@@ -8,13 +8,13 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate
-from jetlab.laws.approaches.envelope import records
-from jetlab.laws.approaches.isoflop import Valley, isoflop
+from jetlab.laws.batched import Lanes
+from jetlab.laws.bootstrap import refit
+from jetlab.laws.envelope import records
 from jetlab.laws.fit import fit, pose
-from jetlab.laws.fitted import Draws, percentiles
-from jetlab.laws.intervals.bootstrap import refit
+from jetlab.laws.isoflop import Valley, isoflop
 from jetlab.laws.misfit import ABSOLUTE
-from jetlab.laws.solver.lanes import Lanes
+from jetlab.laws.result import Draws, percentiles
 
 
 @pytest.fixture(scope="module")

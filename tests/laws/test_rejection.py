@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jetlab.laws.intervals.bootstrap import bootstrap
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.rejection import (
     between,
     fit_rejection,

@@ -8,8 +8,8 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.amplification import amplification
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Draws, Fit
-from jetlab.laws.repetition import PUBLISHED, given
+from jetlab.laws.repeated_data import PUBLISHED, given
+from jetlab.laws.result import Draws, FitResult
 
 # arXiv:2305.16264, Appendix A, with the digits of its published code
 TEXT = {
@@ -121,7 +121,7 @@ def many():
 
 
 def stated(form, params):
-    return Fit(
+    return FitResult(
         form=form,
         params=params,
         objective=0.0,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
+from jetlab.laws.backtest import levels, rollout
 from jetlab.laws.fit import fit
-from jetlab.laws.rollout import levels, rollout
 
 SIZES, EXAMPLES = np.logspace(3, 7, 5), np.logspace(3, 8, 6)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.shared import held_out, shared
+from jetlab.laws.joint_fit import held_out, shared
 
 D = np.geomspace(1e3, 1e6, 8)
 FLOORS = (0.7, 0.6, 0.3)

@@ -8,9 +8,9 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate
-from jetlab.laws.fitted import Draws, Fit
-from jetlab.laws.plans.simulation import simulate_or_repeat
-from jetlab.laws.repetition import ASSUMED, PUBLISHED, given
+from jetlab.laws.repeated_data import ASSUMED, PUBLISHED, given
+from jetlab.laws.result import Draws, FitResult
+from jetlab.laws.simulate_or_repeat import simulate_or_repeat
 
 STEP = 6 * 40  # FLOPs for one parameter and one jet
 
@@ -18,7 +18,7 @@ STEP = 6 * 40  # FLOPs for one parameter and one jet
 @pytest.fixture
 def law(jets):
     """The paper's law, as if fitted to 25 runs of one pass."""
-    return Fit(
+    return FitResult(
         form=forms.additive,
         params=jets,
         objective=0.0,

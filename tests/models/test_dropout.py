@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jetlab.models.blocks import Layer, dropout
-from jetlab.models.layout import Padded
+from jetlab.models.layers import Layer, dropout
+from jetlab.models.token_layout import Padded
 
 TOKENS = 128 * 129  # of the largest batch
 LIMIT = 4.5  # standard deviations

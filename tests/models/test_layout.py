@@ -9,10 +9,10 @@ import optax
 import pytest
 from flax import nnx
 
-from jetlab.models import native
-from jetlab.models.blocks import Layer
-from jetlab.models.layout import Flat, Padded
+from jetlab.models import cpu_attention
+from jetlab.models.layers import Layer
 from jetlab.models.tagger import Tagger
+from jetlab.models.token_layout import Flat, Padded
 
 COUNTS = np.array([12, 12, 9, 7, 5, 4, 1, 0])  # of up to twelve particles
 JETS, PARTICLES, SPARE = len(COUNTS), 12, 6
@@ -28,7 +28,7 @@ forms = pytest.mark.parametrize("groups", FORMS.values(), ids=FORMS)
 def _kernel_where_it_is_asked(request):
     """Skips the native form where nothing compiles it."""
     asked = getattr(request.node, "callspec", None)
-    if asked and asked.params.get("groups") == () and not native.available():
+    if asked and asked.params.get("groups") == () and not cpu_attention.available():
         pytest.skip("no C++ compiler")
 
 
@@ -145,7 +145,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_reading_only_the_class_tokens_is_exact(name):
     """The last layer in full gives them the same numbers, dropout too."""
-    if name == "native" and not native.available():
+    if name == "native" and not cpu_attention.available():
         pytest.skip("no C++ compiler")
     graphdef, params = parts(lambda: Layer(8, 2, 0.3, rngs=nnx.Rngs(0)))
     rows = JETS + (MASK.size if name == "padded" else COUNTS.sum() + SPARE)

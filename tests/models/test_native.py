@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jetlab.models import native
+from jetlab.models import cpu_attention
 
 COUNTS = np.array([9, 0, 128, 1, 7, 16, 0])  # around a vector's eight lanes
 ROWS = len(COUNTS) + COUNTS.sum() + 3  # three hold nothing
@@ -22,9 +22,9 @@ ROUNDING = 128 * 2**-24  # of a sum of as many terms in float32
 @pytest.fixture
 def kernel():
     """Attention by the kernel, jitted; skips where nothing compiles it."""
-    if not native.available():
+    if not cpu_attention.available():
         pytest.skip("no C++ compiler")
-    return jax.jit(native.attend, static_argnums=3)
+    return jax.jit(cpu_attention.attend, static_argnums=3)
 
 
 def drawn(heads, width, *, alone=False, seed=0):
@@ -189,7 +189,7 @@ import jax
 import jax.numpy as jnp
 from jetlab.models import native
 
-assert native.available()
+assert cpu_attention.available()
 counts = jnp.arange(40) * 3 % 41
 keys = jax.random.split(jax.random.key(0), 3)
 rows = 40 + int(counts.sum())
@@ -197,7 +197,7 @@ q, kv, g = map(jax.random.normal, keys, [(rows, 24), (rows, 48), (rows, 24)])
 
 @jax.jit
 def both(q, kv):
-    out, back = jax.vjp(lambda q, kv: native.attend(q, kv, counts, 2), q, kv)
+    out, back = jax.vjp(lambda q, kv: cpu_attention.attend(q, kv, counts, 2), q, kv)
     return out, *back(g)
 
 hashes = {
@@ -224,13 +224,13 @@ def test_without_a_compiler_training_falls_back_and_says_so_once(tmp_path):
         from flax import nnx
         from jetlab.models import native
         from jetlab.models.tagger import Tagger
-        from jetlab.training.chunk import make_chunk
+        from jetlab.training.scan import make_chunk
         from jetlab.training.losses import cross_entropy
         from jetlab.training.optimizer import Rates
-        from jetlab.training.packing import Particles, measure, plan, take
+        from jetlab.training.batching import Particles, measure, plan, take
         from jetlab.training.step import make_engine
 
-        assert not native.available()
+        assert not cpu_attention.available()
         counts = np.array([3, 1, 2])
         packing = measure(counts, 2, 3)
         x, y = np.ones((6, 21), np.float32), np.array([0, 1, 2])
@@ -254,18 +254,18 @@ def test_two_that_compile_at_once_both_succeed(kernel, tmp_path, monkeypatch):
     slow = tmp_path / "slow c++"
     slow.write_text(
         '#!/bin/sh\necho >> "$0".calls\nfor last; do :; done\n'
-        f'head -c 100 "{native._compiled()}" > "$last"; sleep 0.5\n'
-        f'cp "{native._compiled()}" "$last"\n'
+        f'head -c 100 "{cpu_attention._compiled()}" > "$last"; sleep 0.5\n'
+        f'cp "{cpu_attention._compiled()}" "$last"\n'
     )
     slow.chmod(0o755)
     monkeypatch.setenv("CXX", f"'{slow}'")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def load(_):
-        return ctypes.CDLL(str(native._compiled())).jetlab_attend
+        return ctypes.CDLL(str(cpu_attention._compiled())).jetlab_attend
 
     with ThreadPoolExecutor(2) as pool:
         assert all(pool.map(load, range(2)))
     assert len((tmp_path / "slow c++.calls").read_text()) == 2
     (kept,) = (tmp_path / "cache" / "jetlab").iterdir()
-    assert kept == native._compiled()
+    assert kept == cpu_attention._compiled()

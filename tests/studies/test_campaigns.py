@@ -13,12 +13,12 @@ pytest.importorskip("fastjet")
 pytest.importorskip("pythia8mc")
 
 from jetlab.cli.main import main
-from jetlab.data.pythia.blocks import Campaign
+from jetlab.data.pythia.campaign import Campaign
 from jetlab.data.store import describe
-from jetlab.studies import simulation
-from jetlab.studies.dispatch import Unfinished
-from jetlab.studies.pieces import Pieces
-from jetlab.studies.simulation import simulate
+from jetlab.runs import simulation
+from jetlab.runs.dispatch import Unfinished
+from jetlab.runs.pieces import Pieces
+from jetlab.runs.simulation import simulate
 
 SMALL = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=5)
 
@@ -61,7 +61,7 @@ def test_shards_make_the_same_store(locally, tmp_path):
 
 
 def test_root_files_turn_into_the_same_jets(locally, tmp_path):
-    from jetlab.data.convert import convert
+    from jetlab.data.jetclass.convert import convert
 
     content = made(tmp_path / "root", form="root")
     assert content["classes"] == {"Zqq": 12, "Wqq": 12}

@@ -8,6 +8,7 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.records import Record
+from jetlab.runs.study import load_experiment
 from jetlab.studies.closure.estimators import (
     ESTIMATORS,
     Coverage,
@@ -19,7 +20,6 @@ from jetlab.studies.closure.estimators import (
 from jetlab.studies.closure.grids import closure
 from jetlab.studies.closure.report import report
 from jetlab.studies.joint_law import fit_laws
-from jetlab.studies.study import load_experiment
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "known_limit.py"
 LAW = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
@@ -191,8 +191,8 @@ def record(N, D, loss, patience=0):
     return Record(
         id=f"{N}-{D}", status="done", study="test", source="none", inputs="full-10",
         width=1, N=N, D=D, epochs=1, C=60.0 * N * D, n_p=10.0, seed=0, batch=128,
-        learning_rate=1e-3, weight_decay=0.0, loss=loss, loss_error=1e-3, valid=1000,
-        patience=patience, seconds=0.0, device="", version="",
+        learning_rate=1e-3, weight_decay=0.0, loss=loss, loss_error=1e-3,
+        num_valid=1000, patience=patience, seconds=0.0, device="", version="",
     )  # fmt: skip
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from jetlab.cli.main import main
-from jetlab.data import jetclass, spool
-from jetlab.data.convert import convert
-from jetlab.data.jetclass import BadInput
-from jetlab.studies import conversion
-from jetlab.studies.conversion import convert_on
-from jetlab.studies.dispatch import Unfinished
+from jetlab.data.jetclass import decoded_cache, reader
+from jetlab.data.jetclass.convert import convert
+from jetlab.data.jetclass.reader import BadInput
+from jetlab.runs import conversion
+from jetlab.runs.conversion import convert_on
+from jetlab.runs.dispatch import Unfinished
 from tests.data.jetclass_files import branches, spoil, write_tree
 
 
@@ -41,13 +41,13 @@ def decoded(monkeypatch):
         numbers.append(int(file.path.stem))
         return original(file, **choices)
 
-    original = jetclass.read
-    monkeypatch.setattr(jetclass, "read", read)
+    original = reader.read
+    monkeypatch.setattr(reader, "read", read)
     return numbers
 
 
 def test_shards_make_the_same_store(tmp_path, files, whole, decoded, monkeypatch):
-    monkeypatch.setattr(jetclass, "STEP", 11)
+    monkeypatch.setattr(reader, "STEP", 11)
     out = tmp_path / "store"
     for number in (2, 1):
         assert convert_on(files, out, skip_bad=True, shard=(number, 2)) is None
@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_no_half_piece(tmp_path, files, monkeypatch):
 
     out = tmp_path / "store"
     with monkeypatch.context() as patched:
-        patched.setattr(spool.np, "save", full)
+        patched.setattr(decoded_cache.np, "save", full)
         with pytest.raises(Unfinished, match="No space left on device"):
             convert_on(files, out, skip_bad=True, shard=(1, 1))
     left = [path.name for path in (tmp_path / "store.pieces").iterdir()]
@@ -125,15 +125,15 @@ def test_a_damaged_piece_is_one_clear_line(tmp_path, files, size):
 def test_a_piece_that_lacks_jets_is_not_taken(tmp_path, files):
     out = tmp_path / "store"
     convert_on(files, out, skip_bad=True, shard=(1, 1))
-    spool.save(tmp_path / "store.pieces" / "00001", [], Counter({"lost": 12}))
+    decoded_cache.save(tmp_path / "store.pieces" / "00001", [], Counter({"lost": 12}))
     with pytest.raises(ValueError, match=r"00001: 0 jets and 12 left out of the 30 in"):
         convert_on(files, out, skip_bad=True)
     assert not out.exists()
 
 
 def test_a_file_that_a_worker_cannot_see_is_not_left_out(tmp_path, files):
-    (file,) = jetclass.survey(files[:1], skip_bad=True, skipped=Counter())
-    gone = jetclass.InputFile(**vars(file) | {"path": tmp_path / "gone.root"})
+    (file,) = reader.survey(files[:1], skip_bad=True, skipped=Counter())
+    gone = reader.InputFile(**vars(file) | {"path": tmp_path / "gone.root"})
     piece = conversion.Piece(file=gone, path=tmp_path / "00000", skip_bad=True)
     with pytest.raises(BadInput, match="sees no such file"):
         conversion.decode(piece)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from jetlab.studies.cluster import batch_cluster
-from jetlab.studies.dispatch import Unfinished, carry_out, check, share
+from jetlab.runs.dask_backend import batch_cluster
+from jetlab.runs.dispatch import Unfinished, carry_out, check, share
 
 settings = pytest.importorskip("dask.config")
 distributed = pytest.importorskip("distributed")
@@ -161,7 +161,7 @@ def test_a_lost_scheduler_is_told_and_what_is_finished_stays(tmp_path, free_port
 @pytest.mark.slow
 def test_a_killed_client_takes_its_workers_with_it(tmp_path):
     script = (
-        "import time, sys, os; from jetlab.studies.dispatch import carry_out\n"
+        "import time, sys, os; from jetlab.runs.dispatch import carry_out\n"
         "def task(n):\n"
         "    open(os.path.join(sys.argv[1], str(os.getpid())), 'w').close()\n"
         "    time.sleep(60)\n"
@@ -220,7 +220,7 @@ def test_places_that_cannot_be_are_refused(on, workers, words):
 
 
 def test_nobody_answers(free_port, monkeypatch):
-    monkeypatch.setattr("jetlab.studies.cluster.PATIENCE", 0.5)
+    monkeypatch.setattr("jetlab.runs.dask_backend.PATIENCE", 0.5)
     with pytest.raises(OSError, match="no scheduler answers there"):
         list(carry_out(str, [1], on=f"dask://127.0.0.1:{free_port}"))
 

@@ -8,9 +8,9 @@ import pytest
 
 from jetlab.cli.main import main
 from jetlab.laws import forms
-from jetlab.laws.fitted import Fit
-from jetlab.studies.foreign import Choices, fit_file
-from jetlab.studies.law_report import export
+from jetlab.laws.result import FitResult
+from jetlab.runs.foreign import Choices, fit_file
+from jetlab.runs.law_report import export
 
 LAW = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
 COLUMNS = {"N": "size", "C": "flops", "L": "loss"}
@@ -56,7 +56,7 @@ def test_the_files_say_what_the_fit_says(fitted, tmp_path):
     for kind in ("draws", "profile"):
         low, high = (float(found["beta"][f"{kind}_{end}"]) for end in ("low", "high"))
         assert low < law.params["beta"] < high
-    again = Fit.from_json((tmp_path / "out" / "fit.json").read_text())
+    again = FitResult.from_json((tmp_path / "out" / "fit.json").read_text())
     np.testing.assert_allclose(again.points["D"], rows["D"], rtol=1e-11)
     assert "\\toprule" in (tmp_path / "out" / "parameters.tex").read_text()
 

@@ -14,14 +14,14 @@ TIME = np.linspace(0, 1, 30)
 RISE = 0.4 * np.exp(-10 * TIME) + 0.3 * np.maximum(TIME - 0.4, 0)
 
 
-def record(inputs, examples, loss, source=SOURCE):
+def record(inputs, num_train, loss, source=SOURCE):
     """A run whose validation loss falls to `loss`, and rises again."""
     curve = loss + RISE - RISE.min()
     best = int(np.argmin(curve))
     return Record(
-        id=f"{inputs}-{examples}", status="done", study="test", source=source,
-        inputs=inputs, width=32, N=50_000, D=int(examples), epochs=50, C=0.0, n_p=40.0,
-        seed=0, batch=128, learning_rate=1e-3, weight_decay=0.0, valid=1000,
+        id=f"{inputs}-{num_train}", status="done", study="test", source=source,
+        inputs=inputs, width=32, N=50_000, D=int(num_train), epochs=50, C=0.0, n_p=40.0,
+        seed=0, batch=128, learning_rate=1e-3, weight_decay=0.0, num_valid=1000,
         loss=float(curve[best]), steps=10 * (best + 1), patience=12, seconds=0.0,
         valid_curve=[(10 * (i + 1), float(v)) for i, v in enumerate(curve)],
         device="", version="",

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from jetlab.records import Table
-from jetlab.studies.joint_law import budgets, fit_laws, learned, trajectory
+from jetlab.records import Table, TableLike
+from jetlab.studies.joint_law import budgets, fit_laws, trajectory
 
 PAPER = {"L_inf": (0.32, (0.29, 0.34)), "gamma": (0.15, (0.13, 0.16))}
 
 
-def planted(scatter: float) -> Table:
+def planted(scatter: float) -> TableLike:
     """The law of arXiv:2602.15781, Table 1, on a grid, with scatter of log L."""
     N, D = (a.ravel() for a in np.meshgrid([1e3, 1e4, 1e5, 1e6], np.logspace(3, 7, 5)))
     L = 0.32 + 11.27 / N**0.44 + 7.22 / D**0.22
@@ -59,10 +59,13 @@ def test_a_law_that_the_rows_decide_has_a_plan(laws):
 
 
 def test_runs_that_only_guess_are_set_apart():
-    rows = {"N": np.arange(4), "L": np.array([2.30, 2.19, 2.18, 0.9])}
-    begun, idle = learned(rows, 10)
-    assert begun["N"].tolist() == [2, 3]
-    assert idle["N"].tolist() == [0, 1]
+    rows = Table(
+        N=np.arange(4),
+        L=np.array([2.30, 2.19, 2.18, 0.9]),
+        chance_loss=np.full(4, np.log(10)),
+    )
+    assert rows.learned()["N"].tolist() == [2, 3]
+    assert rows.unlearned()["N"].tolist() == [0, 1]
 
 
 def test_budgets_are_half_decades_inside_the_runs():

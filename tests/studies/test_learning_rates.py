@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetlab.data.shower import Shower
+from jetlab.data.shower.source import Shower
 from jetlab.laws import forms
+from jetlab.laws.compare import Difference
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals.arms import Difference
-from jetlab.models import recipe
+from jetlab.models import scaling
 from jetlab.records import Record
+from jetlab.runs.study import load_experiment
 from jetlab.studies.rates.arms import arms, fitted, pairs, scanned
 from jetlab.studies.rates.best import luck, rate_law, scan, scatter_of_seeds
 from jetlab.studies.rates.report import analyse_rates
-from jetlab.studies.study import load_experiment
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "learning_rate.py"
 LAW = {"L_inf": 0.3, "A": 6.0, "alpha": 0.4, "B": 8.0, "beta": 0.3}
@@ -41,7 +41,7 @@ def record(width, steps, rate, seed=0, *, noise=0.0, **law):
         source="none", inputs="full-40", width=width, N=N, D=D, epochs=1,
         C=240.0 * N * D, n_p=40.0, seed=seed, batch=128, learning_rate=float(rate),
         weight_decay=0.0, loss=float((exact + PENALTY * off**2) * np.exp(noise)),
-        loss_error=0.002, valid=1000, seconds=0.0, device="", version="",
+        loss_error=0.002, num_valid=1000, seconds=0.0, device="", version="",
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def grid(rates=RATES, widths=WIDTHS, lengths=STEPS, **law):
         record(d, T, rate, **law)
         for d in widths
         for T in lengths
-        for rate in (*rates, recipe.learning_rate(d))
+        for rate in (*rates, scaling.learning_rate(d))
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_rate_too_low_for_short_runs_makes_beta_too_steep():
     """With a best rate that falls with T alone, to 1e-4 in the longest runs, 1e-4 costs
     short ones more: N has no part in it."""
     rows = arms(grid(at=4e-4, p=0.0))
-    found = {name: fitted(table, 10, (0.3, 0.002)) for name, table in rows.items()}
+    found = {name: fitted(table, (0.3, 0.002)) for name, table in rows.items()}
     moved = {pair.names: pair for pair in pairs(found, (0.3, 0.002))[-3:]}
     pair = moved["fixed", "tuned"]
     assert pair.kind == "L_inf known"
@@ -226,7 +226,7 @@ def test_every_cell_has_every_rate_and_the_rules_once():
     for name, size in experiment.SIZES.items():
         runs = experiment.study(name, Shower()).runs
         assert len({run.id for run in runs}) == len(runs)
-        shared = sum(recipe.learning_rate(d) in size.rates for d in size.widths)
+        shared = sum(scaling.learning_rate(d) in size.rates for d in size.widths)
         rates = len(size.widths) * (len(size.rates) + 1) - shared
-        assert len(runs) == rates * len(size.examples) * size.seeds
+        assert len(runs) == rates * len(size.num_train) * size.seeds
         assert len({run.trajectory for run in runs}) == rates * size.seeds

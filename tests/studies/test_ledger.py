@@ -12,14 +12,15 @@ import time
 import pytest
 
 from jetlab.records import Record
-from jetlab.studies.ledger import Ledger
+from jetlab.runs.ledger import Ledger
 
 
 def record(name: str, status: str = "done", **fields) -> Record:
     return Record(
         id=name, status=status, study="s", source="x", inputs="full-40", width=4,
         N=10, D=128, epochs=1, C=1.0, n_p=30.0, seed=0, batch=128, learning_rate=1e-3,
-        weight_decay=0.01, valid=10, seconds=1.0, device="cpu", version="0", **fields,
+        weight_decay=0.01, num_valid=10, seconds=1.0, device="cpu", version="0",
+        **fields,
     )  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def test_killed_writers_lose_at_most_the_line_they_wrote(tmp_path):
     script = textwrap.dedent(
         """
         import json, pathlib, sys
-        from jetlab.studies.ledger import Ledger, _record
+        from jetlab.runs.ledger import Ledger, _record
         fields = json.loads(sys.argv[2])
         ledger = Ledger(pathlib.Path(sys.argv[1]))
         with ledger.at_work():

@@ -9,7 +9,7 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.plans.prospects import prospect, read
+from jetlab.laws.prospects import prospect, read
 from jetlab.physics.performance import EFFICIENCIES
 from jetlab.records import Record, Rejected
 from jetlab.studies.performance.rejection_laws import (
@@ -44,8 +44,9 @@ def record(loss, inputs="full-10", patience=0, factor=1.0):
         id=f"{inputs}-{loss:.4f}-{patience}", status="done", study="test",
         source=SOURCE, inputs=inputs, width=32, N=50_000, D=int(1e4 / loss**4),
         epochs=1, C=0.0, n_p=10.0, seed=0, batch=128, learning_rate=1e-3,
-        weight_decay=0.0, valid=1000, loss=float(loss), accuracy=0.5, auc=0.9,
-        rejections=found, patience=patience, seconds=0.0, device="", version="",
+        weight_decay=0.0, num_valid=1000, loss=float(loss),
+        metrics={"accuracy": 0.5, "auc": 0.9, "rejections": found},
+        patience=patience, seconds=0.0, device="", version="",
     )  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_planted_laws_come_back(records):
 def test_a_limit_counts_for_little_and_is_named(records):
     """A run of which no background jet passed says little but that R is larger."""
     low = Rejected("Hbb", 0.5, 50.0, 50.0, None)
-    runs = [*records, replace(record(0.8), rejections=(low,))]
+    runs = [*records, replace(record(0.8), metrics={"rejections": (low,)})]
     one = mapping(runs, "Hbb", 0.5)
     assert one.points["limit"].sum() == 1
     assert one.law.rows == len(records) + 1
@@ -78,7 +79,10 @@ def test_a_limit_counts_for_little_and_is_named(records):
 
 def test_a_class_with_limits_alone_has_no_law(records):
     limits = tuple(Rejected("Hbb", e, 50.0, 50.0, None) for e in EFFICIENCIES)
-    assert mappings([replace(one, rejections=limits) for one in records]) == {}
+    assert (
+        mappings([replace(one, metrics={"rejections": limits}) for one in records])
+        == {}
+    )
 
 
 def test_runs_that_guess_or_diverged_are_no_points(records):
@@ -93,7 +97,7 @@ def test_a_constant_that_is_none_is_left_out():
     for loss in LOSSES:
         R = 4000 * exp(-B * loss) * exp(0.05 * rng.normal())
         found = (Rejected("Hbb", 0.5, R, R / 1.05, R * 1.05),)
-        runs.append(replace(record(loss), rejections=found))
+        runs.append(replace(record(loss), metrics={"rejections": found}))
     one = mapping(runs, "Hbb", 0.5)
     assert one.law.identified
     assert "C" in one.law.fixed
@@ -147,7 +151,7 @@ def test_one_kind_of_runs_compares_nothing(records):
 def test_a_law_of_limits_is_not_told(records):
     """Where most runs let nothing pass, R(L) would be made of what stands for them."""
     limit = tuple(Rejected(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
-    some = [replace(one, rejections=limit) for one in records[:5]]
+    some = [replace(one, metrics={"rejections": limit}) for one in records[:5]]
     one = mapping([*some, *records[5:]], "Hbb", 0.5)
     assert not one.told
     assert "5 of 12 runs give a lower limit only" in one.law.message
@@ -158,7 +162,7 @@ def test_the_error_that_runs_share_is_that_of_the_best(records):
 
 
 def test_runs_of_before_rejections_are_no_views(records):
-    old = replace(record(0.5), rejections=())
+    old = replace(record(0.5), metrics={"rejections": ()})
     assert views([*records, old])[-1].best.loss == pytest.approx(LOSSES[0])
     assert "no background" in nothing([old])
 

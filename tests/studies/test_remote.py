@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from jetlab.cli.main import main
-from jetlab.studies import remote, workflow
-from jetlab.studies.groups import folder_of, groups_of
-from jetlab.studies.ledger import Ledger
+from jetlab.runs import remote, workflow
+from jetlab.runs.groups import folder_of, groups_of
+from jetlab.runs.ledger import Ledger
 
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
-from jetlab.studies.study import Findings, Study, grid
-from jetlab.training.run import Run
+from jetlab.runs.study import Findings, Study, grid
+from jetlab.training.run_config import Run
 
 SIZES = {"smoke": (4, 8)}
 
@@ -22,7 +22,7 @@ def study(size, source):
         return Run(
             source=source.identity, inputs="full-10", pool=256,
             model=Tagger(width=width, layers=1),
-            examples=256, valid=200, batch=64, seed=seed,
+            examples=256, num_valid=200, batch=64, seed=seed,
         )
     runs = grid(run, width=SIZES[size], seed=(0, 1))
     return Study(name="two", runs=runs, analyse=analyse)
@@ -48,7 +48,7 @@ def run(experiment: Path, out: Path, *options: str) -> int:
 def results(folder: Path) -> dict[str, tuple]:
     """What must be the same however a study came about: not its seconds."""
     return {
-        record.id: (record.loss, record.accuracy, record.curve)
+        record.id: (record.loss, record.metrics, record.curve)
         for record in Ledger(folder).records().values()
     }
 

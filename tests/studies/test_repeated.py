@@ -7,7 +7,7 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Draws
+from jetlab.laws.result import Draws
 from jetlab.records import Record
 from jetlab.studies.repetition.repeated import compute_factor, envelope, repeats
 
@@ -20,7 +20,7 @@ def record(N, D, curve, patience=5):
     return Record(
         id=f"{N}-{D}", status="done", study="test", source="none", inputs="full-40",
         width=1, N=N, D=D, epochs=50, C=0.0, n_p=40.0, seed=0, batch=128,
-        learning_rate=1e-3, weight_decay=0.0, loss=float(curve[best]), valid=1000,
+        learning_rate=1e-3, weight_decay=0.0, loss=float(curve[best]), num_valid=1000,
         valid_curve=[(10 * (i + 1), float(loss)) for i, loss in enumerate(curve)],
         steps=10 * (best + 1), patience=patience, seconds=0.0, device="", version="",
     )  # fmt: skip

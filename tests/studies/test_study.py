@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from jetlab.studies.study import grid, load_experiment, log_spaced
-from jetlab.studies.tables import Grid, scientific, with_interval
+from jetlab.runs.study import grid, load_experiment, log_spaced
+from jetlab.runs.tables import Grid, scientific, with_interval
 
 
 @dataclass(frozen=True)

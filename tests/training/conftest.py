@@ -2,12 +2,12 @@
 
 import pytest
 
-from jetlab.data.shower import Shower
+from jetlab.data.shower.source import Shower
 from jetlab.data.store import Store
-from jetlab.data.writer import write
+from jetlab.data.store_writer import write
 from jetlab.models.tagger import Tagger
-from jetlab.training.feed import Feed, open_feed
-from jetlab.training.run import Run
+from jetlab.training.dataset import Feed, open_feed
+from jetlab.training.run_config import RunConfig
 
 POOL, VALID = 768, 100
 
@@ -28,16 +28,16 @@ def feed(store) -> Feed:
 def spec():
     """Makes a small run; its fields may be given."""
 
-    def make(**fields) -> Run:
+    def make(**fields) -> RunConfig:
         defaults = dict(
             source="test",
             inputs="full-10",
             model=Tagger(width=4, layers=2),
             pool=POOL,
-            examples=512,
-            valid=VALID,
+            num_train=512,
+            num_valid=VALID,
             learning_rate=3e-3,
         )
-        return Run(**{**defaults, **fields})
+        return RunConfig(**{**defaults, **fields})
 
     return make

@@ -13,23 +13,23 @@ from pathlib import Path
 
 from jetlab.data.store import Store
 from jetlab.models.tagger import Tagger
-from jetlab.training import execute
-from jetlab.training.execute import Group
-from jetlab.training.feed import open_feed
-from jetlab.training.run import Run
+from jetlab.training import trainer
+from jetlab.training.dataset import open_feed
+from jetlab.training.run_config import RunConfig
+from jetlab.training.trainer import Group
 
-RUN = Run(
+RUN = RunConfig(
     source="test",
     inputs="full-10",
     model=Tagger(width=4, layers=2),
     pool=768,
-    examples=256,
-    valid=100,
+    num_train=256,
+    num_valid=100,
     learning_rate=1e-4,  # low: steps amplify rounding
 )
 
 
-def seeds(number: int, **fields) -> list[Run]:
+def seeds(number: int, **fields) -> list[RunConfig]:
     return [replace(RUN, seed=seed, **fields) for seed in range(number)]
 
 
@@ -42,7 +42,7 @@ CASES = {
 
 
 def feed_of(path: str):
-    return open_feed(Store(Path(path)), RUN.inputs, RUN.pool, RUN.valid)
+    return open_feed(Store(Path(path)), RUN.inputs, RUN.pool, RUN.num_valid)
 
 
 class Killed(Exception):
@@ -71,7 +71,7 @@ def main(path: str, folder: str) -> None:
     found = {name: list(Group(runs, feed, "")) for name, runs in CASES.items()}
     streamed = feed._replace(train=Store(Path(path)))
     found["streamed"] = list(Group(seeds(2), streamed, ""))
-    execute.SAVE_EVERY = 0.0
+    trainer.SAVE_EVERY = 0.0
     leave(Group(NINE, feed, "", folder=Path(folder) / "here"), 2)
     found["taken up"] = list(Group(NINE, feed, "", folder=Path(folder) / "here"))
     leave(Group(NINE, feed, "", folder=Path(folder) / "there"), 2)

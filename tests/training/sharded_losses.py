@@ -27,11 +27,11 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
 from jetlab.models.tagger import Tagger  # noqa: E402
-from jetlab.training import sharded  # noqa: E402
-from jetlab.training.chunk import make_chunk  # noqa: E402
+from jetlab.training import mesh  # noqa: E402
+from jetlab.training.batching import flatten, measure, plan, take  # noqa: E402
 from jetlab.training.losses import cross_entropy  # noqa: E402
 from jetlab.training.optimizer import Rates  # noqa: E402
-from jetlab.training.packing import flatten, measure, plan, take  # noqa: E402
+from jetlab.training.scan import make_chunk  # noqa: E402
 from jetlab.training.step import make_engine  # noqa: E402
 
 LANES, JETS, BATCH, PARTICLES = 8, 200, 16, 10
@@ -105,18 +105,18 @@ def alone() -> dict:
 
 
 def on_mesh(lanes: int, data: int, kind: str) -> dict:
-    mesh = sharded.make_mesh(lanes, data)
+    here = mesh.make_mesh(lanes, data)
     packing = packing_of(data, kind)
-    states = sharded.place(stack(begin()), sharded.by_lane(mesh))
-    store = sharded.place(jets, sharded.everywhere(mesh))
-    chunk = sharded.shard_chunk(engine, partial(take, packing), mesh)
+    states = mesh.place(stack(begin()), mesh.by_lane(here))
+    store = mesh.place(jets, mesh.everywhere(here))
+    chunk = mesh.shard_chunk(engine, partial(take, packing), here)
     losses, cut = [], 0
     for number in range(CHUNKS):
         steps, misfits = steps_of(number, packing)
-        states, values = chunk(states, store, sharded.place_steps(steps, mesh))
+        states, values = chunk(states, store, mesh.place_steps(steps, here))
         losses.append(by_batch(values, steps))
         cut += misfits
-    return report(losses, states, cut, sharded.everywhere(mesh))
+    return report(losses, states, cut, mesh.everywhere(here))
 
 
 def run(lanes: int, data: int, kind: str) -> dict:

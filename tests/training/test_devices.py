@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetlab.training.execute import Group
+from jetlab.training.trainer import Group
 from tests.training.group_on_devices import CASES, NINE, seeds
 
 MODULE = "tests.training.group_on_devices"
@@ -45,7 +45,9 @@ def assert_same(here: list, there: list, rtol: float = 1e-5) -> None:
         other = by_id[record.id]
         assert (record.status, record.steps) == (other["status"], other["steps"])
         assert record.loss == pytest.approx(other["loss"], rel=rtol)
-        assert record.accuracy == pytest.approx(other["accuracy"], abs=0.011)
+        assert record.metrics["accuracy"] == pytest.approx(
+            other["metrics"]["accuracy"], abs=0.011
+        )
         np.testing.assert_allclose(record.curve, other["curve"], rtol=rtol)
 
 

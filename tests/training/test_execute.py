@@ -11,10 +11,10 @@ import pytest
 from jetlab.data.features import INPUTS, featurize
 from jetlab.models.tagger import Tagger
 from jetlab.records import Record
-from jetlab.training import execute, lanes, sharded
-from jetlab.training.execute import Group
-from jetlab.training.feed import batches_of
+from jetlab.training import mesh, replicas, trainer
+from jetlab.training.dataset import batches_of
 from jetlab.training.places import Places
+from jetlab.training.trainer import Group
 
 VALID = 100
 
@@ -88,23 +88,23 @@ def test_each_number_of_lanes_is_traced_once(feed, spec, four_lanes, monkeypatch
 
         return counted
 
-    make_chunk = sharded.make_chunk
-    lanes._programs.cache_clear()
-    monkeypatch.setattr(sharded, "make_chunk", counting)
+    make_chunk = mesh.make_chunk
+    replicas._programs.cache_clear()
+    monkeypatch.setattr(mesh, "make_chunk", counting)
     run_all([spec(seed=s, epochs=1 + 60 * (s == 0)) for s in range(9)], feed)
-    lanes._programs.cache_clear()
+    replicas._programs.cache_clear()
     assert len(traced) == 2  # of four lanes, and of one where one is left
 
 
 def test_points_on_one_way_are_the_runs_alone(feed, spec):
     """Four D of one seed: one trajectory, and each trained anew, to the bit."""
-    runs = [spec(examples=e) for e in (128, 256, 512, 768)]
+    runs = [spec(num_train=e) for e in (128, 256, 512, 768)]
     shared = run_all(runs, feed)
     anew = run_all(runs, feed, one_trajectory=False)
     for one, other in zip(shared, anew, strict=True):
-        assert (one.loss, one.accuracy, one.steps) == (
+        assert (one.loss, one.metrics, one.steps) == (
             other.loss,
-            other.accuracy,
+            other.metrics,
             other.steps,
         )
     assert [r.trajectory for r in shared] == [runs[-1].id] * 3 + [""]
@@ -112,13 +112,13 @@ def test_points_on_one_way_are_the_runs_alone(feed, spec):
 
 
 def test_what_is_known_gives_no_record(feed, spec):
-    runs = [spec(examples=e) for e in (128, 256, 512)]
+    runs = [spec(num_train=e) for e in (128, 256, 512)]
     found = list(Group(runs, feed, "test", known=[runs[1].id]))
     assert [record.D for record in found] == [128, 512]
 
 
 def test_training_from_disk_gives_the_loss_from_memory(store, feed, spec):
-    run = spec(examples=384, epochs=2)
+    run = spec(num_train=384, epochs=2)
     (here,) = run_all([run], feed)
     (there,) = run_all([run], feed._replace(train=store))
     assert stripped(here) == stripped(there)
@@ -126,7 +126,7 @@ def test_training_from_disk_gives_the_loss_from_memory(store, feed, spec):
 
 def test_a_stream_begins_where_it_is_asked_to(store, feed):
     packing = feed.packing(128)
-    fields = dict(pool=768, examples=768, epochs=20, seed=3)
+    fields = dict(pool=768, num_train=768, epochs=20, seed=3)
     here = batches_of(feed, packing, **fields)
     there = batches_of(feed._replace(train=store), packing, **fields)
     for start, stop in ((0, 50), (50, 120), (7, 30)):
@@ -139,7 +139,7 @@ def test_a_stream_begins_where_it_is_asked_to(store, feed):
 
 def test_every_example_is_seen_once_an_epoch(feed):
     batches = batches_of(
-        feed, feed.packing(128), pool=768, examples=512, epochs=20, seed=0
+        feed, feed.packing(128), pool=768, num_train=512, epochs=20, seed=0
     )
     chunks = batches.chunk(0, 80), batches.chunk(50, 80)
     rows = np.concatenate([c.steps.rows[c.steps.parts > 0] for c in chunks])
@@ -164,7 +164,7 @@ def test_a_diverged_run_is_recorded_as_such(feed, spec):
 
 def test_early_stopping_keeps_the_best(feed, spec):
     """Few jets, many passes: it overfits, stops, and reports the lowest loss."""
-    run = spec(examples=128, epochs=4000, patience=5, learning_rate=1e-2)
+    run = spec(num_train=128, epochs=4000, patience=5, learning_rate=1e-2)
     (record,) = run_all([run], feed)
     losses = dict(record.valid_curve)
     assert record.loss == pytest.approx(min(losses.values()), rel=1e-6)
@@ -177,7 +177,7 @@ def test_early_stopping_keeps_the_best(feed, spec):
 def test_patience_in_lanes_is_patience_alone(feed, spec, four_lanes):
     """The same evaluations to rounding, which later steps amplify; then each lane
     stops where its own curve says."""
-    fields = dict(examples=128, epochs=600, patience=3, learning_rate=1e-2)
+    fields = dict(num_train=128, epochs=600, patience=3, learning_rate=1e-2)
     runs = [spec(seed=seed, **fields) for seed in range(6)]
     for run, record in zip(runs, run_all(runs, feed), strict=True):
         (alone,) = run_all([run], feed)
@@ -192,7 +192,7 @@ def test_patience_in_lanes_is_patience_alone(feed, spec, four_lanes):
 
 def test_evaluation_takes_a_fifth_at_most(feed, spec):
     """An evaluation is a third of a training step for each of its jets."""
-    run = spec(examples=512, epochs=100, patience=100, valid=VALID)
+    run = spec(num_train=512, epochs=100, patience=100, num_valid=VALID)
     (record,) = run_all([run], feed)
     evaluated = len(record.valid_curve) * VALID / 3
     assert evaluated / (evaluated + run.steps * run.batch) < 0.2 + 1e-9
@@ -202,14 +202,14 @@ def test_a_device_out_of_memory_fails_the_run_and_not_the_others(
     feed, spec, monkeypatch
 ):
     calls = itertools.count()
-    advance = lanes.Lanes.advance
+    advance = replicas.Lanes.advance
 
     def sometimes(self, store, steps):
         if next(calls) == 0:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
         return advance(self, store, steps)
 
-    monkeypatch.setattr(lanes.Lanes, "advance", sometimes)
+    monkeypatch.setattr(replicas.Lanes, "advance", sometimes)
     first, second = run_all([spec(), spec(seed=1)], feed)
     assert (first.status, second.status) == ("failed", "done")
     assert "out of memory" in first.message
@@ -233,7 +233,7 @@ def test_steps_are_reported_as_they_are_taken(feed, spec):
 
 
 def test_runs_of_two_shapes_are_refused(feed, spec):
-    with pytest.raises(ValueError, match=r"Run\.shape"):
+    with pytest.raises(ValueError, match=r"RunConfig\.compile_key"):
         Group([spec(), spec(model=Tagger(width=8))], feed, "test")
 
 
@@ -249,7 +249,7 @@ def test_a_group_goes_on_from_its_checkpoint(
     begun anew that was under way."""
     runs = [spec(seed=s, epochs=10 + 25 * s) for s in range(6)]
     whole = run_all(runs, feed)
-    monkeypatch.setattr(execute, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
     heard = []
 
     def until(run, steps):
@@ -271,7 +271,7 @@ def test_a_group_goes_on_from_its_checkpoint(
 
 
 def test_a_checkpoint_of_another_grid_is_not_taken(feed, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
 
     heard = []
 

@@ -10,13 +10,10 @@ import numpy as np
 import optax
 import pytest
 
-from jetlab.data.shower import Shower
-from jetlab.models import native
+from jetlab.data.shower.source import Shower
+from jetlab.models import cpu_attention
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import Steps
-from jetlab.training.losses import cross_entropy
-from jetlab.training.optimizer import Rates
-from jetlab.training.packing import (
+from jetlab.training.batching import (
     Packing,
     flatten,
     measure,
@@ -25,6 +22,9 @@ from jetlab.training.packing import (
     tight,
     useful,
 )
+from jetlab.training.losses import cross_entropy
+from jetlab.training.optimizer import Rates
+from jetlab.training.scan import Steps
 from jetlab.training.step import make_engine
 
 BATCH = 128
@@ -236,7 +236,7 @@ def relative(found, wanted):
 @kinds
 def test_the_gradient_is_that_of_the_padded_batch(jets, begin, by_padding, grouped):
     """Summed over the parts of a batch that is cut, with dropout on."""
-    if not grouped and not native.available():
+    if not grouped and not cpu_attention.available():
         pytest.skip("no C++ compiler")
     packing, engine = narrow(grouped), make_engine(MODEL, cross_entropy)
     rows = np.arange(16).reshape(2, 8)

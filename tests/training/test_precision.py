@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from jetlab.models.tagger import Tagger
-from jetlab.training.chunk import make_chunk
+from jetlab.training.batching import Particles, flatten, measure, plan, take
 from jetlab.training.losses import cross_entropy
 from jetlab.training.optimizer import Rates
-from jetlab.training.packing import Particles, flatten, measure, plan, take
+from jetlab.training.scan import make_chunk
 from jetlab.training.step import Engine, TrainState, make_engine
 
 JETS, BATCH, STEPS, PARTICLES = 1024, 64, 48, 10

@@ -21,18 +21,18 @@ import pytest
 
 from jetlab.data.features import INPUTS, featurize
 from jetlab.data.ragged import halve
-from jetlab.data.shower import Shower
-from jetlab.data.shower_decays import JET_PT
-from jetlab.models import recipe
+from jetlab.data.shower.decays import JET_PT
+from jetlab.data.shower.source import Shower
+from jetlab.models import scaling
 from jetlab.physics import metrics
-from jetlab.training.chunk import compiler_options, make_chunk
+from jetlab.training.batching import take
+from jetlab.training.dataset import batches_of, open_feed
 from jetlab.training.evaluate import hold_out, make_evaluate
-from jetlab.training.feed import batches_of, open_feed
 from jetlab.training.losses import cross_entropy
 from jetlab.training.optimizer import Rates
-from jetlab.training.packing import take
+from jetlab.training.scan import compiler_options, make_chunk
 from jetlab.training.step import make_engine
-from jetlab.types import MEASURED, Ragged
+from jetlab.types import MEASURED, Jets
 
 REAL = Path(__file__).parents[2] / "../shared/data/jets"
 INPUT, WIDTH, EXAMPLES, BATCH = "kinematics-40", 16, 131_072, 128
@@ -64,7 +64,7 @@ def load(folder: Path) -> Real:
     )
 
 
-def stored(jets: Real) -> Ragged:
+def stored(jets: Real) -> Jets:
     """What kinematics needs; the rest is zero (one for the unused energies)."""
     there = jets.pt > 0
     measured = np.zeros((there.sum(), len(MEASURED)))
@@ -75,7 +75,7 @@ def stored(jets: Real) -> Ragged:
     none = np.zeros(len(measured), np.int8)
     zero = np.zeros_like(jets.jet_pt)
     jet = np.stack([jets.jet_pt, zero, zero, jets.jet_pt], axis=1)
-    return Ragged(
+    return Jets(
         label=jets.label.astype(np.int16),
         counts=there.sum(axis=1, dtype=np.int32),
         jet=jet.astype(np.float32),
@@ -128,14 +128,14 @@ def train(feed, engine, seed: int):
     """Parameters after one pass."""
     packing = feed.packing(BATCH)
     batches = batches_of(
-        feed, packing, pool=EXAMPLES, examples=EXAMPLES, epochs=1, seed=seed
+        feed, packing, pool=EXAMPLES, num_train=EXAMPLES, epochs=1, seed=seed
     )
     advance = jax.jit(
         make_chunk(engine, partial(take, packing)),
         donate_argnums=0,
         compiler_options=compiler_options(),
     )
-    rates = Rates(recipe.learning_rate(WIDTH))
+    rates = Rates(scaling.learning_rate(WIDTH))
     state, done = jax.jit(engine.init)(jax.random.key(seed), rates), 0
     while done < EXAMPLES // BATCH:
         chunk = batches.chunk(done, EXAMPLES // BATCH)
@@ -169,7 +169,7 @@ def test_real_jets_are_told_apart():
         pytest.skip("the sample of JetClass is not here")
     real = turned(scaled(load(REAL)))
     feed = open_feed(Shower(), INPUT, EXAMPLES, 100)
-    model = recipe.tagger(WIDTH, features=len(INPUTS[INPUT].features))
+    model = scaling.tagger(WIDTH, features=len(INPUTS[INPUT].features))
     engine = make_engine(model, cross_entropy)
     error = np.sqrt(CHANCE * (1 - CHANCE) / len(real.label))
     for seed in range(3):

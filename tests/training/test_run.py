@@ -3,27 +3,27 @@
 import pytest
 
 from jetlab.models.tagger import Tagger
-from jetlab.training.run import Run, cost
+from jetlab.training.run_config import RunConfig, cost
 
 
-def spec(**fields) -> Run:
+def spec(**fields) -> RunConfig:
     defaults = dict(
         source="test",
         inputs="full-10",
         model=Tagger(width=4),
         pool=768,
-        examples=512,
-        valid=100,
+        num_train=512,
+        num_valid=100,
         learning_rate=3e-3,
     )
-    return Run(**{**defaults, **fields})
+    return RunConfig(**{**defaults, **fields})
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"examples": 500}, "multiple of the batch"),
-        ({"examples": 1024}, "up to the pool"),
+        ({"num_train": 500}, "multiple of the batch"),
+        ({"num_train": 1024}, "up to the pool"),
         ({"inputs": "everything"}, "choose from"),
         ({"precision": "float8"}, "choose from float32, bfloat16"),
     ],
@@ -34,7 +34,7 @@ def test_a_run_that_cannot_be_is_refused(fields, words):
 
 
 def test_cost_is_the_paper_formula():
-    run = spec(model=Tagger(width=64), examples=256, epochs=3)
+    run = spec(model=Tagger(width=64), num_train=256, epochs=3)
     assert cost(run, 40.0) == 6 * 40 * 202_186 * 256 * 3
 
 
@@ -46,7 +46,7 @@ def test_identities_are_pinned():
 
 
 def test_a_trajectory_is_shared_by_single_passes_that_differ_in_length():
-    assert spec().trajectory == spec(examples=256).trajectory
+    assert spec().trajectory == spec(num_train=256).trajectory
     assert spec().trajectory != spec(seed=1).trajectory
     assert spec(epochs=2).trajectory is None
     assert spec(patience=1).trajectory is None

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from jetlab.training.chunk import Steps
-from jetlab.training.packing import measure
-from jetlab.training.sharded import DATA, LANE, make_mesh, place_steps
+from jetlab.training.batching import measure
+from jetlab.training.mesh import DATA, LANE, make_mesh, place_steps
+from jetlab.training.scan import Steps
 
 SCRIPT = Path(__file__).with_name("sharded_losses.py")
 

@@ -9,8 +9,8 @@ import optax
 import pytest
 from flax import nnx
 
-from jetlab.training.chunk import STEPS, Steps, make_chunk
 from jetlab.training.optimizer import Rates
+from jetlab.training.scan import STEPS, Steps, make_chunk
 from jetlab.training.step import make_engine
 
 

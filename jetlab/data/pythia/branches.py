@@ -4,10 +4,10 @@ import awkward as ak
 import numpy as np
 from jaxtyping import Int
 
-from jetlab.data.decoding import FLAGS, TEN_LABELS
-from jetlab.data.pythia.clusters import Clustered, Substructure
+from jetlab.data.jetclass.decoding import FLAGS, TEN_LABELS
 from jetlab.data.pythia.detector import Objects
 from jetlab.data.pythia.events import Entries
+from jetlab.data.pythia.jet_finding import Clustered, Substructure
 from jetlab.data.pythia.truth import direction
 
 Branches = dict[str, ak.Array | np.ndarray]

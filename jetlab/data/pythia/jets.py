@@ -9,13 +9,13 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from jetlab.data.partial import whole_file
+from jetlab.data.atomic import whole_file
 from jetlab.data.pythia import branches
-from jetlab.data.pythia.blocks import Block
-from jetlab.data.pythia.clusters import Clustered, cluster, pick, substructure
+from jetlab.data.pythia.campaign import Block
 from jetlab.data.pythia.detector import Objects, respond
 from jetlab.data.pythia.events import BATCH, Entries, Generator, stable
-from jetlab.data.pythia.families import Family, family
+from jetlab.data.pythia.jet_finding import Clustered, cluster, pick, substructure
+from jetlab.data.pythia.labels import Family, family
 
 Seconds = dict[str, float]  # of CPU time, by stage
 

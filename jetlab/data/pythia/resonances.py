@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import combinations_with_replacement
 
-from jetlab.data.pythia.contents import RESONANT, coarse
+from jetlab.data.pythia.final_states import RESONANT, coarse
 
 MASSES = (20.0, 400.0)
 """Of X in GeV."""

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.data.pythia.clusters import RADIUS, Clustered
 from jetlab.data.pythia.events import Entries
+from jetlab.data.pythia.jet_finding import RADIUS, Clustered
 from jetlab.data.pythia.processes import BETWEEN
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pythia8mc
 
-from jetlab.data.pythia.contents import RESONANT, coarse
+from jetlab.data.pythia.final_states import RESONANT, coarse
 from jetlab.data.pythia.flavours import FLAVOURS
-from jetlab.data.pythia.promise import distance
+from jetlab.data.pythia.generator_filter import distance
 from jetlab.data.pythia.resonances import CHARGED_Y, NEUTRAL_Y, spelled
 
 MIN_PT, MAX_ETA, MAX_SPREAD, MIN_APART = 400.0, 2.6, 1.1, 0.5

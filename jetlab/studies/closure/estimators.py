@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from jetlab.laws import forms
+from jetlab.laws.backtest import levels
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.cells import cells
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.intervals.profile import profile
 from jetlab.laws.misfit import ABSOLUTE, HUBER, SQUARES, Misfit
-from jetlab.laws.rollout import levels
-from jetlab.records import Table
+from jetlab.laws.profile import profile
+from jetlab.laws.result import FitResult
+from jetlab.records import TableLike
 
 Interval = tuple[float, float]
 
@@ -28,11 +28,11 @@ class Reach(NamedTuple):
     """The rows of a table with a column up to `end`."""
 
     end: float
-    rows: Table
+    rows: TableLike
 
 
 def reaches(
-    rows: Table, column: str, free: int = len(forms.additive.names)
+    rows: TableLike, column: str, free: int = len(forms.additive.names)
 ) -> list[Reach]:
     """Ever shorter grids: rows with N (or another column) up to each of its levels, the
     largest first, down to three levels and more cells than `free` parameters."""
@@ -72,18 +72,18 @@ class Estimator(NamedTuple):
 
     name: str
     misfit: Misfit
-    interval: Callable[[Fit, Table, int], Interval | None]
+    interval: Callable[[FitResult, TableLike, int], Interval | None]
 
 
-def _drawn(law: Fit, rows: Table, draws: int) -> Interval | None:
+def _drawn(law: FitResult, rows: TableLike, draws: int) -> Interval | None:
     return bootstrap(law, rows, draws=draws).intervals.get("L_inf")
 
 
-def _wild(law: Fit, rows: Table, draws: int) -> Interval | None:
+def _wild(law: FitResult, rows: TableLike, draws: int) -> Interval | None:
     return bootstrap(law, rows, draws=draws, wild=True).intervals.get("L_inf")
 
 
-def _profiled(law: Fit, rows: Table, _: int) -> Interval | None:
+def _profiled(law: FitResult, rows: TableLike, _: int) -> Interval | None:
     """None without an end above: the lowest loss bounds L_inf, so that a profile which
     found no bound, starting from a value of nearly zero, has not come that far."""
     low, high = profile(law, rows, "L_inf").interval
@@ -100,7 +100,7 @@ ESTIMATORS = (
 """The default of `jetlab.laws` first."""
 
 
-def estimates(rows: Table, *, draws: int = 1000) -> dict[str, Estimate]:
+def estimates(rows: TableLike, *, draws: int = 1000) -> dict[str, Estimate]:
     """L_inf by each estimator, by its name. The rows have more cells than the law has
     parameters, as those of `reaches` do."""
     laws = {
@@ -110,7 +110,9 @@ def estimates(rows: Table, *, draws: int = 1000) -> dict[str, Estimate]:
     return {e.name: _estimate(e, laws[e.misfit], rows, draws) for e in ESTIMATORS}
 
 
-def _estimate(estimator: Estimator, law: Fit, rows: Table, draws: int) -> Estimate:
+def _estimate(
+    estimator: Estimator, law: FitResult, rows: TableLike, draws: int
+) -> Estimate:
     there = isfinite(law.objective)
     return Estimate(
         value=law.params["L_inf"],
@@ -119,7 +121,7 @@ def _estimate(estimator: Estimator, law: Fit, rows: Table, draws: int) -> Estima
     )
 
 
-def imagined(law: Fit, rows: Table, count: int) -> list[dict[str, Estimate]]:
+def imagined(law: FitResult, rows: TableLike, count: int) -> list[dict[str, Estimate]]:
     """Estimates from `count` tables on the cells of these rows, with losses of `law`
     and lognormal scatter as large as that of the rows about it."""
     exact = law.predict(rows)

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jetlab.runs.plots import styled
 from jetlab.studies.closure.estimators import ESTIMATORS, Interval
 from jetlab.studies.closure.grids import Closure, Floors, Gain
-from jetlab.studies.figures import styled
 
 LOOKS = (
     ("o", "tab:blue"),

@@ -9,11 +9,11 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.records import Table
+from jetlab.laws.result import FitResult
+from jetlab.records import TableLike
 from jetlab.studies.closure.estimators import (
     Coverage,
     Estimate,
@@ -56,7 +56,7 @@ class Closure:
     limit: Limit | None
     by_n: list[Floors]
     by_d: list[Floors]
-    pinned: Fit | None
+    pinned: FitResult | None
     imagined: list[dict[str, Estimate]]
     gains: list[Gain]
 
@@ -81,7 +81,7 @@ class Closure:
         return float(np.mean(np.abs(values - truth) >= off))
 
 
-def closure(rows: Table, best: Table, laws: Laws, tables: int) -> Closure:
+def closure(rows: TableLike, best: TableLike, laws: Laws, tables: int) -> Closure:
     """Closure of single passes (columns N, D, L) and of the envelope `best` of repeated
     runs (N, U, D, L), with so many imagined tables."""
     by_n, by_d = reaches(rows, "N"), reaches(rows, "D")
@@ -102,7 +102,7 @@ def _floors(reach: Reach) -> Floors:
     return Floors(reach.end, len(L), float(L.min()), estimates(reach.rows))
 
 
-def _gains(rows: Table, best: Table, limit: Limit | None) -> list[Gain]:
+def _gains(rows: TableLike, best: TableLike, limit: Limit | None) -> list[Gain]:
     """omega as the single passes reach less far, and as the repeated data sets do, with
     L_inf fitted and, where it is known, fixed."""
     ways: list[dict[str, float]] = [{}, {"L_inf": limit[0]}] if limit else [{}]
@@ -116,7 +116,12 @@ def _gains(rows: Table, best: Table, limit: Limit | None) -> list[Gain]:
 
 
 def _gain(
-    cut: str, end: float, rows: Table, many: Table, whole: Table, fixed: dict
+    cut: str,
+    end: float,
+    rows: TableLike,
+    many: TableLike,
+    whole: TableLike,
+    fixed: dict,
 ) -> Gain | None:
     """None where a fit is missing."""
     single = _fitted(forms.additive, rows, fixed)
@@ -132,7 +137,7 @@ def _gain(
     return Gain(cut, end, bool(fixed), sizes, (least, most))
 
 
-def _fitted(form: Form, rows: Table, fixed: dict[str, float]) -> Fit | None:
+def _fitted(form: Form, rows: TableLike, fixed: dict[str, float]) -> FitResult | None:
     law = fit(form, rows, fixed=fixed)
     if not isfinite(law.objective):
         return None

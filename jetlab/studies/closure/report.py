@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from math import isfinite, sqrt
 
 from jetlab.laws.amplification import Amplification
-from jetlab.laws.fitted import LEVEL
+from jetlab.laws.result import LEVEL
+from jetlab.runs.study import Findings
+from jetlab.runs.tables import Grid, with_interval
 from jetlab.studies.closure import figures
 from jetlab.studies.closure.estimators import ESTIMATORS, Estimate
 from jetlab.studies.closure.grids import Closure, Floors
-from jetlab.studies.study import Findings
-from jetlab.studies.tables import Grid, with_interval
 
 DEFAULT = ESTIMATORS[0].name
 FEW = 0.5  # of such grids that decide L_inf: fewer, and the grid is too short

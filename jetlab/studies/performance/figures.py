@@ -9,9 +9,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jetlab.data.shower_limits import Known
+from jetlab.data.shower.bayes_limit import Known
 from jetlab.laws.rejection import rejection_at
-from jetlab.studies.figures import axes, styled
+from jetlab.runs.plots import axes, styled
 from jetlab.studies.performance.rejection_laws import RejectionLaw
 from jetlab.studies.repetition.inputs_figures import COLORS, LABELS
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.fitted import Fit
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.plans.expected import Expected, Mapped, expect
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.rejection import fit_rejection, unpassed
+from jetlab.laws.rejection_forecast import Expected, Mapped, expect
+from jetlab.laws.result import FitResult
 from jetlab.physics.performance import BACKGROUND, working_point
-from jetlab.records import Record, Rejected, Table
-from jetlab.studies.sampling import begun
-from jetlab.studies.tables import Grid, scientific, with_interval
+from jetlab.records import Record, Rejected, TableLike
+from jetlab.runs.sampling import begun
+from jetlab.runs.tables import Grid, scientific, with_interval
 
 MOST_LIMITS = 1 / 3
 """A share of runs with lower limits alone, beyond which they would make up the law."""
@@ -38,8 +38,8 @@ class RejectionLaw:
 
     signal: str
     efficiency: float
-    points: Table
-    law: Fit
+    points: TableLike
+    law: FitResult
     common_error: float
 
     @property
@@ -94,14 +94,14 @@ def mapping(
     )
 
 
-def _points(records: Sequence[Record], signal: str, efficiency: float) -> Table:
+def _points(records: Sequence[Record], signal: str, efficiency: float) -> TableLike:
     found = [
         (record, rejected)
         for record in records
         if record.status == "done" and record.loss is not None
         for rejected in record.rejections
         if (rejected.signal, rejected.efficiency) == (signal, efficiency)
-        and begun(np.array([record.loss]), record.classes)[0]
+        and begun(np.array([record.loss]), record.chance_loss)[0]
     ]
     values = np.array([_row(*pair) for pair in found], float).reshape(-1, 6).T
     names = ("loss", "D", "R", "low", "high", "repeated")
@@ -163,7 +163,7 @@ def _line(one: RejectionLaw) -> list[str]:
     ]
 
 
-def _shown(law: Fit, name: str) -> str:
+def _shown(law: FitResult, name: str) -> str:
     value, ends = law.params[name], law.intervals.get(name)
     if not np.isfinite(value):
         return ""

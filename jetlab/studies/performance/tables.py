@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from jetlab.records import Rejected
+from jetlab.runs.tables import Grid, with_interval
 from jetlab.studies.performance.rejection_laws import RejectionLaw, at_loss
 from jetlab.studies.performance.views import PART, Floor, View
-from jetlab.studies.tables import Grid, with_interval
 
 
 def rejections(view: View) -> Grid:
@@ -56,7 +56,7 @@ def quality(found: Sequence[View]) -> Grid:
     rows = []
     for view in found:
         best = view.best
-        numbers = (best.loss, best.accuracy, best.auc)
+        numbers = (best.loss, best.metrics.get("accuracy"), best.metrics.get("auc"))
         shown = ["" if n is None else f"{n:.4f}" for n in numbers]
         rows.append([view.name, f"{best.N:,}", f"{best.D:,}", *shown])
     # arXiv:2202.03772, Table 2

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetlab.data.features import INPUTS
-from jetlab.data.shower_limits import Known, known_limit, known_rejections
+from jetlab.data.shower.bayes_limit import Known, known_limit, known_rejections
 from jetlab.physics.performance import BACKGROUND, EFFICIENCIES
 from jetlab.records import Record
-from jetlab.studies.figures import Figure
+from jetlab.runs.plots import Figure
+from jetlab.runs.tables import with_interval
 from jetlab.studies.performance import figures
 from jetlab.studies.performance.figures import Curve
 from jetlab.studies.performance.rejection_laws import (
@@ -20,7 +21,6 @@ from jetlab.studies.performance.rejection_laws import (
     mappings,
 )
 from jetlab.studies.repetition.inputs import configurations
-from jetlab.studies.tables import with_interval
 
 TOP = "Tbqq"
 

@@ -1,7 +1,7 @@
 """The law at three choices of the learning rate, and how far it moves between them.
 
 The arms are the runs at the paper's rate, those at the best rate of their cell (N, D),
-and those at the rate that their width has by `jetlab.models.recipe`.
+and those at the rate that their width has by `jetlab.models.scaling`.
 """
 
 import itertools
@@ -12,14 +12,14 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.cells import cells
+from jetlab.laws.compare import Difference, aligned, compare
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit, percentiles
-from jetlab.laws.intervals.arms import Difference, aligned, compare
-from jetlab.models import recipe
-from jetlab.records import Record, Table, table
-from jetlab.studies.joint_law import Laws, Limit, fit_laws, learned
+from jetlab.laws.result import FitResult, percentiles
+from jetlab.models import scaling
+from jetlab.records import Record, Table, TableLike, table
+from jetlab.runs.sampling import PAPER_RATE
+from jetlab.studies.joint_law import Laws, Limit, fit_laws
 from jetlab.studies.rates.best import Scan, scan
-from jetlab.studies.sampling import PAPER_RATE
 
 Estimates = Mapping[str, tuple[float, tuple[float, float] | None]]
 """Values and 68 % intervals by parameter."""
@@ -86,9 +86,9 @@ def scanned(records: Sequence[Record]) -> Scan:
     return scan(_rows(rows, np.isin(rows["rate"], grid)), grid)
 
 
-def fitted(rows: Table, classes: int, limit: Limit | None) -> Arm:
+def fitted(rows: Table, limit: Limit | None) -> Arm:
     """An arm with its laws, free and with L_inf fixed to a known limit."""
-    begun, idle = learned(rows, classes)
+    begun, idle = rows.learned(), rows.unlearned()
     return Arm(begun, idle, fit_laws(begun, limit) if len(begun["L"]) else None)
 
 
@@ -110,12 +110,12 @@ def exponent(params: Mapping[str, Any]) -> Any:
     return params["beta"] / (params["alpha"] + params["beta"])
 
 
-def told(law: Fit | None) -> bool:
+def told(law: FitResult | None) -> bool:
     """Whether there is a law that its rows decide."""
     return law is not None and law.identified and law.converged
 
 
-def estimates(law: Fit) -> Estimates:
+def estimates(law: FitResult) -> Estimates:
     """What the tables quote; no interval for what is fixed."""
     values, spread = law.params | {"a": exponent(law.params)}, dict(law.intervals)
     if law.draws and spread:
@@ -143,7 +143,7 @@ def _pair(
 
 
 def _difference(
-    first: tuple[Fit, Table], second: tuple[Fit, Table]
+    first: tuple[FitResult, TableLike], second: tuple[FitResult, TableLike]
 ) -> Difference | str:
     labels, derived = cells(first[1]), {"a": exponent}
     try:
@@ -161,12 +161,12 @@ def _with_rates(records: Sequence[Record]) -> Table:
 
 
 def _by_rule(width: np.ndarray, rate: np.ndarray) -> np.ndarray:
-    ruled = [recipe.learning_rate(int(d)) for d in width]
+    ruled = [scaling.learning_rate(int(d)) for d in width]
     return np.isclose(rate, ruled, rtol=1e-9, atol=0)
 
 
 def _rows(rows: Table, chosen: np.ndarray) -> Table:
-    return {name: column[chosen] for name, column in rows.items()}
+    return rows.take(chosen)
 
 
 def _best_rates(found: Scan) -> dict[tuple[float, float], float]:

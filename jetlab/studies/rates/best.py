@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jetlab.laws.cells import cells
-from jetlab.laws.fitted import LEVEL, percentiles
-from jetlab.laws.intervals.resampling import student
-from jetlab.records import Table
+from jetlab.laws.resampling import student
+from jetlab.laws.result import LEVEL, percentiles
+from jetlab.records import TableLike
 
 WIDTH, STEPS = 64, 2048  # where the law of the best rate quotes its value
 DEMO = {"at": 0.00535, "p": 0.374, "q": 0.617}
@@ -83,7 +83,7 @@ class Scan:
         )
 
 
-def scan(rows: Table, rates: Float[np.ndarray, "rate"]) -> Scan:
+def scan(rows: TableLike, rates: Float[np.ndarray, "rate"]) -> Scan:
     """The cells of rows with columns N, D, width, steps, seed, rate and L, their rates
     all in `rates`. Cells without a rate at which every seed finished are left out."""
     label = cells(rows)

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jetlab.laws.fitted import Fit
-from jetlab.models import recipe
+from jetlab.laws.result import FitResult
+from jetlab.models import scaling
 from jetlab.records import Record
+from jetlab.runs.sampling import begun
+from jetlab.runs.study import Findings
+from jetlab.runs.tables import Grid, with_interval
 from jetlab.studies.joint_law import Limit
 from jetlab.studies.rates import figures
 from jetlab.studies.rates import words as said
@@ -30,17 +33,13 @@ from jetlab.studies.rates.best import (
     Scan,
     rate_law,
 )
-from jetlab.studies.sampling import begun
-from jetlab.studies.study import Findings
-from jetlab.studies.tables import Grid, with_interval
 
 
 def analyse_rates(records: Sequence[Record], limit: Limit | None) -> Findings:
     """The laws at each choice of rates, what differs between them, the best rate."""
-    classes = records[0].classes
-    found = {name: fitted(rows, classes, limit) for name, rows in arms(records).items()}
+    found = {name: fitted(rows, limit) for name, rows in arms(records).items()}
     compared, rates = pairs(found, limit), scanned(records)
-    learning = rates.of(begun(rates.lowest, classes))
+    learning = rates.of(begun(rates.lowest, records[0].chance_loss))
     law = _law_of_rates(learning)
     free = {name: arm.laws.free for name, arm in found.items() if arm.laws}
     pinned = {n: a.laws.pinned for n, a in found.items() if a.laws and a.laws.pinned}
@@ -68,11 +67,14 @@ def analyse_rates(records: Sequence[Record], limit: Limit | None) -> Findings:
 
 
 def _figures(
-    rates: Scan, free: Mapping[str, Fit], pinned: Mapping[str, Fit], limit: Limit | None
+    rates: Scan,
+    free: Mapping[str, FitResult],
+    pinned: Mapping[str, FitResult],
+    limit: Limit | None,
 ) -> dict[str, figures.Figure]:
     drawn = {}
     if len(rates.N):
-        rule = {float(d): recipe.learning_rate(int(d)) for d in np.unique(rates.width)}
+        rule = {float(d): scaling.learning_rate(int(d)) for d in np.unique(rates.width)}
         drawn["fig_learning_rate_loss"] = figures.loss_against_rate(rates, rule)
     sure = [
         {name: estimates(law) for name, law in laws.items() if told(law)}
@@ -84,7 +86,9 @@ def _figures(
 
 
 def _parameters(
-    found: Mapping[str, Arm], free: Mapping[str, Fit], pinned: Mapping[str, Fit]
+    found: Mapping[str, Arm],
+    free: Mapping[str, FitResult],
+    pinned: Mapping[str, FitResult],
 ) -> Grid:
     """The free laws, and below them those with L_inf fixed to the known limit."""
     lines = [*_block(found, free, "", dict(PAPER))]
@@ -94,7 +98,7 @@ def _parameters(
 
 
 def _block(
-    found: Mapping[str, Arm], laws: Mapping[str, Fit], kind: str, paper: Estimates
+    found: Mapping[str, Arm], laws: Mapping[str, FitResult], kind: str, paper: Estimates
 ) -> list[list[str]]:
     shown = {name: estimates(law) for name, law in laws.items() if _solved(law)}
     lines = [
@@ -117,11 +121,11 @@ def _cell(of: Estimates, parameter: str) -> str:
     return with_interval(*of[parameter]) if parameter in of else ""
 
 
-def _solved(law: Fit | None) -> bool:
+def _solved(law: FitResult | None) -> bool:
     return law is not None and bool(np.isfinite(law.objective))
 
 
-def _residual(law: Fit | None) -> str:
+def _residual(law: FitResult | None) -> str:
     if law is None or not _solved(law):
         return ""
     return f"{100 * np.median(np.abs(law.residuals)):.2f} %"

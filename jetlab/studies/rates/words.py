@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jetlab.laws.fitted import Fit
+from jetlab.laws.result import FitResult
 from jetlab.records import Record
+from jetlab.runs.tables import with_interval
 from jetlab.studies.rates.arms import PAPER, Arm, Pair
 from jetlab.studies.rates.best import DEMO, RateLaw, Scan, luck, scatter_of_seeds
-from jetlab.studies.tables import with_interval
 
 
 def measured(records: Sequence[Record]) -> list[str]:
@@ -17,8 +17,9 @@ def measured(records: Sequence[Record]) -> list[str]:
     done = [record for record in records if record.status == "done"]
     errors = [r.loss_error / r.loss for r in done if r.loss and r.loss_error]
     words = [
-        f"Validation: {records[0].valid} jets, the same for every run, so that their"
-        " luck is largely common to the arms and hardly moves the choice of a rate"
+        f"Validation: {records[0].num_valid} jets, the same for every run, so that"
+        " their luck is largely common to the arms and hardly moves the choice of a"
+        " rate"
         + (f"; alone it is at most {100 * max(errors):.2f} %." if errors else ".")
     ]
     if any(record.trajectory for record in records):
@@ -97,7 +98,7 @@ def of_rates(begun: Scan, law: RateLaw | None) -> list[str]:
     return words
 
 
-def of_luck(begun: Scan, tuned: Fit | None) -> list[str]:
+def of_luck(begun: Scan, tuned: FitResult | None) -> list[str]:
     """How far the tuned losses are low by chance: measured by seeds, or bounded."""
     if not len(begun.N):
         return []

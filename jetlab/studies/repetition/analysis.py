@@ -7,13 +7,15 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
+from jetlab.laws.backtest import rollout
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit
 from jetlab.laws.form import Form
-from jetlab.laws.intervals.bootstrap import bootstrap
 from jetlab.laws.overfitting import Threshold, threshold
-from jetlab.laws.rollout import rollout
-from jetlab.records import Record, Table
+from jetlab.laws.result import FitResult
+from jetlab.records import Record, TableLike
+from jetlab.runs.study import Findings
+from jetlab.runs.tables import Grid, scientific, with_interval
 from jetlab.studies.joint_law import (
     Laws,
     Published,
@@ -29,14 +31,12 @@ from jetlab.studies.repetition.repeated import (
     envelope,
     repeats,
 )
-from jetlab.studies.study import Findings
-from jetlab.studies.tables import Grid, scientific, with_interval
 
 LOWEST = 1e-9  # nats; a floor that the rows do not show is fixed there
 
 
 def analyse_repeats(
-    records: Sequence[Record], single: Table, laws: Laws, n_p: float
+    records: Sequence[Record], single: TableLike, laws: Laws, n_p: float
 ) -> Findings:
     """The findings of a study's repeated runs, beside the law of its single passes.
 
@@ -100,7 +100,7 @@ def _threshold(found: Repeats) -> tuple[Threshold | None, list[str]]:
     return line, [f"{words}, k {scientific(line.k)}{told}."]
 
 
-def _size_matters(best: Table) -> list[str]:
+def _size_matters(best: TableLike) -> list[str]:
     """Whether N drops out above the threshold, as the paper has it."""
     several = best["spread"][best["spread"] > 1]
     if not len(several):
@@ -112,7 +112,7 @@ def _size_matters(best: Table) -> list[str]:
     ]
 
 
-def _saturated(best: Table, law: Fit) -> Fit | None:
+def _saturated(best: TableLike, law: FitResult) -> FitResult | None:
     """Eq. 4 through the envelope, its floor that of single passes; None for fewer than
     three data sets, or without a law of single passes."""
     if len(best["L"]) < 3 or not np.isfinite(law.objective):
@@ -125,7 +125,7 @@ def _saturated(best: Table, law: Fit) -> Fit | None:
     return replace(found, draws=bootstrap(found, rows))
 
 
-def _factor(law: Fit, best: Table, n_p: float) -> list[str]:
+def _factor(law: FitResult, best: TableLike, n_p: float) -> list[str]:
     if not len(best["L"]):
         return ["No run overfits: there is no envelope."]
     try:
@@ -138,7 +138,7 @@ def _factor(law: Fit, best: Table, n_p: float) -> list[str]:
     ]
 
 
-def _eq4_words(best: Table, eq4: Fit | None) -> list[str]:
+def _eq4_words(best: TableLike, eq4: FitResult | None) -> list[str]:
     if eq4 is None:
         return [
             "Eq. 4 wants three data sets with a run that overfits, above the floor of a"
@@ -161,7 +161,9 @@ def _verdicts(found: Repeats) -> Grid:
     return Grid(["N", "unique jets", "passes to the best", "loss", ""], rows)
 
 
-def _amplified(law: Fit, eq4: Fit, best: Table, paper: Published) -> Grid:
+def _amplified(
+    law: FitResult, eq4: FitResult, best: TableLike, paper: Published
+) -> Grid:
     """B_rep, beta_rep and omega at the ends of the data sets, beside the paper's."""
     rows = [
         [name, with_interval(*paper[name]), with_interval(
@@ -176,7 +178,7 @@ def _amplified(law: Fit, eq4: Fit, best: Table, paper: Published) -> Grid:
     return Grid(["parameter", "paper (68 %)", "here (68 %)"], rows)
 
 
-def _gain(law: Fit, eq4: Fit, best: Table) -> figures.Gain:
+def _gain(law: FitResult, eq4: FitResult, best: TableLike) -> figures.Gain:
     """omega over the data sets, and as far again on either side."""
     unique = np.geomspace(best["U"].min() / 2, best["U"].max() * 2, 40)
     found = [amplification(law, eq4, float(size)) for size in unique]
@@ -187,7 +189,7 @@ def _gain(law: Fit, eq4: Fit, best: Table) -> figures.Gain:
     return figures.Gain(unique, omega, low, high)
 
 
-def _together(found: Repeats, single: Table) -> Table:
+def _together(found: Repeats, single: TableLike) -> TableLike:
     """Repeated runs at their lowest loss and single passes, those that had begun to
     learn: columns N, D, U, L."""
     once = {"N": single["N"], "D": single["D"], "U": single["D"], "L": single["L"]}
@@ -199,7 +201,7 @@ def _together(found: Repeats, single: Table) -> Table:
     }
 
 
-def _foretold(rows: Table) -> Grid:
+def _foretold(rows: TableLike) -> Grid:
     """Muennighoff's law and the paper's in its limit: what each says of the largest
     data sets from the smaller ones, the paper holding that the first cannot work."""
     lines = [_line(form, rows) for form in (forms.repetition, forms.amplified)]
@@ -207,7 +209,7 @@ def _foretold(rows: Table) -> Grid:
     return Grid(headers, lines)
 
 
-def _line(form: Form, rows: Table) -> list[str]:
+def _line(form: Form, rows: TableLike) -> list[str]:
     law = fit(form, rows)
     if not np.isfinite(law.objective):
         return [form.name, form.source[:16], str(law.rows), "", "", law.message]
@@ -218,5 +220,5 @@ def _line(form: Form, rows: Table) -> list[str]:
     return [form.name, form.source[:16], str(law.rows), error, told, sure]
 
 
-def _with_c(rows: Table, n_p: float) -> Table:
+def _with_c(rows: TableLike, n_p: float) -> TableLike:
     return {**rows, "C": 6 * n_p * np.asarray(rows["N"], float) * rows["D"]}

@@ -10,10 +10,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from jetlab.laws.fitted import Fit
 from jetlab.laws.overfitting import Threshold
-from jetlab.records import Table
-from jetlab.studies.figures import Frontier, axes, decades, plain_ticks, styled
+from jetlab.laws.result import FitResult
+from jetlab.records import TableLike
+from jetlab.runs.plots import Frontier, axes, decades, plain_ticks, styled
 from jetlab.studies.repetition.repeated import Repeats
 
 SIZES = mpl.colormaps["cividis"]
@@ -35,7 +35,7 @@ class Gain(NamedTuple):
 
 @styled
 def loss_against_compute(
-    found: Repeats, single: Frontier | None, best: Table, *, sure: bool
+    found: Repeats, single: Frontier | None, best: TableLike, *, sure: bool
 ) -> Figure:
     """Lowest validation loss against the compute up to it: a line a data set, coloured
     by model size; the best single pass, by a law that its rows decide or do not
@@ -70,9 +70,9 @@ def loss_against_compute(
 
 @styled
 def loss_against_data(
-    best: Table,
-    repeated: Fit | None,
-    single: Fit,
+    best: TableLike,
+    repeated: FitResult | None,
+    single: FitResult,
     limit: tuple[float, float] | None,
     gain: Gain | None,
 ) -> Figure:

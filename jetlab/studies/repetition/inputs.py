@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jetlab.data.features import INPUTS
-from jetlab.data.shower_limits import known_limit
+from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.laws import forms
+from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
-from jetlab.laws.fitted import Fit
-from jetlab.laws.intervals.bootstrap import bootstrap
-from jetlab.laws.shared import Shared, held_out, shared
-from jetlab.records import Record, Table
+from jetlab.laws.joint_fit import Shared, held_out, shared
+from jetlab.laws.result import FitResult
+from jetlab.records import Record, TableLike
+from jetlab.runs.study import Findings
+from jetlab.runs.tables import Grid, with_interval
 from jetlab.studies.joint_law import Limit
 from jetlab.studies.repetition import inputs_figures as figures
 from jetlab.studies.repetition.repeated import envelope, repeats
-from jetlab.studies.study import Findings
-from jetlab.studies.tables import Grid, with_interval
 
 PAPER = {
     "kinematics-40": {
@@ -53,13 +53,13 @@ class Configuration:
     (columns D, L), Eq. 4 through them, free and with L_inf fixed to the known limit."""
 
     name: str
-    rows: Table
-    free: Fit
-    pinned: Fit | None
+    rows: TableLike
+    free: FitResult
+    pinned: FitResult | None
     limit: Limit | None
 
     @property
-    def best(self) -> Fit:
+    def best(self) -> FitResult:
         """The free fit where the rows can tell its floor."""
         told = self.free.identified and self.free.converged
         return self.free if told or not self.pinned else self.pinned
@@ -87,7 +87,7 @@ def configurations(records: Sequence[Record]) -> list[Configuration]:
     return found
 
 
-def _fitted(rows: Table, fixed: Mapping[str, float]) -> Fit:
+def _fitted(rows: TableLike, fixed: Mapping[str, float]) -> FitResult:
     law = fit(forms.repeated, rows, fixed=fixed)
     return replace(law, draws=bootstrap(law, rows))
 
@@ -143,7 +143,7 @@ def _table_2(found: Sequence[Configuration]) -> Grid:
     return Grid(headers, rows)
 
 
-def _cell(law: Fit, name: str) -> str:
+def _cell(law: FitResult, name: str) -> str:
     if not np.isfinite(law.params[name]):
         return ""
     ends = None if name in law.fixed else law.intervals.get(name)
@@ -185,7 +185,7 @@ def _sharing(found: Sequence[Configuration]) -> tuple[Grid, list[str]]:
 
 
 def _foretold(
-    tables: Sequence[Table], fixed: Sequence[Mapping[str, float]], parameters: int
+    tables: Sequence[TableLike], fixed: Sequence[Mapping[str, float]], parameters: int
 ) -> str:
     """Nothing where a table without its largest data set bears no fit."""
     if min(len(rows["L"]) for rows in tables) < parameters + 2:

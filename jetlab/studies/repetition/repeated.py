@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float
 
 from jetlab.laws import budgets
 from jetlab.laws.allocation import optima
-from jetlab.laws.fitted import Fit, percentiles
 from jetlab.laws.overfitting import verdict
-from jetlab.records import Record, Table
-from jetlab.studies.sampling import begun
+from jetlab.laws.result import FitResult, percentiles
+from jetlab.records import Record, TableLike
+from jetlab.runs.sampling import begun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Repeats:
     epoch, whether each had begun to learn, whether it ended because its loss no longer
     fell (and not with the last pass allowed), and what its validation curve says."""
 
-    rows: Table
+    rows: TableLike
     begun: Bool[np.ndarray, "n"]
     stopped: Bool[np.ndarray, "n"]
     verdicts: tuple[str, ...]
@@ -49,7 +49,7 @@ def repeats(records: Sequence[Record]) -> Repeats:
     said = tuple(verdict(np.array([loss for _, loss in r.valid_curve])) for r in kept)
     return Repeats(
         rows=rows,
-        begun=begun(rows["L"], np.array([r.classes for r in kept], int)),
+        begun=begun(rows["L"], np.array([r.chance_loss for r in kept])),
         stopped=np.array([_stopped(r) for r in kept], bool),
         verdicts=said,
         curves=tuple(r.valid_curve for r in kept),
@@ -61,7 +61,7 @@ def _stopped(record: Record) -> bool:
     return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= record.patience
 
 
-def envelope(found: Repeats) -> Table:
+def envelope(found: Repeats) -> TableLike:
     """The lowest loss at each U among runs that overfit, which by then have got out of
     their jets what there is; no row for a U at which none does, or none had begun to
     learn. `spread` is the highest loss over the lowest among them."""
@@ -77,7 +77,7 @@ def envelope(found: Repeats) -> Table:
 
 
 def compute_factor(
-    law: Fit, rows: Table, n_p: float
+    law: FitResult, rows: TableLike, n_p: float
 ) -> tuple[float, tuple[float, float] | None]:
     """How many times the compute of the best single pass these rows took to reach their
     losses (geometric mean), and its 68 % interval.

@@ -1,0 +1,180 @@
+"""Draw jets from the simulated shower.
+
+All generations of a jet lie in one queue: the particles that the decay emits, then
+their children, then the children of those, each parent's children side by side. The
+numbers of children alone fix who descends from whom (a Galton-Watson process read
+breadth first), so no loop over generations is needed to build the tree.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from jetlab.data.shower import parameters as fixed
+from jetlab.data.shower.decays import JET_PT
+from jetlab.data.shower.marks import (
+    DISPLACED,
+    PROMPT,
+    Marks,
+    Noise,
+    displaced,
+    draw_noise,
+    sample_marks,
+)
+from jetlab.data.shower.tables import Emission, emission
+
+SLOTS = 320  # particles of a jet in all generations, those below the cut included
+PARTICLES = 128  # the hardest are kept
+
+
+class Showers(NamedTuple):
+    """Simulated jets, padded: particles in rising t, `END` and zeros behind them."""
+
+    t: Float[Array, "*b p"]  # ln(jet pT / pT)
+    y: Float[Array, "*b p 2"]  # (deta, dphi), deta times the sign of the jet's eta
+    marks: Marks
+    mask: Bool[Array, "*b p"]
+    label: Int[Array, "*b"]
+    configuration: Int[Array, "*b"]
+    axis: Float[Array, "*b 2"]  # eta and phi of the jet, drawn apart from the rest
+
+
+def sample(key: Key[Array, ""], labels: Int[Array, "b"]) -> Showers:
+    """One jet of each label. Jit it: its cost is in one compiled shape."""
+    keys = jax.random.split(key, 5)
+    pick, axis = jax.random.split(keys[0])
+    configuration = jax.random.randint(pick, labels.shape, 0, fixed.CONFIGURATIONS)
+    decay = emission(labels, configuration)
+    tree = _tree(keys[1], decay)
+    t, y, emitter = _momenta(keys[2], keys[3], decay, tree)
+    alive = tree.alive & (t < fixed.END)
+    t = jnp.where(alive, t, fixed.END)
+    marks = _marks(draw_noise(keys[4], t.shape), emitter, JET_PT * jnp.exp(-t), tree)
+
+    order = jnp.argsort(t, axis=-1)[:, :PARTICLES]
+    mask = jnp.take_along_axis(alive, order, -1)
+    marks = jax.tree.map(lambda v: mask * jnp.take_along_axis(v, order, -1), marks)
+    scale = jnp.array([4.0, 2 * np.pi])  # |eta| < 2, |phi| < pi
+    return Showers(
+        t=jnp.take_along_axis(t, order, -1),
+        y=mask[..., None] * jnp.take_along_axis(y, order[..., None], 1),
+        marks=marks,
+        mask=mask,
+        label=labels,
+        configuration=configuration,
+        axis=scale * (jax.random.uniform(axis, (len(labels), 2)) - 0.5),
+    )
+
+
+class _Tree(NamedTuple):
+    """Who descends from whom."""
+
+    parent: Int[Array, "b s"]
+    root: Bool[Array, "b s"]  # emitted by the decay
+    lepton: Bool[Array, "b s"]
+    alive: Bool[Array, "b s"]
+
+
+def _tree(key: Key[Array, ""], decay: Emission) -> _Tree:
+    roots, offspring = jax.random.split(key)
+    luck = jax.random.uniform(roots, (2, len(decay.lepton), 1))
+    lepton = luck[0] < decay.lepton[:, None]
+    # Without its lepton a jet has one direct particle at least: it is not empty.
+    least = jnp.where(lepton, 0.0, decay.direct[:, :1])
+    number = (least + (1 - least) * luck[1] >= decay.direct).sum(-1, keepdims=True)
+    number += lepton
+
+    slot = jnp.arange(SLOTS)
+    luck = jax.random.uniform(offspring, (len(lepton), SLOTS, 1))
+    children = (luck >= decay.children[:, None]).sum(-1)
+    known = number + jnp.cumsum(children, axis=-1)  # after the children of this slot
+    find = jax.vmap(lambda v: jnp.searchsorted(v, slot, side="right"))
+    root = slot < number
+    return _Tree(
+        parent=jnp.where(root, slot, jnp.minimum(find(known), SLOTS - 1)),
+        root=root,
+        lepton=lepton & (slot == 0),
+        # The queue ends at the first slot that nobody has filled.
+        alive=jax.lax.cummax(slot - known + children, axis=1) < 0,
+    )
+
+
+def _momenta(
+    key: Key[Array, ""], angles: Key[Array, ""], decay: Emission, tree: _Tree
+) -> tuple[Float[Array, "b s"], Float[Array, "b s 2"], Int[Array, "b s"]]:
+    """t, y and the emitter of every slot; emitters of children mean nothing."""
+    which, luck = jax.random.uniform(key, (2, *tree.root.shape))
+    index = (which[..., None] >= decay.edges[:, None]).sum(-1)
+
+    def emitted(values: Array, lepton: Array) -> Array:
+        chosen = jnp.take_along_axis(values, index, axis=1)
+        return jnp.where(tree.lepton, lepton[:, None], chosen)
+
+    # Inverse of P(t < t') = (1 - exp(-a tau))^b below its value at END.
+    power = jnp.take_along_axis(decay.softness, index, axis=1)
+    reached = luck * jnp.take_along_axis(decay.before_end, index, axis=1)
+    tau = -jnp.log(-jnp.expm1(jnp.log(reached) / power)) / fixed.HARDNESS
+    exponential = -jnp.log1p(-luck)
+    # A lepton beyond END is dropped later: its probability is below float32.
+    tau = jnp.where(tree.lepton, exponential / fixed.LEPTON_HARDNESS, tau)
+    emitter = emitted(decay.emitter, decay.lepton_emitter)
+    direct = tau - jnp.log(emitted(decay.share, decay.lepton_share))
+    dt = jnp.where(tree.root, direct, exponential / fixed.CHILD_DECAY)
+
+    width = jnp.where(tree.root, _width(tau, emitter), fixed.child_width(dt))
+    dy = width[..., None] * jax.random.normal(angles, (*width.shape, 2))
+    centre = [
+        emitted(decay.direction[..., i], decay.lepton_direction[:, i]) for i in (0, 1)
+    ]
+    dy += tree.root[..., None] * jnp.stack(centre, axis=-1)
+    total = _along_ancestors(jnp.concatenate([dt[..., None], dy], -1), tree)
+    return total[..., 0], total[..., 1:], emitter
+
+
+def _width(tau: Float[Array, "b s"], emitter: Int[Array, "b s"]) -> Float[Array, "b s"]:
+    constant = [fixed.LEPTON_WIDTH, fixed.LEPTON_WIDTH, fixed.BACKGROUND_WIDTH]
+    width = jnp.asarray([*fixed.WIDTH, *constant], tau.dtype)[emitter]
+    wider = jnp.minimum(width * jnp.exp(fixed.GROWTH * tau), fixed.WIDEST)
+    return jnp.where(emitter < len(fixed.WIDTH), wider, width)
+
+
+def _along_ancestors(
+    steps: Float[Array, "b s 3"], tree: _Tree
+) -> Float[Array, "b s 3"]:
+    """Sums of `steps` along every line of descent, by pointer doubling."""
+
+    def double(
+        _: Int[Array, ""], carry: tuple[Array, Array, Array]
+    ) -> tuple[Array, Array, Array]:
+        total, up, done = carry
+        more = jnp.take_along_axis(total, up[..., None], axis=1)
+        total += jnp.where(done[..., None], 0.0, more)
+        done |= jnp.take_along_axis(done, up, axis=1)
+        return total, jnp.take_along_axis(up, up, axis=1), done
+
+    carry = steps, tree.parent, tree.root
+    return jax.lax.fori_loop(0, int(np.log2(SLOTS)), double, carry)[0]
+
+
+def _marks(
+    noise: Noise, emitter: Int[Array, "b s"], pt: Float[Array, "b s"], tree: _Tree
+) -> Marks:
+    """Marks of every slot; those of children follow from the marks of their parents."""
+    prompt = sample_marks(noise, jnp.where(tree.root, emitter, PROMPT), pt)
+    late = sample_marks(noise, jnp.where(tree.root, emitter, DISPLACED), pt)
+    if_prompt, if_late = displaced(prompt), displaced(late)
+
+    def descend(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        far, _ = carry
+        parent = jnp.take_along_axis(far, tree.parent, axis=1) & ~tree.root
+        return jnp.where(parent, if_late, if_prompt), far
+
+    def changed(carry: tuple[Array, Array]) -> Array:
+        return (carry[0] != carry[1]).any()
+
+    far, _ = jax.lax.while_loop(changed, descend, (if_prompt, ~if_prompt))
+    parent = jnp.take_along_axis(far, tree.parent, axis=1) & ~tree.root
+    return jax.tree.map(lambda p, d: jnp.where(parent, d, p), prompt, late)

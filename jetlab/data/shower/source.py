@@ -1,0 +1,118 @@
+"""The simulated shower as a source of jets.
+
+The density of a jet in each class is known exactly (`shower_likelihood`), hence also
+the loss that no tagger can beat (`shower_limits`).
+
+What a network reads determines what the likelihood reads, and the reverse. The jet's
+pT is the same for all jets: were it drawn, inputs without pT relative to the jet would
+hide it and their likelihood would need one more integral. The jet's eta and phi are
+drawn apart from everything else. Particles are massless. The rounding of `Jets` to
+float16 is far finer than the narrowest structure.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jetlab.data.shower.decays import JET_PT
+from jetlab.data.shower.parameters import VERSION
+from jetlab.data.shower.sampling import Showers, sample
+from jetlab.types import CLASSES, Jets
+
+BLOCK = 1000  # jets drawn together: one compiled shape
+TRAIN, VALID, LIMIT = range(3)  # streams of random numbers
+
+_sample = jax.jit(sample)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shower:
+    """Simulated jets without end, the same for the same seed."""
+
+    seed: int = 0
+
+    @property
+    def simulator(self) -> str:
+        """What the likelihood and the limits belong to."""
+        return f"shower-{VERSION}"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.simulator}:seed={self.seed}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
+    def held_out(self) -> None:
+        return None
+
+    @property
+    def size(self) -> None:
+        return None
+
+    def train(self, start: int, stop: int) -> Jets:
+        """Training jets start to stop; each block of 1000 has 100 jets of a class.
+
+        Raises ValueError unless 0 <= start < stop.
+        """
+        if not 0 <= start < stop:
+            raise ValueError(f"train({start}, {stop}): ask for 0 <= start < stop")
+        return self._slice(TRAIN, start, stop)
+
+    def valid(self, count: int) -> Jets:
+        """`count` validation jets, count / 10 of each class.
+
+        Raises ValueError where count is not a positive multiple of 10.
+        """
+        if count < 1 or count % len(CLASSES):
+            raise ValueError(f"valid({count}): ask for a positive multiple of 10 jets")
+        return self._slice(VALID, 0, count)
+
+    def showers(self, stream: int, block: int) -> Showers:
+        """Block number `block` of a stream, padded, as the likelihood reads it.
+
+        In the training stream the classes come in random order; in the others they
+        take turns, so that every ten jets are balanced.
+        """
+        key = jax.random.fold_in(
+            jax.random.fold_in(jax.random.key(self.seed), stream), block
+        )
+        order, draw = jax.random.split(key)
+        labels = jnp.arange(BLOCK) % len(CLASSES)
+        if stream == TRAIN:
+            labels = jax.random.permutation(order, labels)
+        return _sample(draw, labels)
+
+    def _slice(self, stream: int, start: int, stop: int) -> Jets:
+        first, last = start // BLOCK, (stop - 1) // BLOCK
+        parts = []
+        for block in range(first, last + 1):
+            ends = np.clip([start - block * BLOCK, stop - block * BLOCK], 0, BLOCK)
+            drawn = jax.device_get(self.showers(stream, block))
+            parts.append(to_ragged(jax.tree.map(lambda v, s=slice(*ends): v[s], drawn)))
+        return Jets(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def to_ragged(showers: Showers) -> Jets:
+    """The same jets as they are stored: pT, energy and angles, without padding."""
+    showers = jax.device_get(showers)
+    mask = np.asarray(showers.mask)
+    eta, phi = np.asarray(showers.axis).T
+    pt = JET_PT * np.exp(-showers.t)
+    toward = np.where(eta < 0, -1, 1)[:, None]  # undoes the sign convention of deta
+    energy = pt * np.cosh(eta[:, None] + toward * showers.y[..., 0])
+    d0, d0err, dz, dzerr = showers.marks[2:]
+    measured = [pt, energy, showers.y[..., 0], showers.y[..., 1], d0, d0err, dz, dzerr]
+    jet = [np.full_like(eta, JET_PT), eta, phi, JET_PT * np.cosh(eta)]
+    return Jets(
+        label=np.asarray(showers.label, np.int8),
+        counts=mask.sum(-1, dtype=np.int32),
+        jet=np.stack(jet, axis=-1).astype(np.float32),
+        measured=np.stack(measured, axis=-1)[mask].astype(np.float16),
+        charge=np.asarray(showers.marks.charge, np.int8)[mask],
+        species=np.asarray(showers.marks.species, np.int8)[mask],
+    )

@@ -1,0 +1,170 @@
+"""Starts of a fit by variable projection: search the exponents, solve for the rest.
+
+With exponents given, L_inf + A/N^alpha + B/D^beta is linear in L_inf, A and B, and
+the least squares of L_fit / L - 1 (nearly those of log L) have one solution with none
+below zero. Only the exponents are then searched, on a grid (Golub and Pereyra, SIAM J.
+Numer. Anal. 10 (1973) 413; for scaling laws arXiv:2603.22339).
+"""
+
+from itertools import combinations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jetlab.laws.form import Parameter
+from jetlab.laws.newton import Problem, objective
+from jetlab.laws.parameterization import Space
+
+POINTS = 1024  # of the grid of exponents, at most
+FAINTEST = np.log(1e-3)  # where a term starts that the least squares put to zero
+
+
+def starts(problem: Problem, count: int) -> Float[np.ndarray, "start k"] | None:
+    """The `count` most promising points of the grid of exponents, local minima first;
+    None for a form that is not linear in its scales."""
+    space = problem.space
+    linear = np.array([_is_scale(p) for p in space.free])
+    if not linear.any():
+        return None
+    axes = _axes(space, linear)
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) if axes else None
+    shape = grid.shape[:-1] if grid is not None else ()
+    z = np.zeros((int(np.prod(shape)), len(linear)))
+    if grid is not None:
+        z[:, ~linear] = grid.reshape(len(z), -1)
+    terms, whole = (np.asarray(part) for part in _terms(problem, jnp.asarray(z)))
+    kept = terms[..., : problem.rows.count]
+    if not np.allclose(kept.sum(axis=1), whole[:, : kept.shape[-1]], rtol=1e-6):
+        return None
+    weight = np.asarray(problem.rows.weight)
+    z[:, linear] = _logs(nonnegative(terms[:, :-1], 1 - terms[:, -1], weight))
+    z = _inside(space, z, linear)
+    value = np.nan_to_num(_objectives(problem, jnp.asarray(z)), nan=np.inf)
+    order = np.lexsort((value, ~_valleys(value.reshape(shape))))
+    return z[order[:count]]
+
+
+def nonnegative(
+    terms: Float[np.ndarray, "g m n"],
+    target: Float[np.ndarray, "g n"],
+    weight: Float[np.ndarray, "n"],
+) -> Float[np.ndarray, "g m"]:
+    """The c >= 0 that minimise sum of w (c . terms - target)^2, in each of g problems.
+
+    The best of all sets of terms with positive coefficients: three terms have seven.
+    """
+    gram = np.einsum("gin,gjn,n->gij", terms, terms, weight)
+    right = np.einsum("gin,gn,n->gi", terms, target, weight)
+    best, value = np.zeros(right.shape), np.zeros(len(right))
+    for size in range(1, terms.shape[1] + 1):
+        for chosen in combinations(range(terms.shape[1]), size):
+            c = _solved(gram[:, chosen][:, :, chosen], right[:, chosen])
+            now = -np.sum(c * right[:, chosen], axis=1)  # twice the drop of the sum
+            better = np.all(c >= 0, axis=1) & (now < value)
+            value[better] = now[better]
+            best[better] = 0
+            best[np.ix_(better, chosen)] = c[better]
+    return best
+
+
+def _solved(
+    gram: Float[np.ndarray, "g s s"], right: Float[np.ndarray, "g s"]
+) -> Float[np.ndarray, "g s"]:
+    """Coefficients of unit terms, a hair regularised where two terms are one."""
+    unit = np.sqrt(np.maximum(np.einsum("gii->gi", gram), 1e-300))
+    scaled = gram / unit[:, :, None] / unit[:, None, :]
+    scaled = scaled + 1e-12 * np.eye(gram.shape[-1])
+    return np.linalg.solve(scaled, (right / unit)[..., None])[..., 0] / unit
+
+
+def _is_scale(p: Parameter) -> bool:
+    """Whether a parameter is in units of the loss, as a linear one must be."""
+    return p.positive and ("L", 1.0) in p.unit
+
+
+def _axes(space: Space, linear: Bool[np.ndarray, "k"]) -> list[np.ndarray]:
+    """Coordinates to search of each parameter that is not linear."""
+    others = [p for p, scale in zip(space.free, linear, strict=True) if not scale]
+    each = int(min(24, POINTS ** (1 / max(1, len(others)))))
+    return [_axis(space, p, each) for p in others]
+
+
+def _axis(space: Space, p: Parameter, points: int) -> Float[np.ndarray, "points"]:
+    """From half a parameter's least start to twice its greatest, or its interval."""
+    if p.name in space.bounds:
+        share = (np.arange(points) + 0.5) / points
+        return np.log(share / (1 - share))
+    low, high = min(p.starts), max(p.starts)
+    if low <= 0:
+        return np.linspace(low, high, points)
+    values = np.geomspace(low / 2, 2 * high, points)
+    return np.log(values) if p.positive else values
+
+
+@jax.jit
+def _terms(
+    problem: Problem, z: Float[Array, "g k"]
+) -> tuple[Float[Array, "g m1 n"], Float[Array, "g n"]]:
+    """Each linear term at its unit, over L; last what the fixed ones give; and the sum
+    of all as the form has it."""
+    space, rows, _ = problem
+    scales = [p.name for p in space.free if _is_scale(p)]
+    loose = {n: ends for n, ends in space.bounds.items() if n not in scales}
+    space = Space(form=space.form, bounds=loose, fixed=space.fixed, centre=space.centre)
+    fixed = [p.name for p in space.form.parameters if _is_scale(p)]
+    fixed = [name for name in fixed if name in space.fixed]
+
+    def over_loss(theta, kept):
+        dropped = {n: jnp.full_like(theta[n], -jnp.inf) for n in (*scales, *fixed)}
+        theta = theta | dropped | {name: theta[name] for name in kept}
+        return jnp.exp(space.form.log_loss(theta, rows.logs) - rows.log_loss)
+
+    def one(z):
+        theta = space.theta(z)
+        parts = [over_loss(theta, [name]) for name in scales]
+        constant = over_loss(theta, fixed) if fixed else jnp.zeros_like(rows.log_loss)
+        return jnp.stack([*parts, constant]), over_loss(theta, [*scales, *fixed])
+
+    return jax.vmap(one)(z)
+
+
+@jax.jit
+def _objectives(problem: Problem, z: Float[Array, "g k"]) -> Float[Array, "g"]:
+    return jax.vmap(objective, in_axes=(0, None))(z, problem)
+
+
+def _logs(coefficients: Float[np.ndarray, "g m"]) -> Float[np.ndarray, "g m"]:
+    return np.maximum(np.log(np.maximum(coefficients, 1e-300)), FAINTEST)
+
+
+def _inside(
+    space: Space, z: Float[np.ndarray, "g k"], linear: Bool[np.ndarray, "k"]
+) -> Float[np.ndarray, "g k"]:
+    """Bounded scales, so far logarithms in their units, as coordinates in bounds."""
+    bounded = [
+        i for i, p in enumerate(space.free) if linear[i] and p.name in space.bounds
+    ]
+    if not bounded:
+        return z
+    names = {space.free[i].name for i in bounded}
+    loose = {n: ends for n, ends in space.bounds.items() if n not in names}
+    free = Space(form=space.form, bounds=loose, fixed=space.fixed, centre=space.centre)
+    values = free.many_params(z)
+    for i in bounded:
+        low, high = space.bounds[space.free[i].name]
+        share = (values[space.free[i].name] - low) / (high - low)
+        share = np.clip(share, 0.01, 0.99)  # not where the slope dies away
+        z[:, i] = np.log(share / (1 - share))
+    return z
+
+
+def _valleys(value: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "g"]:
+    """Which points of a grid are below their neighbours along every axis."""
+    lowest = np.ones(value.shape, bool)
+    for axis in range(value.ndim):
+        up = np.diff(value, axis=axis, append=np.inf) > 0
+        down = np.diff(value, axis=axis, prepend=np.inf) < 0
+        lowest &= up & down
+    return lowest.ravel()
