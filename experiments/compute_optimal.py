@@ -118,7 +118,7 @@ def study(size: str, source: Source) -> Study:
         num_valid=chosen.num_valid,
         learning_rate=chosen.learning_rate,
     )
-    axes = {"width": chosen.widths, "examples": num_train, "seed": range(chosen.seeds)}
+    axes = {"width": chosen.widths, "num_train": num_train, "seed": range(chosen.seeds)}
     return Study(name="compute-optimal", runs=grid(run, **axes), analyse=analyse)
 
 

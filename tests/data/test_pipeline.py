@@ -55,7 +55,7 @@ def test_order_is_that_of_the_seed():
     assert (order(1000, 50, 7, 0) != order(1000, 50, 8, 0)).any()
 
 
-@pytest.mark.parametrize("examples", [0, 1001])
+@pytest.mark.parametrize("num_train", [0, 1001])
 def test_order_stays_in_the_pool(num_train):
     with pytest.raises(ValueError, match="pool of 1000"):
         order(1000, num_train, 7, 0)
@@ -74,7 +74,7 @@ def test_batches_are_the_jets_of_order(store):
 
 
 def test_a_stream_resumes_at_any_batch(store):
-    choice = {"batch": 16, "pool": 400, "examples": 64, "epochs": 2, "seed": 3}
+    choice = {"batch": 16, "pool": 400, "num_train": 64, "epochs": 2, "seed": 3}
     whole = list(batches(store, PARTICLES, **choice))
     stream = batches(store, PARTICLES, **choice)
     for number in range(8):
@@ -90,7 +90,7 @@ def test_a_stream_resumes_at_any_batch(store):
 
 
 def test_batches_come_together_across_epochs_and_from_anywhere(store):
-    choice = {"batch": 16, "pool": 400, "examples": 64, "epochs": 3, "seed": 3}
+    choice = {"batch": 16, "pool": 400, "num_train": 64, "epochs": 3, "seed": 3}
     whole = list(batches(store, PARTICLES, **choice))
     found = list(batches(store, PARTICLES, **choice, start=1, together=5))
     assert [len(jets.counts) for jets in found] == [5 * 16, 5 * 16, 16]
