@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -125,6 +126,33 @@ class FitResult:
         """68 % intervals, of no width for fixed parameters; empty without draws."""
         return self.draws.intervals if self.draws else {}
 
+    @property
+    def reliable(self) -> bool:
+        """Whether the numbers may be quoted: converged and identified."""
+        return self.converged and self.identified
+
+    @property
+    def derived(self) -> dict[str, float]:
+        """Exponents of the compute-optimal path of a law with N and D: N* ~ C^a,
+        D* ~ C^a_D, L - L_inf ~ C^-gamma (arXiv:2203.15556, Eq. 4); empty for others."""
+        return {name: float(value) for name, value in _exponents(self.params).items()}
+
+    def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
+        """Percentile interval of a parameter or a derived exponent over the draws.
+
+        Raises:
+          ValueError: for an unknown name, or a fit without draws.
+        """
+        draws = self.draws.values if self.draws else {}
+        values = {**draws, **_exponents(draws)}
+        if name not in {*self.params, *self.derived}:
+            known = ", ".join([*self.params, *self.derived])
+            raise ValueError(f"the fit has no {name}; it has {known}")
+        if name not in values or not values[name].size:
+            raise ValueError(f"no interval of {name}: fit with bootstrap=1000")
+        low, high = percentiles(values[name], level)
+        return float(low), float(high)
+
     def to_json(self) -> str:
         """One object, with null for a number that there is not.
 
@@ -167,6 +195,16 @@ class FitResult:
             raise ValueError(
                 f"not a fit as `jetlab fit --json` writes it: {error!r}"
             ) from error
+
+
+def _exponents(params: Mapping[str, Any]) -> dict[str, Any]:
+    """a = beta / (alpha + beta), a_D = 1 - a, gamma = alpha beta / (alpha + beta), of
+    values or of arrays of draws."""
+    if not {"alpha", "beta", "L_inf"} <= params.keys():
+        return {}
+    alpha, beta = params["alpha"], params["beta"]
+    a = beta / (alpha + beta)
+    return {"a": a, "a_D": 1 - a, "gamma": alpha * a}
 
 
 def _listed(items: list[str], what: str) -> list[str]:
