@@ -11,26 +11,27 @@ from jax.typing import DTypeLike
 from benchmarks.baselines import BATCH, LEARNING_RATE, WEIGHT_DECAY
 from benchmarks.timing import Contender
 from jetlab.data.features import INPUTS
+from jetlab.models import cpu_attention
 from jetlab.models.tagger import Tagger
+from jetlab.tasks.tagging import Tagging
 from jetlab.training.batching import (
+    DeviceJets,
     Packing,
-    Particles,
-    Planned,
-    flatten,
-    measure,
-    plan,
-    take,
+    Schedule,
+    choose_packing,
+    gather_batch,
+    schedule,
+    with_offsets,
 )
-from jetlab.training.losses import cross_entropy
-from jetlab.training.mesh import everywhere, make_mesh, place
-from jetlab.training.optimizer import Rates
-from jetlab.training.probe import feed_forward
-from jetlab.training.replicas import Lanes, choose
-from jetlab.training.scan import STEPS, Steps, compiler_options
+from jetlab.training.mesh import make_mesh, put_global, replicated
+from jetlab.training.optimizer import Hyperparams
+from jetlab.training.replicas import Replicas
+from jetlab.training.scan import SCAN_LENGTH, MicroBatches, compiler_options
 from jetlab.training.step import TrainState, make_engine
+from jetlab.training.tune_replicas import feed_forward_probe, tune_replicas
 from jetlab.types import FlatJets
 
-RATES = Rates(LEARNING_RATE, WEIGHT_DECAY)
+RATES = Hyperparams(LEARNING_RATE, WEIGHT_DECAY)
 WAITING = 64  # runs, for choosing how many to train at once
 
 
@@ -38,26 +39,31 @@ def batches_a_call(width: int) -> int:
     """So many that a call takes about a second. A CPU skips the rest of a chunk; an
     accelerator would compute it in vain."""
     if jax.default_backend() != "cpu":
-        return STEPS
-    return min(STEPS, max(2, 800 // width))
+        return SCAN_LENGTH
+    return min(SCAN_LENGTH, max(2, 800 // width))
 
 
 def packing_of(jets: FlatJets, inputs: str = "full-128") -> Packing:
     """The packing that a run over these jets has."""
-    return measure(np.asarray(jets.counts), BATCH, INPUTS[inputs].particles)
+    return choose_packing(
+        np.asarray(jets.counts),
+        BATCH,
+        INPUTS[inputs].particles,
+        grouped=not cpu_attention.available(),
+    )
 
 
-def planned(jets: FlatJets, packing: Packing, batches: int) -> Planned:
+def planned(jets: FlatJets, packing: Packing, batches: int) -> Schedule:
     """A chunk of batches in the order of the jets, over and over."""
     counts = np.asarray(jets.counts)
     rows = np.arange(batches * packing.batch) % len(counts)
-    return plan(rows.reshape(batches, -1), counts, packing, STEPS)
+    return schedule(rows.reshape(batches, -1), counts, packing, SCAN_LENGTH)
 
 
-def entries_of(work: Planned) -> list[Steps]:
+def entries_of(work: Schedule) -> list[MicroBatches]:
     """The passes of whole batches, one by one on the device."""
-    entries = (Steps(*entry) for entry in zip(*work.steps, strict=True))
-    return [jax.device_put(entry) for entry in entries if entry.parts == 1]
+    entries = (MicroBatches(*entry) for entry in zip(*work.steps, strict=True))
+    return [jax.device_put(entry) for entry in entries if entry.count == 1]
 
 
 def engine_contender(
@@ -70,12 +76,12 @@ def engine_contender(
 ) -> Contender:
     """Chunks of steps over jets on the device, of so many runs at once; the time of a
     step is that of one run."""
-    engine = make_engine(model, cross_entropy, compute)
+    engine = make_engine(model, Tagging().loss, compute)
     mesh = make_mesh(1, 1)  # one device, as the baselines
-    places = Lanes(engine, partial(take, packing), mesh, lanes, stops=False)
+    places = Replicas(engine, partial(gather_batch, packing), mesh, lanes, stops=False)
     for lane in range(lanes):
         places.start(lane, jax.random.key(lane), RATES)
-    store = place(flatten(*jets), everywhere(mesh))
+    store = put_global(with_offsets(*jets), replicated(mesh))
     work = planned(jets, packing, batches_a_call(model.width))
 
     def run() -> int:
@@ -88,7 +94,7 @@ def engine_contender(
 
 def chosen_lanes(width: int, packing: Packing) -> int:
     """How many lanes the engine takes on this device when `WAITING` runs wait."""
-    return choose(partial(feed_forward, width, packing.rows), WAITING)
+    return tune_replicas(partial(feed_forward_probe, width, packing.rows), WAITING)
 
 
 class Loop(NamedTuple):
@@ -96,8 +102,8 @@ class Loop(NamedTuple):
 
     step: Any
     state: TrainState
-    store: Particles
-    entries: list[Steps]
+    store: DeviceJets
+    entries: list[MicroBatches]
 
 
 def loop(
@@ -108,15 +114,15 @@ def loop(
     compute: DTypeLike = jnp.float32,
 ) -> Loop:
     """One step of the engine under `jit`, without its scan over many."""
-    engine = make_engine(model, cross_entropy, compute)
+    engine = make_engine(model, Tagging().loss, compute)
 
     @partial(jax.jit, donate_argnums=0, compiler_options=compiler_options())
-    def step(state: TrainState, store: Particles, entry: Steps) -> TrainState:
-        return engine.step(state, take(packing, store, entry))[0]
+    def step(state: TrainState, store: DeviceJets, entry: MicroBatches) -> TrainState:
+        return engine.step(state, gather_batch(packing, store, entry))[0]
 
     state = jax.jit(engine.init)(jax.random.key(0), RATES)
     entries = entries_of(planned(jets, packing, batches_a_call(model.width)))
-    return Loop(step, state, jax.device_put(flatten(*jets)), entries)
+    return Loop(step, state, jax.device_put(with_offsets(*jets)), entries)
 
 
 def loop_contender(model: Tagger, jets: FlatJets, packing: Packing) -> Contender:

@@ -27,10 +27,10 @@ from tqdm import tqdm
 from benchmarks.hlo import Cost, cost
 from jetlab.models import scaling
 from jetlab.models.tagger import Tagger
-from jetlab.training.batching import Packing, Particles, measure, take
-from jetlab.training.losses import cross_entropy
-from jetlab.training.optimizer import Rates
-from jetlab.training.scan import STEPS, Steps, make_chunk
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.batching import DeviceJets, Packing, choose_packing, gather_batch
+from jetlab.training.optimizer import Hyperparams
+from jetlab.training.scan import SCAN_LENGTH, MicroBatches, make_scan
 from jetlab.training.step import Engine, TrainState, make_engine
 
 BATCH, PARTICLES, POOL = 128, 128, 16_384  # jets a step, and on the device
@@ -79,10 +79,10 @@ class Program(NamedTuple):
 
 def step_case(model: Tagger, lanes: int) -> Case:
     """A step of one run, or of several at once, on batches gathered on the device."""
-    engine, packing = make_engine(model, cross_entropy), _packing()
+    engine, packing = make_engine(model, Tagging().loss), _packing()
 
-    def step(state: TrainState, jets: Particles, entry: Steps) -> TrainState:
-        return engine.step(state, take(packing, jets, entry))[0]
+    def step(state: TrainState, jets: DeviceJets, entry: MicroBatches) -> TrainState:
+        return engine.step(state, gather_batch(packing, jets, entry))[0]
 
     each = jax.jit(jax.vmap(step, in_axes=(0, None, 0)), donate_argnums=0)
     arguments = _state(engine, lanes), _jets(model), _steps(lanes)
@@ -92,40 +92,40 @@ def step_case(model: Tagger, lanes: int) -> Case:
 def chunk_case(model: Tagger) -> Case:
     """A chunk of passes of one run; under `vmap` idle ones are selected away, as they
     are on an accelerator."""
-    engine = make_engine(model, cross_entropy)
+    engine = make_engine(model, Tagging().loss)
     chunk = jax.vmap(
-        make_chunk(engine, partial(take, _packing())), in_axes=(0, None, 0)
+        make_scan(engine, partial(gather_batch, _packing())), in_axes=(0, None, 0)
     )
-    arguments = _state(engine, 1), _jets(model), _steps(1, STEPS)
-    return Case("chunk", STEPS, 1, jax.jit(chunk, donate_argnums=0), arguments)
+    arguments = _state(engine, 1), _jets(model), _steps(1, SCAN_LENGTH)
+    return Case("chunk", SCAN_LENGTH, 1, jax.jit(chunk, donate_argnums=0), arguments)
 
 
 def _packing() -> Packing:
     """Of jets with a mean of 39 particles, spread as JetClass's are."""
     rng = np.random.default_rng(0)
     counts = np.clip(rng.gamma(7.0, 5.6, POOL), 1, PARTICLES).astype(np.int32)
-    return measure(counts, BATCH, PARTICLES, grouped=True)
+    return choose_packing(counts, BATCH, PARTICLES, grouped=True)
 
 
 def _state(engine: Engine, lanes: int) -> Any:
-    one = jax.eval_shape(lambda: engine.init(jax.random.key(0), Rates()))
+    one = jax.eval_shape(lambda: engine.init(jax.random.key(0), Hyperparams()))
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct((lanes, *a.shape), a.dtype), one)
 
 
-def _jets(model: Tagger) -> Particles:
-    def empty() -> Particles:
+def _jets(model: Tagger) -> DeviceJets:
+    def empty() -> DeviceJets:
         whole = jnp.zeros(POOL, jnp.int32)
-        return Particles(
+        return DeviceJets(
             jnp.zeros((40 * POOL, model.features), jnp.float16), whole, whole, whole
         )
 
     return jax.eval_shape(empty)
 
 
-def _steps(*shape: int) -> Steps:
+def _steps(*shape: int) -> MicroBatches:
     number = jax.ShapeDtypeStruct(shape, jnp.int32)
     rows = jax.ShapeDtypeStruct((*shape, BATCH), jnp.int32)
-    return Steps(rows, number, number)  # type: ignore[arg-type]
+    return MicroBatches(rows, number, number)  # type: ignore[arg-type]
 
 
 def h200() -> jax.sharding.Sharding:

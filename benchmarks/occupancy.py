@@ -1,4 +1,4 @@
-"""Lane occupancy of an early-stopped grid: the engine's scheduler without training."""
+"""Replica occupancy of an early-stopped grid: the trainer's queue without training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,31 +8,36 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.models.tagger import Tagger
-from jetlab.training.batching import flatten
-from jetlab.training.dataset import Chunked, Feed
-from jetlab.training.evaluate import PerJet, hold_out
-from jetlab.training.job import Job
-from jetlab.training.places import Places
-from jetlab.training.replicas import Lanes
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.batching import with_offsets
+from jetlab.training.dataset import Dataset, ScanInputs
+from jetlab.training.evaluate import Predictions, validation_set
+from jetlab.training.placement import Placement
+from jetlab.training.replicas import Replicas
 from jetlab.training.run_config import RunConfig
-from jetlab.training.scan import STEPS, Steps
-from jetlab.training.trainer import Group
-from jetlab.types import CLASSES, FlatJets
+from jetlab.training.scan import SCAN_LENGTH, MicroBatches
+from jetlab.training.trainer import Trainer
+from jetlab.training.trajectory import Trajectory
+from jetlab.types import CLASSES
 
 BATCH, RUNS, LANES = 128, 96, 16
 SHORTEST, LONGEST = 20, 2000  # chunks until a run stops
-NOTHING = Steps(np.zeros((STEPS, BATCH), int), np.ones(STEPS, int), np.ones(STEPS, int))
+ONES = np.ones(SCAN_LENGTH, int)
+NOTHING = MicroBatches(np.zeros((SCAN_LENGTH, BATCH), int), ONES, ONES)
 
 
 def occupancy(seed: int) -> float:
-    """Useful share of the lane-steps of 96 runs in 16 lanes. Each stops after a random
+    """Useful share of the steps of 96 runs in 16 replicas. Each stops after a random
     time, log-uniform from 20 to 2000 chunks, that the scheduler does not know.
 
-    The queue, the refilling and the shrinking are `Group`'s; chunks do nothing. A run
-    is evaluated on 100,000 jets as often as `Job` says, which is when it can stop.
+    The queue, the refilling and the shrinking are those of `Trainer`; scans do nothing.
+    A run is evaluated on 100,000 jets as often as `Trajectory` has it, which is when it
+    can stop.
     """
     runs = [_run(number) for number in range(RUNS)]
-    stops = dict(zip([run.id for run in runs], STEPS * _chunks(seed), strict=True))
+    stops = dict(
+        zip([run.id for run in runs], SCAN_LENGTH * _chunks(seed), strict=True)
+    )
     grid = _Grid(runs, stops)
     assert [record.status for record in grid] == ["done"] * RUNS
     return grid.busy / grid.occupied
@@ -53,10 +58,11 @@ def _run(number: int) -> RunConfig:
     """A run that may be longer than any becomes."""
     return RunConfig(
         source="none",
+        task=Tagging(),
         inputs="full-10",
         model=Tagger(width=4),
-        pool=BATCH * STEPS,
-        num_train=BATCH * STEPS,
+        pool=BATCH * SCAN_LENGTH,
+        num_train=BATCH * SCAN_LENGTH,
         num_valid=100_000,
         epochs=2 * LONGEST,
         seed=number,
@@ -64,78 +70,84 @@ def _run(number: int) -> RunConfig:
     )
 
 
-class _Grid(Group):
-    """Group whose lanes and jobs do nothing, and whose loss is the time a run has yet
-    to go: it stops where that is none."""
+class _Grid(Trainer):
+    """A trainer whose replicas do nothing, and whose loss is the number of steps a run
+    has left: it stops at none."""
 
     def __init__(self, runs: Sequence[RunConfig], stops: Mapping[str, float]):
         ones = np.ones(20, np.int32)
         labels = np.arange(20, dtype=np.int32) % len(CLASSES)
-        jets = FlatJets(np.zeros((20, 21), np.float16), ones, labels)
+        jets = with_offsets(np.zeros((20, 21), np.float16), ones, labels)
+        valid = validation_set(jets, labels, grouped=False)
+        inputs = runs[0].input_config
         super().__init__(
-            runs, Feed(flatten(*jets), hold_out(jets), ones, "full-10", CLASSES), ""
+            runs, Dataset(jets, valid, ones, runs[0].task, inputs, CLASSES), ""
         )
-        self._jobs = [_Idle(job.runs) for job in self._jobs]
-        self._places = _Places(self._left)
+        self._trajectories = [_Idle(one.runs) for one in self._trajectories]
+        self._placement = _Placement(self._left)
         self._ends = stops
 
-    def _left(self, lane: int) -> float:
-        job = self._at[lane]
-        return self._ends[job.id] - job.progress.batches
+    def _left(self, replica: int) -> float:
+        trajectory = self._at[replica]
+        return self._ends[trajectory.id] - trajectory.progress.batches
 
 
-class _Idle(Job):
-    """A job whose chunks are empty."""
+class _Idle(Trajectory):
+    """A trajectory whose scans are empty."""
 
-    def open(self, feed: Any, packing: Any) -> None:
+    def open(self, dataset: Any, packing: Any) -> None:
         """There are no jets."""
 
-    def chunk(self) -> Chunked:
-        batches = min(STEPS, self.stop - self.progress.batches)
+    def scan_inputs(self) -> ScanInputs:
+        batches = min(SCAN_LENGTH, self.next_eval_step - self.progress.batches)
         nowhere: Any = None
-        return Chunked(nowhere, NOTHING, batches, 0)
+        return ScanInputs(nowhere, NOTHING, batches, 0)
 
-    def plan_ahead(self, chunk: Chunked) -> None:
-        """There is nothing to plan."""
+    def prefetch(self, scan: ScanInputs) -> None:
+        """There is nothing to prepare."""
 
 
-class _Places(Places):
-    """Lanes without devices; a lane's parameters are its number."""
+class _Placement(Placement):
+    """Replicas without devices; the parameters of a replica are its number."""
 
     packing: Any = None
 
     def __init__(self, left: Callable[[int], float]):
         self._left = left
 
-    def evaluate(self, params: int) -> PerJet:
-        return PerJet(jnp.full(20, self._left(params)), jnp.zeros((20, len(CLASSES))))
+    def evaluate(self, params: int) -> Predictions:
+        outputs = jnp.zeros((20, len(CLASSES)))
+        return Predictions(jnp.full(20, self._left(params)), outputs)
 
-    def open(self, jobs: int) -> None:
-        self.lanes = _Lanes(LANES)
+    def open(self, trajectories: int) -> None:
+        self.replicas = _Replicas(LANES)
 
     def shrink(self, busy: Sequence[int]) -> bool:
-        fits = 2 * len(busy) <= self.lanes.count
-        self.lanes = _Lanes(self.lanes.count // 2) if fits else self.lanes
+        fits = 2 * len(busy) <= self.replicas.count
+        count = self.replicas.count
+        self.replicas = _Replicas(count // 2) if fits else self.replicas
         return fits
 
 
-class _Lanes(Lanes):
-    """Lanes without states."""
+class _Replicas(Replicas):
+    """Replicas without states."""
 
     def __init__(self, count: int):
         self.count = count
 
-    def start(self, lane: int, key: Any, rates: Any) -> None:
-        """Every lane is ready."""
+    def start(
+        self, replica: int, key: Any, hyperparams: Any, params: Any = None
+    ) -> None:
+        """Every replica is ready."""
 
-    def advance(self, store: Any, steps: Sequence[Steps]) -> np.ndarray:
-        return np.zeros((self.count, STEPS))
+    def advance(self, jets: Any, schedules: Sequence[MicroBatches]) -> np.ndarray:
+        return np.zeros((self.count, SCAN_LENGTH))
 
-    def params(self, lane: int) -> int:
-        return lane
+    def params(self, replica: int) -> int:
+        return replica
 
-    def consider(self, lane: int, loss: float) -> tuple[int, int]:
+    def update_best(self, replica: int, loss: float) -> tuple[int, int]:
         return 0, int(loss <= 0)
 
-    def best_params(self, lane: int) -> int:
-        return lane
+    def best_params(self, replica: int) -> int:
+        return replica

@@ -28,8 +28,15 @@ from benchmarks.timing import Contender, lined_up, race
 from jetlab.data.features import INPUTS
 from jetlab.models import cpu_attention, scaling
 from jetlab.models.tagger import Tagger
-from jetlab.training.batching import Packing, flatten, measure, plan, take, useful
-from jetlab.training.losses import cross_entropy
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.batching import (
+    Packing,
+    choose_packing,
+    gather_batch,
+    schedule,
+    token_utilisation,
+    with_offsets,
+)
 from jetlab.training.scan import compiler_options
 from jetlab.training.step import make_engine
 from jetlab.types import FlatJets, PaddedJets
@@ -54,10 +61,10 @@ class Shares(NamedTuple):
 def shares(packing: Packing, jets: FlatJets) -> Shares:
     counts = np.asarray(jets.counts)
     drawn = np.random.default_rng(1).integers(0, len(counts), (DRAWN, BATCH))
-    cut = plan(drawn, counts, packing, 2 * DRAWN).cut / DRAWN
+    cut = schedule(drawn, counts, packing, 2 * DRAWN).cut / DRAWN
     real = BATCH * float(np.mean((counts + 1.0) ** 2))
     grouped = sum(many * (longest + 1) ** 2 for many, longest in packing.groups)
-    return Shares(useful(packing, counts), real / (grouped or real), cut)
+    return Shares(token_utilisation(packing, counts), real / (grouped or real), cut)
 
 
 def padded_shares(jets: FlatJets, particles: int) -> Shares:
@@ -89,10 +96,12 @@ def gradients(model: Tagger, loss: Any, read: Any, batches: Sequence[Any]) -> Co
 
 
 def packed(model: Tagger, jets: FlatJets, packing: Packing) -> Contender:
-    store = jax.device_put(flatten(*jets))
+    store = jax.device_put(with_offsets(*jets))
     entries = entries_of(planned(jets, packing, BATCHES))
     batches = [(store, entry) for entry in entries]
-    return gradients(model, cross_entropy, lambda b: take(packing, *b), batches)
+    return gradients(
+        model, Tagging().loss, lambda b: gather_batch(packing, *b), batches
+    )
 
 
 def rows(inputs: str, width: int, repeats: int) -> Iterator[list[str]]:
@@ -105,7 +114,7 @@ def rows(inputs: str, width: int, repeats: int) -> Iterator[list[str]]:
     found = {"padded": padded_shares(jets, chosen.particles)}
     for form, grouped in FORMS.items():
         if grouped or cpu_attention.available():
-            packing = measure(counts, BATCH, chosen.particles, grouped=grouped)
+            packing = choose_packing(counts, BATCH, chosen.particles, grouped=grouped)
             racing[form] = packed(model, jets, packing)
             found[form] = shares(packing, jets)
     times = race(racing, repeats, seconds=0.5)

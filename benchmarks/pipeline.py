@@ -30,8 +30,10 @@ from jetlab.data.shower.source import Shower
 from jetlab.data.store import Store
 from jetlab.data.store_writer import write
 from jetlab.models import scaling
-from jetlab.training.dataset import Feed, batches_of, open_feed
-from jetlab.training.scan import STEPS
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.dataset import Dataset, batches_of, open_dataset
+from jetlab.training.run_config import RunConfig
+from jetlab.training.scan import SCAN_LENGTH
 from tests.data.jetclass_files import branches, write_tree
 
 WIDTHS, QUICK = (4, 16, 64, 128), (4, 64)
@@ -69,21 +71,33 @@ def to_host(store: Store, num_train: int) -> Contender:
         num_train=num_train,
         epochs=EPOCHS,
         seed=0,
-        together=STEPS,
+        together=SCAN_LENGTH,
     )
     return lambda: len(next(stream).counts)
 
 
-def to_device(feed: Feed, num_train: int) -> Contender:
-    """Chunk after chunk as a run asks for them."""
-    packing, begin = feed.packing(BATCH), 0
-    coming = batches_of(
-        feed, packing, pool=num_train, num_train=num_train, epochs=EPOCHS, seed=0
+def spec(source: Store, num_train: int) -> RunConfig:
+    return RunConfig(
+        source=source.identity,
+        task=Tagging(),
+        inputs=INPUT,
+        model=scaling.tagger(4),
+        pool=num_train,
+        num_train=num_train,
+        num_valid=VALID,
+        epochs=EPOCHS,
+        batch=BATCH,
     )
+
+
+def to_device(dataset: Dataset, run_config: RunConfig) -> Contender:
+    """Scan after scan as a run asks for them."""
+    coming = batches_of(dataset, dataset.packing(run_config), run_config)
+    begin = 0
 
     def run() -> int:
         nonlocal begin
-        chunk = coming.chunk(begin, begin + STEPS)
+        chunk = coming.scan(begin, begin + SCAN_LENGTH)
         jax.block_until_ready(chunk.jets)
         begin += chunk.batches
         return chunk.batches * BATCH
@@ -98,11 +112,12 @@ def road(folder: Path, jets: int) -> dict[str, Contender]:
     write(parts, path, expected=jets, origin={})
     store = Store(path)
     num_train = store.size // BATCH * BATCH
-    resident = open_feed(store, INPUT, num_train, VALID)
+    run = spec(store, num_train)
+    resident = open_dataset(store, run)
     return files(folder, jets) | {
         GRAIN: to_host(store, num_train),
-        STREAMED: to_device(resident._replace(train=store), num_train),
-        PLANNED: to_device(resident, num_train),
+        STREAMED: to_device(resident._replace(train=store), run),
+        PLANNED: to_device(resident, run),
     }
 
 

@@ -254,7 +254,7 @@ def identity(spec: Any) -> str:
     new field with a default leaves old identities as they are. A class may keep its
     identities under a new name by `identity_name`, and a field by its metadata: under
     "identity" the name that it had, None for a label that decides nothing, and under
-    "was" the value that specs had before there was the field.
+    "was" the canonical value that specs had before there was the field.
 
     Raises:
       TypeError: for a value that has no canonical form (an array, a function).
@@ -290,5 +290,7 @@ def _chosen(spec: Any) -> dict[str, Any]:
 
 def _omitted(one: dataclasses.Field) -> list[Any]:
     """The canonical values at which a field stays out of the identity."""
-    given = [one.default, one.metadata.get("was", dataclasses.MISSING)]
-    return [_canonical(value) for value in given if value is not dataclasses.MISSING]
+    omitted = [one.metadata["was"]] if "was" in one.metadata else []
+    if one.default is not dataclasses.MISSING:
+        omitted.append(_canonical(one.default))
+    return omitted

@@ -1,12 +1,21 @@
-"""The values that cross the doors between rooms: jets, as stored and as batches.
+"""The values that cross the doors between rooms: jets, batches, sources and tasks.
 
-Named axes in every annotation: b batch, p particle, f feature, d width, k class.
+Named axes in every annotation: b jets, n particles of all jets, p particles of a padded
+jet, f features, d width, k classes.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+if TYPE_CHECKING:
+    from flax import nnx
+
+    from jetlab.data.features import Inputs
 
 CLASSES = (
     "QCD",
@@ -103,4 +112,101 @@ class Source(Protocol):
 
     def valid(self, count: int) -> Jets:
         """`count` validation jets, as many of each class."""
+        ...
+
+
+Groups = tuple[tuple[int, int], ...]
+"""(jets, particles) of each group: a number of jets, and the most particles of one."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Batch:
+    """A batch or micro-batch on the device, the particles of its jets one jet after
+    the other, without padding between them.
+
+    Rows of `x` past the sum of `counts` are zero. `ids` number the jets within the
+    whole batch, however it is divided: they seed dropout. `weight` is 1 / (jets of the
+    whole batch) for a jet and 0 for an empty place, so that sums of weighted losses add
+    up over micro-batches and devices. `groups` are the jets of similar length over
+    which attention runs; empty where it needs none.
+    """
+
+    x: Float[Array, "n f"]
+    counts: Int[Array, "b"]
+    ids: Int[Array, "b"]
+    targets: Any  # arrays with a leading axis of jets
+    weight: Float[Array, "b"]
+    groups: Groups = field(metadata={"static": True})
+
+
+@runtime_checkable
+class ModelConfig(Protocol):
+    """A frozen dataclass of numbers that builds a Flax module.
+
+    A model whose attention runs over groups of jets of similar length has
+    `length_groups` True; a model without that attribute needs none.
+    """
+
+    @property
+    def width(self) -> int: ...
+
+    def build(self, rngs: "nnx.Rngs") -> "nnx.Module": ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What a network learns: everything that training must ask and cannot know.
+
+    A task is a frozen dataclass, so that it is part of a run's identity and of the key
+    of its compiled programs. `jetlab.tasks.tagging.Tagging` is one in 80 lines.
+    """
+
+    @property
+    def name(self) -> str:
+        """What records and tables call it."""
+        ...
+
+    def model(self, width: int, inputs: "Inputs", source: Source) -> ModelConfig:
+        """The model of this width that the task trains where none is given."""
+        ...
+
+    def targets(self, jets: Jets) -> Shaped[np.ndarray, "b *t"]:
+        """What is to be predicted of each jet."""
+        ...
+
+    def loss(
+        self, model: Any, batch: Batch, rngs: "nnx.Rngs | None" = None
+    ) -> Float[Array, ""]:
+        """The sum over the jets of `batch.weight` times their losses, in float32.
+        Dropout acts only with `rngs`."""
+        ...
+
+    def predict(self, model: Any, batch: Batch) -> Shaped[Array, "b *o"]:
+        """The network's outputs for each jet, in float32, without dropout."""
+        ...
+
+    def losses(
+        self, outputs: Shaped[Array, "b *o"], targets: Shaped[Array, "b *t"]
+    ) -> Float[Array, "b"]:
+        """The loss of each jet, in the unit of `loss`."""
+        ...
+
+    def metrics(
+        self,
+        outputs: Shaped[np.ndarray, "b *o"],
+        targets: Shaped[np.ndarray, "b *t"],
+        classes: tuple[str, ...],
+    ) -> Mapping[str, Any]:
+        """Further numbers of a finished run, by name, as JSON can hold them."""
+        ...
+
+    def chance_loss(
+        self, targets: Shaped[np.ndarray, "b *t"], classes: tuple[str, ...]
+    ) -> float:
+        """The mean loss of the best constant prediction."""
+        ...
+
+    def floor(self, source: str, inputs: "Inputs") -> tuple[float, float] | None:
+        """The loss that no network can beat and its error, where it is known."""
         ...

@@ -16,7 +16,7 @@ from flax import nnx
 from benchmarks import against_torch, baselines
 from benchmarks.timing import race
 from jetlab.models import scaling
-from jetlab.training.optimizer import Rates
+from jetlab.training.optimizer import Hyperparams
 from jetlab.training.step import make_engine
 from jetlab.types import PaddedJets
 
@@ -61,7 +61,7 @@ def ours(jets) -> Ours:
     engine = make_engine(
         replace(scaling.tagger(WIDTH), dropout=0.0), cross_entropy_padded
     )
-    rates = Rates(baselines.LEARNING_RATE, baselines.WEIGHT_DECAY)
+    rates = Hyperparams(baselines.LEARNING_RATE, baselines.WEIGHT_DECAY)
     state = jax.jit(engine.init)(jax.random.key(0), rates)
     rng = np.random.default_rng(1)
 

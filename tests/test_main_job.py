@@ -82,8 +82,8 @@ def test_killed_twenty_times_at_random_moments_it_ends_with_the_same_table(
     Ledger(folder).folder.mkdir()
     # the tests' cache holds the compiled programs: lives short enough to be random
     script = (
-        "from jetlab.cli.main import main; from jetlab.training import execute; "
-        f"execute.SAVE_EVERY = 0.2; raise SystemExit(main({[*COMMAND, str(folder)]!r}))"
+        "from jetlab.cli.main import main; from jetlab.training import trainer; "
+        f"trainer.SAVE_EVERY = 0.2; raise SystemExit(main({[*COMMAND, str(folder)]!r}))"
     )
     killed = 0
     while True:

@@ -6,7 +6,7 @@ and the four-momentum: kinematics, particle identity and track parameters, 21 in
 XLA: on the device where the jets are to go, and several times faster than by NumPy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import jax
@@ -31,6 +31,7 @@ class Inputs:
 
     particles: int
     features: tuple[str, ...]
+    label: str = field(default="own", metadata={"identity": None})
 
     def __post_init__(self):
         unknown = [name for name in self.features if name not in FEATURES]
@@ -52,6 +53,16 @@ INPUTS = {
     "full-128": Inputs(particles=128, features=FEATURES),
 }
 """The four input configurations of arXiv:2602.15781."""
+INPUTS = {name: replace(inputs, label=name) for name, inputs in INPUTS.items()}
+
+
+def resolve_inputs(inputs: "str | Inputs") -> Inputs:
+    """A configuration by its name, or the configuration itself."""
+    if isinstance(inputs, Inputs):
+        return inputs
+    if inputs not in INPUTS:
+        raise ValueError(f"inputs {inputs!r}: choose from {', '.join(INPUTS)}")
+    return INPUTS[inputs]
 
 
 def featurize(jets: Jets, inputs: Inputs) -> FlatJets:

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from jetlab.models import cpu_attention
 from jetlab.models.layers import Layer
 from jetlab.models.token_layout import Layout, Padded
 
@@ -35,6 +36,11 @@ class Tagger:
     @property
     def heads(self) -> int:
         return max(1, self.width // 64)
+
+    @property
+    def length_groups(self) -> bool:
+        """Attention runs over groups of jets where there is no kernel for CPUs."""
+        return not cpu_attention.available()
 
     def build(self, rngs: nnx.Rngs) -> "SetTransformer":
         return SetTransformer(self, rngs=rngs)

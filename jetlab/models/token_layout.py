@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt
 
 from jetlab.models import cpu_attention
-from jetlab.types import MAX_PARTICLES
+from jetlab.types import MAX_PARTICLES, Batch, Groups
 
 PLACES = 1 + MAX_PARTICLES  # of a jet: its class token and its particles
 
@@ -69,22 +69,18 @@ class Padded:
         return jnp.concatenate([rows[: self.jets, None], particles], axis=1)
 
 
-Groups = tuple[tuple[int, int], ...]
-"""(jets, particles): so many jets, of at most so many particles each."""
-
-
 @dataclass(frozen=True)
 class Flat:
     """Jets one after the other, the first of each group no longer than it allows.
 
-    `counts` are particles by jet, `places` what tells the jets of a batch apart where
-    it is cut in parts, `rows` how many particle rows there are; those past the sum of
-    `counts` hold nothing. Attention runs over `groups` of jets of similar length or,
-    where there are none, by the native kernel over the jets as they are.
+    `counts` are particles by jet, `numbers` those of the jets within the whole batch,
+    `rows` the number of particle rows; those past the sum of `counts` are padding.
+    Attention runs over `groups` of jets of similar length or, without groups, by the
+    native kernel over the jets as they are.
     """
 
     counts: Int[Array, "b"]
-    places: Int[Array, "b"]
+    numbers: Int[Array, "b"]
     rows: int
     groups: Groups
 
@@ -95,7 +91,7 @@ class Flat:
     @property
     def ids(self) -> UInt[Array, "t"]:
         jet, place = self._owners
-        first = self.places * PLACES
+        first = self.numbers * PLACES
         return jnp.concatenate([first, first[jet] + place + 1]).astype(jnp.uint32)
 
     def attend(
@@ -175,6 +171,11 @@ class Flat:
         particles = jnp.asarray(first)[jet] + place + 1
         # rows past the last particle point anywhere: what they fetch is set to zero
         return jnp.concatenate([first, jnp.minimum(particles, sizes.sum() - 1)])
+
+
+def flat_layout(batch: Batch) -> Flat:
+    """The layout of a batch of the engine."""
+    return Flat(batch.counts, batch.ids, len(batch.x), batch.groups)
 
 
 def masked_attention(

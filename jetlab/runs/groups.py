@@ -10,14 +10,13 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
-from jetlab.data.features import INPUTS
-from jetlab.records import Record, identity
+from jetlab.records import Record
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.study import Study
-from jetlab.training.dataset import Feed, open_feed
-from jetlab.training.job import jobs_of
-from jetlab.training.run_config import RunConfig, cost
-from jetlab.training.trainer import Group
+from jetlab.training.dataset import Dataset, open_dataset
+from jetlab.training.run_config import RunConfig, cost, length_groups
+from jetlab.training.trainer import Trainer
+from jetlab.training.trajectory import trajectories_of
 from jetlab.types import Source
 
 NOMINAL_PARTICLES = 40
@@ -42,20 +41,20 @@ def at_once() -> int:
 def total_cost(study: Study) -> float:
     """FLOPs of what is trained by the paper's estimate, repeated runs with all passes
     that they may take; 40 particles a jet, or as many as its inputs show."""
-    jobs = jobs_of(study.runs, one_trajectory=study.one_trajectory)
-    shown = [min(NOMINAL_PARTICLES, INPUTS[job.run.inputs].particles) for job in jobs]
+    jobs = trajectories_of(study.runs, one_trajectory=study.one_trajectory)
+    shown = [min(NOMINAL_PARTICLES, job.run.input_config.particles) for job in jobs]
     return sum(cost(job.run, n_p) for job, n_p in zip(jobs, shown, strict=True))
 
 
 def groups_of(study: Study) -> list[list[RunConfig]]:
     """Runs of one shape on the same jets, which train together; the costliest first."""
-    groups = _by(study.runs, lambda run: (_jets(run), run.compile_key))
+    groups = _by(study.runs, lambda run: run.group)
     return sorted(groups, key=lambda group: -sum(map(_work, group)))
 
 
 def folder_of(group: Sequence[RunConfig], ledger: Ledger) -> Path:
     """Where a group's checkpoints are kept."""
-    return ledger.checkpoints(identity((_jets(group[0]), group[0].compile_key)))
+    return ledger.checkpoints(group[0].group)
 
 
 def ended(ledger: Ledger) -> set[str]:
@@ -75,18 +74,18 @@ def run_study(study: Study, source: Source, ledger: Ledger) -> None:
         if Ledger(folder := folder_of(group, ledger)).held():
             raise ValueError(f"a worker is still at work in {folder}: wait for it")
     with _progress(study, known) as bar:
-        for runs in _by(study.runs, _jets):
+        for runs in _by(study.runs, _data):
             if all(run.id in known for run in runs):
                 continue
             first = runs[0]
             bar.set_postfix_str(f"reading {first.pool + first.num_valid} jets")
-            feed = open_feed(source, first.inputs, first.pool, first.num_valid)
+            feed = open_dataset(source, first)
             bar.set_postfix_str("compiling")
             _train(replace(study, runs=tuple(runs)), feed, ledger, known, bar)
 
 
 def _train(
-    study: Study, feed: Feed, ledger: Ledger, known: set[str], bar: tqdm
+    study: Study, feed: Dataset, ledger: Ledger, known: set[str], bar: tqdm
 ) -> None:
     """Groups on the same jets side by side, the costliest first."""
     lock, stop = threading.Lock(), threading.Event()
@@ -98,13 +97,14 @@ def _train(
             bar.update(_work(run) * steps / run.steps)
 
     def train(runs: Sequence[RunConfig]) -> None:
-        group = Group(
+        group = Trainer(
             runs,
             feed,
             study.name,
             one_trajectory=study.one_trajectory,
             known=known,
             folder=folder_of(runs, ledger),
+            weights=ledger.weights,
             on_steps=advance,
         )
         for record in group:
@@ -124,9 +124,9 @@ def _train(
             raise
 
 
-def _jets(run: RunConfig) -> tuple[str, int, int]:
+def _data(run: RunConfig) -> tuple:
     """Runs that agree in this read the same jets."""
-    return run.inputs, run.pool, run.num_valid
+    return run.data_key, run.task, length_groups(run.model)
 
 
 def _by(runs: Sequence[RunConfig], key) -> list[list[RunConfig]]:
@@ -142,7 +142,7 @@ def _work(run: RunConfig) -> float:
 
 
 def _progress(study: Study, known: set[str]) -> tqdm:
-    jobs = jobs_of(study.runs, one_trajectory=study.one_trajectory)
+    jobs = trajectories_of(study.runs, one_trajectory=study.one_trajectory)
     open_ = [job for job in jobs if any(run.id not in known for run in job.runs)]
     kept = sum(run.id in known for run in study.runs)
     return tqdm(

@@ -54,6 +54,11 @@ class Ledger:
         """Where unfinished runs of one shape are kept."""
         return self.folder / "checkpoints" / name
 
+    @property
+    def weights(self) -> Path:
+        """Where the weights of finished runs are kept."""
+        return self.folder / "weights"
+
     def tidy(self) -> None:
         """Take over what workers left, remove the folders of unfinished runs that are
         empty. For who holds the folder alone."""

@@ -8,8 +8,9 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jetlab.data.source import everywhere, open_source
 from jetlab.records import Record
@@ -18,9 +19,9 @@ from jetlab.runs.dispatch import carry_out
 from jetlab.runs.groups import ended, folder_of, groups_of
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.study import Study
-from jetlab.training.dataset import Feed, open_feed
-from jetlab.training.run_config import RunConfig
-from jetlab.training.trainer import Group
+from jetlab.training.dataset import Dataset, open_dataset
+from jetlab.training.run_config import RunConfig, length_groups
+from jetlab.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,29 +97,37 @@ def train(errand: Errand, *, source: str) -> list[Record]:
     with kept.at_work(patient=True):
         known = errand.known | ended(kept)
         if any(run.id not in known for run in errand.runs):
-            group = Group(
+            group = Trainer(
                 errand.runs,
-                _feed(source, errand.runs[0]),
+                _dataset(source, errand.runs[0]),
                 errand.study,
                 one_trajectory=errand.one_trajectory,
                 known=known,
                 folder=errand.folder,
+                weights=errand.folder.parents[1] / "weights",
             )
             for record in group:
                 kept.add(record)
         return list(kept.records().values())
 
 
-def _feed(source: str, run: RunConfig) -> Feed:
-    return _opened(source, run.source, run.inputs, run.pool, run.num_valid)
+_kept: dict[Any, Dataset] = {}  # the last one: the next group often reads the same
 
 
-@lru_cache(1)  # the next group reads the same jets, as often as not
-def _opened(name: str, expected: str, inputs: str, pool: int, valid: int) -> Feed:
-    source = open_source(name)
-    if source.identity != expected:
-        raise ValueError(
-            f"{platform.node()} finds other jets in {name}: {source.identity}, not "
-            f"{expected}; use a folder that all workers share"
-        )
-    return open_feed(source, inputs, pool, valid)
+def _dataset(source: str, run: RunConfig) -> Dataset:
+    """The jets of a run, from the source that the client saw.
+
+    Raises:
+      ValueError: where this machine finds other jets.
+    """
+    key = source, run.source, run.data_key, run.task, length_groups(run.model)
+    if key not in _kept:
+        _kept.clear()
+        found = open_source(source)
+        if found.identity != run.source:
+            raise ValueError(
+                f"{platform.node()} finds other jets in {source}: {found.identity}, not"
+                f" {run.source}; use a folder that all workers share"
+            )
+        _kept[key] = open_dataset(found, run)
+    return _kept[key]

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jetlab.data.features import INPUTS
+from jetlab.data.features import resolve_inputs
 from jetlab.models import scaling
 from jetlab.records import MARGIN, Record, TableLike
 from jetlab.runs.study import log_spaced
+from jetlab.tasks.tagging import Tagging
 from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
@@ -37,8 +38,8 @@ def runs_on(
     Raises:
       ValueError: where a class holds out fewer than ten.
     """
-    classes, features = len(source.classes), len(INPUTS[inputs].features)
-    num_valid = _balanced(num_valid, source.held_out, classes)
+    task, read = Tagging(), resolve_inputs(inputs)
+    num_valid = _balanced(num_valid, source.held_out, len(source.classes))
 
     def run(
         width: int, num_train: int, seed: int, epochs: int = 1, patience: int = 0
@@ -46,7 +47,8 @@ def runs_on(
         return RunConfig(
             source=source.identity,
             inputs=inputs,
-            model=scaling.tagger(width, features=features, classes=classes),
+            task=task,
+            model=task.model(width, read, source),
             pool=pool,
             num_train=num_train,
             num_valid=num_valid,

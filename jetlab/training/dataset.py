@@ -1,38 +1,47 @@
 """Jets to the device: all at once where they fit, through Grain where they do not.
 
-Both roads give the same batches in the same order: `order` decides it.
+Both ways give the same batches in the same order, which `jetlab.data.permutation`
+decides.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jetlab.data import ragged
-from jetlab.data.features import INPUTS, Inputs, featurize, on_device
+from jetlab.data.features import Inputs, featurize, on_device
 from jetlab.data.permutation import order
 from jetlab.data.store import Store
-from jetlab.training.batching import Packing, Particles, flatten, measure, plan
-from jetlab.training.evaluate import HeldOut, hold_out
-from jetlab.training.mesh import everywhere, make_mesh, place
-from jetlab.training.scan import STEPS, Steps
-from jetlab.types import FlatJets, Jets, Source
+from jetlab.training.batching import (
+    DeviceJets,
+    Packing,
+    choose_packing,
+    schedule,
+    with_offsets,
+)
+from jetlab.training.evaluate import ValidationSet, validation_set
+from jetlab.training.mesh import make_mesh, put_global, replicated
+from jetlab.training.run_config import RunConfig, length_groups
+from jetlab.training.scan import SCAN_LENGTH, MicroBatches
+from jetlab.types import Jets, Source, Task
 
 READ = 65_536  # jets featurised at a time
 
 
-class Feed(NamedTuple):
+class Dataset(NamedTuple):
     """The jets of a study: training jets on the device or in a store, validation jets
     on the device, and how many particles the training jets show the model."""
 
-    train: Particles | Store
-    valid: HeldOut
+    train: DeviceJets | Store
+    valid: ValidationSet
     counts: Int[np.ndarray, "jets"]  # of all training jets, or of a sample of them
-    inputs: str
+    task: Task
+    inputs: Inputs
     classes: tuple[str, ...]
 
     @property
@@ -40,77 +49,91 @@ class Feed(NamedTuple):
         """Mean number of particles of a training jet."""
         return float(np.mean(self.counts))
 
-    def packing(self, batch: int, shares: int = 1) -> Packing:
-        particles = INPUTS[self.inputs].particles
-        return measure(self.counts, batch, particles, shares=shares)
+    def packing(self, run: RunConfig, num_shards: int = 1) -> Packing:
+        """The static shape of a run's batches."""
+        return choose_packing(
+            self.counts,
+            run.batch,
+            self.inputs.particles,
+            grouped=length_groups(run.model),
+            num_shards=num_shards,
+        )
 
 
-class Chunked(NamedTuple):
-    """Work of one call: steps over jets on the device."""
+class ScanInputs(NamedTuple):
+    """The operands of one scan, and the batches that it trains on."""
 
-    jets: Particles
-    steps: Steps
+    jets: DeviceJets
+    steps: MicroBatches
     batches: int
-    cut: int  # batches that did not fit the static shape
+    cut: int  # batches that overflowed the static shape
 
 
 @runtime_checkable
 class Batches(Protocol):
     """The batches of a run, in the order that its seed decides."""
 
-    def chunk(self, start: int, stop: int) -> Chunked:
-        """Work that begins with batch `start` and ends at or before batch `stop`."""
+    def scan(self, start: int, stop: int) -> ScanInputs:
+        """A scan that begins with batch `start` and ends at or before batch `stop`."""
         ...
 
 
-def open_feed(source: Source, inputs: str, pool: int, valid: int) -> Feed:
-    """Read the first `pool` training jets and `valid` validation jets of a source.
+def open_dataset(source: Source, run: RunConfig) -> Dataset:
+    """The jets that a run, and every run of its `data_key`, reads.
 
     Raises:
-      ValueError: where the source has fewer jets, no validation jet of some class, or
+      ValueError: where the source has too few jets, no validation jet of some class, or
         the jets neither fit the device nor lie in a store.
     """
-    chosen = INPUTS[inputs]
-    held_out = hold_out(featurize(source.valid(valid), chosen))
-    if len(np.unique(held_out.labels)) < len(source.classes):
-        raise ValueError(
-            f"{valid} validation jets do not hold one of each of the"
-            f" {len(source.classes)} classes: take more"
-        )
-    sample = _read(source, chosen, 0, min(pool, READ))
-    if _fits(pool, float(np.mean(sample.counts)), chosen):
+    inputs, task, pool = run.input_config, run.task, run.pool
+    valid = _validation(source, run)
+    sample = _read(source, inputs, task, 0, min(pool, READ))
+    if _fits(pool, float(np.mean(sample.counts)), inputs):
         jets = sample
         if pool > READ:
-            jets = _joined([sample, _read(source, chosen, READ, pool)])
-        loaded = place(flatten(*jets), everywhere(make_mesh()))
-        return Feed(loaded, held_out, np.asarray(jets.counts), inputs, source.classes)
+            jets = _joined([sample, _read(source, inputs, task, READ, pool)])
+        loaded = put_global(with_offsets(*jets), replicated(make_mesh()))
+        counts = np.asarray(jets.counts)
+        return Dataset(loaded, valid, counts, task, inputs, source.classes)
     if not isinstance(source, Store):
         raise ValueError(
-            f"{pool} jets with up to {chosen.particles} particles do not fit this "
-            "device: write them once with 'jetlab simulate' and run with --source DIR"
+            f"{pool} jets with up to {inputs.particles} particles do not fit this"
+            " device: write them once with 'jetlab simulate' and run with --source DIR"
         )
-    return Feed(source, held_out, np.asarray(sample.counts), inputs, source.classes)
+    counts = np.asarray(sample.counts)
+    return Dataset(source, valid, counts, task, inputs, source.classes)
 
 
-def batches_of(
-    feed: Feed,
-    packing: Packing,
-    *,
-    pool: int,
-    num_train: int,
-    epochs: int,
-    seed: int,
-) -> Batches:
-    """The batches of a run.
+def batches_of(dataset: Dataset, packing: Packing, run: RunConfig) -> Batches:
+    """The batches of a run."""
+    if isinstance(dataset.train, Store):
+        return _Streamed(dataset.train, dataset, packing, run)
+    return _Resident(dataset.train, dataset.counts, packing, run)
 
-    Raises:
-      ValueError: unless `examples` is a multiple of the batch.
-    """
-    if isinstance(feed.train, Store):
-        return _Streamed(
-            feed.train, feed.inputs, packing, pool, num_train, epochs, seed
+
+class _Examples(NamedTuple):
+    """Jets on the host as a network reads them."""
+
+    x: Float[np.ndarray, "n f"]
+    counts: Int[np.ndarray, "b"]
+    targets: Any
+
+
+def _examples(jets: Jets, inputs: Inputs, task: Task) -> _Examples:
+    features = featurize(jets, inputs)
+    return _Examples(features.x, features.counts, task.targets(jets))
+
+
+def _validation(source: Source, run: RunConfig) -> ValidationSet:
+    jets = source.valid(run.num_valid)
+    if len(np.unique(jets.label)) < len(source.classes):
+        raise ValueError(
+            f"{run.num_valid} validation jets do not hold one of each of the"
+            f" {len(source.classes)} classes: take more"
         )
-    return _Resident(feed.train, feed.counts, packing, pool, num_train, seed)
+    examples = with_offsets(*_examples(jets, run.input_config, run.task))
+    labels = jets.label.astype(np.int32)
+    return validation_set(examples, labels, grouped=length_groups(run.model))
 
 
 class _Resident:
@@ -118,27 +141,26 @@ class _Resident:
 
     def __init__(
         self,
-        jets: Particles,
+        jets: DeviceJets,
         counts: Int[np.ndarray, "jets"],
         packing: Packing,
-        pool: int,
-        num_train: int,
-        seed: int,
+        run: RunConfig,
     ):
         self.jets, self.counts, self.packing = jets, counts, packing
-        self.per_epoch = num_train // packing.batch
-        # two epochs: a chunk may end one and begin the next
-        self._epoch = lru_cache(2)(partial(order, pool, num_train, seed))
+        self.per_epoch = run.num_train // packing.batch
+        # two epochs: a scan may end one and begin the next
+        self._epoch = lru_cache(2)(partial(order, run.pool, run.num_train, run.seed))
 
-    def chunk(self, start: int, stop: int) -> Chunked:
-        wanted = np.arange(start, min(stop, start + STEPS))
+    def scan(self, start: int, stop: int) -> ScanInputs:
+        wanted = np.arange(start, min(stop, start + SCAN_LENGTH))
         epochs, places = np.divmod(wanted, self.per_epoch)
         parts = [
             self._batches(epoch)[places[epochs == epoch]]
             for epoch in np.unique(epochs).tolist()
         ]
         rows = np.concatenate(parts)
-        return Chunked(self.jets, *plan(rows, self.counts, self.packing, STEPS))
+        planned = schedule(rows, self.counts, self.packing, SCAN_LENGTH)
+        return ScanInputs(self.jets, *planned)
 
     def _batches(self, epoch: int) -> Int[np.ndarray, "n b"]:
         return self._epoch(epoch).reshape(-1, self.packing.batch)
@@ -148,70 +170,70 @@ class _Streamed:
     """Batches that Grain reads from a store."""
 
     def __init__(
-        self,
-        store: Store,
-        inputs: str,
-        packing: Packing,
-        pool: int,
-        num_train: int,
-        epochs: int,
-        seed: int,
+        self, store: Store, dataset: Dataset, packing: Packing, run: RunConfig
     ):
         # here, so that jets in memory are trained on without Grain
         from jetlab.data.loader import batches
 
-        self.inputs, self.packing = INPUTS[inputs], packing
+        self.inputs, self.task, self.packing = dataset.inputs, dataset.task, packing
         self.open = partial(
             batches,
             store,
             self.inputs.particles,
             batch=packing.batch,
-            pool=pool,
-            num_train=num_train,
-            epochs=epochs,
-            seed=seed,
-            together=STEPS,
+            pool=run.pool,
+            num_train=run.num_train,
+            epochs=run.epochs,
+            seed=run.seed,
+            together=SCAN_LENGTH,
         )
         self.next = -1  # batch with which `waiting` begins
         self.waiting: list[Jets] = []
         self.stream: Iterator[Jets] = iter(())
 
-    def chunk(self, start: int, stop: int) -> Chunked:
+    def scan(self, start: int, stop: int) -> ScanInputs:
         if start != self.next:
             self.stream, self.waiting = self.open(start=start), []
-        wanted = min(STEPS, stop - start) * self.packing.batch
+        wanted = min(SCAN_LENGTH, stop - start) * self.packing.batch
         while sum(len(jets.counts) for jets in self.waiting) < wanted:
             self.waiting.append(next(self.stream))
         there = ragged.concatenate(self.waiting)
-        cut = partial(ragged.between, there, ragged.first_rows(there))
-        jets = cut(0, wanted)
+        part = partial(ragged.between, there, ragged.first_rows(there))
+        jets = part(0, wanted)
         rows = np.arange(wanted).reshape(-1, self.packing.batch)
-        planned = plan(rows, jets.counts, self.packing, STEPS)
+        planned = schedule(rows, jets.counts, self.packing, SCAN_LENGTH)
         self.next = start + planned.batches
-        self.waiting = [cut(planned.batches * self.packing.batch, len(there.counts))]
-        return Chunked(self._one_shape(jets), *planned)
+        used = planned.batches * self.packing.batch
+        self.waiting = [part(used, len(there.counts))]
+        return ScanInputs(self._one_shape(jets), *planned)
 
-    def _one_shape(self, jets: Jets) -> Particles:
-        """Jets on the device, in rows enough for any chunk: one program serves all."""
-        most = STEPS * self.packing.rows * self.packing.shares
-        short = STEPS * self.packing.batch - len(jets.counts)
-        columns = ragged.first_rows(jets), jets.counts, jets.label.astype(np.int32)
-        padded = [np.pad(column, (0, short)) for column in columns]
-        return Particles(on_device(jets, self.inputs, most), *jax.device_put(padded))
+    def _one_shape(self, jets: Jets) -> DeviceJets:
+        """Jets on the device, padded to the rows of the largest scan: one program."""
+        most = SCAN_LENGTH * self.packing.rows * self.packing.num_shards
+        short = SCAN_LENGTH * self.packing.batch - len(jets.counts)
+
+        def padded(column: np.ndarray) -> np.ndarray:
+            return np.pad(column, [(0, short)] + [(0, 0)] * (column.ndim - 1))
+
+        columns = ragged.first_rows(jets), jets.counts, self.task.targets(jets)
+        placed = jax.device_put(jax.tree.map(padded, columns))
+        return DeviceJets(on_device(jets, self.inputs, most), *placed)
 
 
-def _read(source: Source, inputs: Inputs, start: int, stop: int) -> FlatJets:
+def _read(
+    source: Source, inputs: Inputs, task: Task, start: int, stop: int
+) -> _Examples:
     """Training jets start to stop of a source, on the host."""
     return _joined(
         [
-            featurize(source.train(first, min(first + READ, stop)), inputs)
+            _examples(source.train(first, min(first + READ, stop)), inputs, task)
             for first in range(start, stop, READ)
         ]
     )
 
 
-def _joined(parts: Sequence[FlatJets]) -> FlatJets:
-    return FlatJets(*map(np.concatenate, zip(*parts, strict=True)))
+def _joined(parts: Sequence[_Examples]) -> _Examples:
+    return jax.tree.map(lambda *columns: np.concatenate(columns), *parts)
 
 
 def _fits(pool: int, particles: float, inputs: Inputs) -> bool:

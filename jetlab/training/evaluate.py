@@ -1,4 +1,4 @@
-"""What a tagger reaches on held-out jets, with its sampling error."""
+"""The outputs and losses of a network on validation jets, and their mean."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -7,95 +7,111 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
-from jetlab.training.batching import Packing, Particles, flatten, take, tight
-from jetlab.training.mesh import LANE, by_lane, everywhere, make_mesh, place
-from jetlab.training.scan import Steps, compiler_options
+from jetlab.training.batching import (
+    DeviceJets,
+    Packing,
+    exact_packing,
+    gather_batch,
+)
+from jetlab.training.mesh import (
+    REPLICA,
+    by_replica,
+    make_mesh,
+    put_global,
+    replicated,
+)
+from jetlab.training.scan import MicroBatches, compiler_options
 from jetlab.training.step import Engine
-from jetlab.types import FlatJets
+from jetlab.types import Task
 
 BLOCK = 512  # jets at a time: bounds the memory of attention
 
 
-class PerJet(NamedTuple):
-    """-ln p(true class) of each jet, and its logits."""
+class Predictions(NamedTuple):
+    """The loss of each jet, and the network's outputs for it."""
 
     loss: Float[Array, "*b"]
-    logits: Float[Array, "*b k"]
+    outputs: Shaped[Array, "..."]
 
 
-class HeldOut(NamedTuple):
-    """Validation jets on the devices, cut in blocks of one static shape.
+class ValidationSet(NamedTuple):
+    """Validation jets on the devices, in blocks of one static shape.
 
-    Every block takes each so manieth jet in order of length, so that all have nearly
-    the same lengths: almost nothing is padded, and no block can be too large.
+    Jets are sorted by length and dealt round-robin to the blocks, so blocks have
+    similar lengths: almost nothing is padded, and no block overflows. `labels` are the
+    classes of the jets, `targets` what the task predicts.
     """
 
-    jets: Particles
-    blocks: Steps
+    jets: DeviceJets
+    blocks: MicroBatches
     packing: Packing
     labels: Int[np.ndarray, "b"]
+    targets: Shaped[np.ndarray, "b *t"]
 
 
-def hold_out(jets: FlatJets) -> HeldOut:
-    """Validation jets, cut in blocks and put on the devices, which share the blocks."""
+def validation_set(
+    jets: DeviceJets, labels: Int[np.ndarray, "b"], *, grouped: bool
+) -> ValidationSet:
+    """Validation jets in blocks, which the devices share. `grouped` is whether
+    attention runs over groups of jets of similar length."""
     counts, devices = np.asarray(jets.counts), jax.device_count()
     order = np.argsort(-counts, kind="stable").astype(np.int32)
     number = -(-len(order) // (BLOCK * devices)) * devices
     size = -(-len(order) // number)
     rows = np.full((number, size), -1, np.int32)
     for block in range(number):
-        share = order[block::number]
-        rows[block, : len(share)] = share
+        dealt = order[block::number]
+        rows[block, : len(dealt)] = dealt
     lengths = np.where(rows >= 0, counts[rows], 0)
-    packing = tight(lengths)
+    packing = exact_packing(lengths, grouped=grouped)
     ones = np.ones(number, np.int32)
     mesh = make_mesh(devices)
-    steps = place(Steps(rows, 0 * ones, ones), by_lane(mesh))
-    loaded = place(flatten(*jets), everywhere(mesh))
-    return HeldOut(loaded, steps, packing, np.asarray(jets.y))
+    blocks = put_global(MicroBatches(rows, 0 * ones, ones), by_replica(mesh))
+    loaded = put_global(jets, replicated(mesh))
+    return ValidationSet(loaded, blocks, packing, labels, np.asarray(jets.targets))
 
 
-def make_evaluate(engine: Engine, held_out: HeldOut) -> Callable[[Any], PerJet]:
-    """`evaluate(params)`: every held-out jet, without dropout, block by block."""
-    evaluate = _program(engine, held_out.packing)
-    return lambda params: evaluate(params, held_out.jets, held_out.blocks)
+def make_evaluate(
+    task: Task, engine: Engine, valid: ValidationSet
+) -> Callable[[Any], Predictions]:
+    """`evaluate(params)`: all validation jets, without dropout, block by block."""
+    evaluate = _program(task, engine, valid.packing)
+    return lambda params: evaluate(params, valid.jets, valid.blocks)
 
 
 @lru_cache(64)
-def _program(engine: Engine, packing: Packing) -> Callable[..., PerJet]:
+def _program(task: Task, engine: Engine, packing: Packing) -> Callable:
     """Traced once for each shape."""
 
     mesh = make_mesh(jax.device_count())
-    share, every = PartitionSpec(LANE), PartitionSpec()
+    shard, everywhere = PartitionSpec(REPLICA), PartitionSpec()
 
-    def of_device(params: Any, jets: Particles, blocks: Steps) -> PerJet:
-        tagger = engine.module(params)
+    def of_device(params: Any, jets: DeviceJets, blocks: MicroBatches) -> Predictions:
+        model = engine.module(params)
 
-        def block(entry: Steps) -> PerJet:
-            batch = take(packing, jets, entry)
-            logits = tagger.read(batch.x, batch.layout).astype(jnp.float32)
-            nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
-            return PerJet(nll, logits)
+        def block(entry: MicroBatches) -> Predictions:
+            batch = gather_batch(packing, jets, entry)
+            outputs = task.predict(model, batch)
+            return Predictions(task.losses(outputs, batch.targets), outputs)
 
         return jax.lax.map(block, blocks)
 
     @partial(
-        jax.jit, out_shardings=everywhere(mesh), compiler_options=compiler_options()
+        jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options()
     )
-    def evaluate(params: Any, jets: Particles, blocks: Steps) -> PerJet:
+    def evaluate(params: Any, jets: DeviceJets, blocks: MicroBatches) -> Predictions:
         results = jax.shard_map(
             of_device,
             mesh=mesh,
-            in_specs=(every, every, share),
-            out_specs=share,
-            check_vma=False,  # as in `shard_chunk`
+            in_specs=(everywhere, everywhere, shard),
+            out_specs=shard,
+            check_vma=False,  # as in `shard_scan`
         )(params, jets, blocks)
-        # empty places go to a row past the end, which is cut off
-        count = len(jets.y)
+        # Empty places go to a row past the end, which is cut off.
+        count = len(jets.counts)
         to = jnp.where(blocks.rows >= 0, blocks.rows, count).reshape(-1)
 
         def in_order(a: Array) -> Array:
@@ -107,18 +123,18 @@ def _program(engine: Engine, packing: Packing) -> Callable[..., PerJet]:
     return evaluate
 
 
-def mean(
-    per_jet: Float[Array, "b"], labels: Int[np.ndarray, "b"]
+def stratified_mean(
+    losses: Float[Array | np.ndarray, "b"], labels: Int[np.ndarray, "b"]
 ) -> tuple[float, float]:
-    """Mean loss with the error of a sample that is balanced by class.
+    """Mean loss, and its standard error for a sample of fixed class shares.
 
-    As each class has a fixed share, only the spread inside the classes counts:
-    error^2 = sum_k (n_k / n)^2 s_k^2 / n_k.
+    Only the variance within the classes counts:
+    error^2 = sum_k (n_k / n)^2 s_k^2 / n_k, with s_k^2 the sample variance (n_k - 1).
     """
-    losses = np.asarray(per_jet, dtype=np.float64)
+    each = np.asarray(losses, dtype=np.float64)
     variance = 0.0
     for label in np.unique(labels):
-        of_class = losses[labels == label]
+        of_class = each[labels == label]
         spread = of_class.var(ddof=1) if len(of_class) > 1 else np.nan
-        variance += spread * len(of_class) / len(losses) ** 2
-    return float(losses.mean()), float(np.sqrt(variance))
+        variance += spread * len(of_class) / len(each) ** 2
+    return float(each.mean()), float(np.sqrt(variance))

@@ -1,70 +1,73 @@
-"""The record of a run from what its job did."""
+"""The record of a run from its trajectory and how it ended."""
 
-import math
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 import jax
 import numpy as np
 
-from jetlab.models import flops
-from jetlab.physics.performance import performance
-from jetlab.records import Record, Rejected
-from jetlab.training.dataset import Feed
-from jetlab.training.evaluate import PerJet, mean
-from jetlab.training.job import Job
+from jetlab.records import Record
+from jetlab.training.dataset import Dataset
+from jetlab.training.evaluate import Predictions, stratified_mean
 from jetlab.training.run_config import RunConfig, cost
+from jetlab.training.step import num_params
+from jetlab.training.trajectory import Trajectory
 
 
-def done(per_jet: PerJet, feed: Feed, steps: int) -> dict[str, Any]:
-    """What a finished run says of itself; its loss was reached after so many steps."""
-    labels = feed.valid.labels
-    loss, error = mean(per_jet.loss, labels)
-    reached = performance(np.asarray(per_jet.logits), labels, feed.classes)
+def finished(
+    predictions: Predictions, dataset: Dataset, steps: int, weights: Mapping[str, str]
+) -> dict[str, Any]:
+    """The fields of a finished run whose loss was reached after `steps`."""
+    valid = dataset.valid
+    loss, error = stratified_mean(predictions.loss, valid.labels)
+    outputs = np.asarray(predictions.outputs)
     return {
         "status": "done",
         "loss": loss,
         "loss_error": error,
-        "metrics": {
-            "accuracy": reached.accuracy,
-            "auc": reached.auc,
-            "rejections": tuple(
-                Rejected(*what, r.value, r.low, None if r.is_limit else r.high)
-                for what, r in reached.rejections.items()
-            ),
-        },
+        "metrics": dataset.task.metrics(outputs, valid.targets, dataset.classes),
         "steps": steps,
+        "weights": dict(weights),
     }
 
 
-def lost(status: str, message: str, steps: int) -> dict[str, Any]:
-    """What a run says that ended without a loss."""
+def failed(status: str, message: str, steps: int) -> dict[str, Any]:
+    """The fields of a run that ended without a loss."""
     return {"status": status, "message": message, "steps": steps}
 
 
-def record(run: RunConfig, job: Job, feed: Feed, study: str, **outcome: Any) -> Record:
-    """One row: the run's spec, its job's progress, and how it ended."""
-    progress, whole = job.progress, run is job.run
+def record_of(
+    run: RunConfig,
+    trajectory: Trajectory,
+    dataset: Dataset,
+    study: str,
+    **outcome: Any,
+) -> Record:
+    """One row: the run's spec, its trajectory's progress, and how it ended."""
+    progress, longest = trajectory.progress, run is trajectory.run
+    targets = dataset.valid.targets
     return Record(
         id=run.id,
         study=study,
+        task=run.task.name,
         source=run.source,
-        inputs=run.inputs,
+        inputs=run.input_config.label,
         width=run.model.width,
-        N=flops.parameters(run.model).total,
+        N=num_params(run.model),
         D=run.num_train,
         epochs=run.epochs,
-        C=cost(run, feed.n_p),
-        n_p=feed.n_p,
+        C=cost(run, dataset.n_p),
+        n_p=dataset.n_p,
         seed=run.seed,
         batch=run.batch,
         learning_rate=run.learning_rate,
         weight_decay=run.weight_decay,
-        chance_loss=math.log(run.model.classes),
-        num_valid=len(feed.valid.labels),
+        chance_loss=dataset.task.chance_loss(targets, dataset.classes),
+        num_valid=len(dataset.valid.labels),
         curve=tuple(progress.curve),
-        valid_curve=tuple(progress.valid_curve) if whole else (),
-        trajectory="" if whole else job.run.id,
+        valid_curve=tuple(progress.valid_curve) if longest else (),
+        trajectory="" if longest else trajectory.id,
         cut=progress.cut,
         precision=run.precision,
         patience=run.patience,

@@ -1,124 +1,127 @@
-"""Many runs of one shape at once: their states stacked, a new run in a finished place.
+"""Replicas: independent runs of one compiled program at once, their states stacked.
 
-Lanes differ in everything that is an array: seed, rates, data order, length. They know
-nothing of each other, so a run gives the numbers that it gives alone.
+Replicas differ in everything that is an array: seed, hyperparameters, order of jets,
+length. They do not interact, so a run gives the numbers that it gives alone; a new run
+takes the place of a finished one.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
-from jetlab.training import early_stopping
-from jetlab.training.early_stopping import Best
-from jetlab.training.mesh import by_lane, everywhere, place_steps, shard_chunk
-from jetlab.training.optimizer import Rates
-from jetlab.training.scan import Chunk, Steps, Take
+from jetlab.training.mesh import by_replica, put_schedules, replicated, shard_scan
+from jetlab.training.optimizer import Best, Hyperparams, no_best, update_best
+from jetlab.training.scan import GatherFn, MicroBatches, Scan
 from jetlab.training.step import Engine, TrainState
 
-MOST = 256  # lanes
-GAIN = 1.4  # in speed, that twice the lanes must bring
-
 QUICK = {"xla_backend_optimization_level": "0"}
-"""For what runs once, and had better compile fast than run fast: a third of the time.
-"""
+"""For programs that run once, and had better compile fast than run fast: a third of the
+time."""
 
 
-class Lane(NamedTuple):
+class ReplicaState(NamedTuple):
     """All that a run carries: one pytree; `best` only where it may stop early."""
 
     train: TrainState
     best: Best | tuple[()]
 
 
-class Lanes:
-    """So many places for runs on a mesh of devices, equally many on each.
+class Replicas:
+    """`count` replicas on a mesh of devices, equally many on each.
 
-    `state` is one pytree whose leaves have a leading axis of lanes; it can be saved
-    and put back as it is. What `advance` reads lies `everywhere` on the mesh.
+    `state` is one pytree whose leaves have a leading axis of replicas; it can be saved
+    and put back as it is. The jets that `advance` reads are `replicated` on the mesh.
     """
 
     def __init__(
-        self, engine: Engine, take: Take, mesh: Mesh, count: int, *, stops: bool
+        self, engine: Engine, gather: GatherFn, mesh: Mesh, count: int, *, stops: bool
     ):
         self.count, self._mesh = count, mesh
-        self._programs = _programs(engine, take, mesh, stops)
-        self.state = self._programs.blank(count)
+        self._programs = _programs(engine, gather, mesh, stops)
+        self.state = self._programs.zeros(count)
 
-    def start(self, lane: int, key: Key[Array, ""], rates: Rates) -> None:
-        """Put a new run into a place."""
-        new = self._programs.init(key, rates)
-        self.state = self._programs.put(self.state, lane, new)
+    def start(
+        self,
+        replica: int,
+        key: Key[Array, ""],
+        hyperparams: Hyperparams,
+        params: Any = None,
+    ) -> None:
+        """Begin a new run in a replica, from given parameters or the model's own."""
+        new = self._programs.init(key, hyperparams)
+        if params is not None:
+            new = new._replace(train=new.train._replace(params=params))
+        self.state = self._programs.put(self.state, replica, new)
 
-    def advance(self, store: Any, steps: Sequence[Steps]) -> Array:
-        """A chunk of every lane: the loss of each pass, (lanes, passes)."""
-        placed = place_steps(steps, self._mesh)
-        train, losses = self._programs.chunk(self.state.train, store, placed)
+    def advance(self, jets: Any, schedules: Sequence[MicroBatches]) -> Array:
+        """A scan of every replica: the loss of each entry, (replicas, entries)."""
+        placed = put_schedules(schedules, self._mesh)
+        train, losses = self._programs.scan(self.state.train, jets, placed)
         self.state = self.state._replace(train=train)
         return losses
 
-    def params(self, lane: int) -> Any:
+    def params(self, replica: int) -> Any:
         """The parameters of a run as they are."""
-        return self._programs.get(self.state.train.params, lane)
+        return self._programs.get(self.state.train.params, replica)
 
-    def consider(self, lane: int, loss: float) -> tuple[int, int]:
-        """Weigh a validation loss: the step of the best one, evaluations since."""
-        train, best = self._programs.get(self.state, lane)
-        best = early_stopping.consider(
-            best, train.params, jnp.float32(loss), train.step
-        )
-        self.state = self._programs.put(self.state, lane, Lane(train, best))
+    def update_best(self, replica: int, loss: float) -> tuple[int, int]:
+        """Compare a validation loss with the best: the best's step, evaluations since
+        it."""
+        train, best = self._programs.get(self.state, replica)
+        best = update_best(best, train.params, jnp.float32(loss), train.step)
+        new = ReplicaState(train, best)
+        self.state = self._programs.put(self.state, replica, new)
         return int(best.step), int(best.waited)
 
-    def best_params(self, lane: int) -> Any:
-        return self._programs.get(self.state.best.params, lane)
+    def best_params(self, replica: int) -> Any:
+        """The parameters of the lowest validation loss."""
+        return self._programs.get(self.state.best.params, replica)
 
-    def keep(self, lanes: Sequence[int]) -> Any:
-        """The states of these lanes, for a smaller set of them on the same mesh."""
-        return self._programs.keep(self.state, jnp.asarray(lanes))
+    def gather(self, replicas: Sequence[int]) -> Any:
+        """The states of these replicas, for fewer of them on the same mesh."""
+        return self._programs.gather(self.state, jnp.asarray(replicas))
 
 
 class _Programs(NamedTuple):
     """Traced once for each shape."""
 
-    blank: Callable[[int], Any]  # states of so many lanes, to be written over
-    init: Callable[[Array, Rates], Lane]
-    chunk: Chunk
-    get: Callable[[Any, int], Any]  # (states, lane) -> its state
-    put: Callable[[Any, int, Any], Any]  # (states, lane, its state) -> states
-    keep: Callable[[Any, Array], Any]
+    zeros: Callable[[int], Any]  # states of a number of replicas, to be written over
+    init: Callable[[Array, Hyperparams], ReplicaState]
+    scan: Scan
+    get: Callable[[Any, int], Any]  # (states, replica) -> its state
+    put: Callable[[Any, int, Any], Any]  # (states, replica, its state) -> states
+    gather: Callable[[Any, Array], Any]
 
 
 @lru_cache(64)
-def _programs(engine: Engine, take: Take, mesh: Mesh, stops: bool) -> _Programs:
-    one, many = everywhere(mesh), by_lane(mesh)
+def _programs(engine: Engine, gather: GatherFn, mesh: Mesh, stops: bool) -> _Programs:
+    one, many = replicated(mesh), by_replica(mesh)
 
-    def init(key: Key[Array, ""], rates: Rates) -> Lane:
-        train = engine.init(key, rates)
-        return Lane(train, early_stopping.begin(train.params) if stops else ())
+    def init(key: Key[Array, ""], hyperparams: Hyperparams) -> ReplicaState:
+        train = engine.init(key, hyperparams)
+        return ReplicaState(train, no_best(train.params) if stops else ())
 
     start = jax.jit(init, out_shardings=one, compiler_options=QUICK)
 
-    def blank(count: int) -> Any:
-        like = jax.eval_shape(start, jax.random.key(0), Rates())
+    def zeros(count: int) -> Any:
+        like = jax.eval_shape(start, jax.random.key(0), Hyperparams())
         return jax.tree.map(partial(_zeros, count), like)
 
-    def get(states: Any, lane: Array) -> Any:
-        return jax.tree.map(lambda a: a[lane], states)
+    def get(states: Any, replica: Array) -> Any:
+        return jax.tree.map(lambda a: a[replica], states)
 
-    def put(states: Any, lane: Array, new: Any) -> Any:
-        return jax.tree.map(lambda a, b: a.at[lane].set(b), states, new)
+    def put(states: Any, replica: Array, new: Any) -> Any:
+        return jax.tree.map(lambda a, b: a.at[replica].set(b), states, new)
 
     return _Programs(
-        jax.jit(blank, static_argnums=0, out_shardings=many, compiler_options=QUICK),
+        jax.jit(zeros, static_argnums=0, out_shardings=many, compiler_options=QUICK),
         start,
-        shard_chunk(engine, take, mesh),
+        shard_scan(engine, gather, mesh),
         jax.jit(get, out_shardings=one),
         jax.jit(put, out_shardings=many, donate_argnums=0),
         jax.jit(get, out_shardings=many),
@@ -129,41 +132,3 @@ def _zeros(count: int, leaf: jax.ShapeDtypeStruct) -> Array:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.split(jax.random.key(0), count)
     return jnp.zeros((count, *leaf.shape), leaf.dtype)
-
-
-class Probe(NamedTuple):
-    """A piece of a run's work, for choosing how many lanes to have."""
-
-    call: Callable[[], Any]  # does it once for all lanes
-    bytes: int  # memory that it takes
-
-
-def choose(probe: Callable[[int], Probe], wanted: int, share: float = 0.5) -> int:
-    """How many lanes pay on this device: a power of two up to `wanted` and `MOST`.
-
-    Twice the lanes must do at least `GAIN` times the work in the same time, and fit a
-    `share` of the memory. Where one run fills the machine, as on a CPU, that is one.
-    """
-    stats = jax.devices()[0].memory_stats()
-    limit = np.inf if stats is None else share * stats["bytes_limit"]
-    lanes, speed = 1, 1 / _seconds(probe(1).call)
-    while 2 * lanes <= min(wanted, MOST):
-        wider = probe(2 * lanes)
-        if wider.bytes > limit:
-            break
-        faster = 2 * lanes / _seconds(wider.call)
-        if faster < GAIN * speed:
-            break
-        lanes, speed = 2 * lanes, faster
-    return lanes
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    """The best of a few calls: what disturbs only makes them longer."""
-    jax.block_until_ready(call())
-    times = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        jax.block_until_ready(call())
-        times.append(time.perf_counter() - begin)
-    return min(times)

@@ -1,14 +1,14 @@
 """The spec of a run: everything that decides its numbers."""
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from jetlab.data.features import INPUTS
-from jetlab.models import flops
-from jetlab.models.tagger import Tagger
+from jetlab.data.features import Inputs, resolve_inputs
 from jetlab.records import identity
+from jetlab.training.step import num_params
+from jetlab.types import ModelConfig, Task
 
 PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 """What a loss is computed in; parameters are kept in float32."""
@@ -21,9 +21,10 @@ class RunConfig:
     `source` is the identity of the jets, `pool` how many of its training jets the
     study may draw from: the run's `num_train` are a random part of them. With
     `patience` a run ends after so many evaluations without a better validation loss,
-    and the best one counts. `arm` is the study's name for what the run is compared
-    under ("fixed", "tuned", "repeated"); it decides no number and is no part of the
-    identity. The defaults are those of arXiv:2602.15781, Section 2.
+    and the best one counts. A run with `init_from` begins with that run's weights.
+    `arm` is the study's name for what the run is compared under ("fixed", "repeated");
+    it decides no number and is no part of the identity. The defaults are those of
+    arXiv:2602.15781, Section 2.
 
     Raises:
       ValueError: for inputs, a precision or a number of jets that cannot be.
@@ -32,8 +33,9 @@ class RunConfig:
     identity_name: ClassVar[str] = "Run"
 
     source: str
-    inputs: str
-    model: Tagger
+    task: Task = field(metadata={"was": {"class": "Tagging"}})
+    inputs: str | Inputs
+    model: ModelConfig
     pool: int
     num_train: int = field(metadata={"identity": "examples"})
     num_valid: int = field(metadata={"identity": "valid"})
@@ -44,11 +46,11 @@ class RunConfig:
     seed: int = 0
     precision: str = "float32"
     patience: int = 0
+    init_from: "RunConfig | None" = None
     arm: str = field(default="", metadata={"identity": None})
 
     def __post_init__(self):
-        if self.inputs not in INPUTS:
-            raise ValueError(f"inputs {self.inputs!r}: choose from {', '.join(INPUTS)}")
+        resolve_inputs(self.inputs)
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
             raise ValueError(f"precision {self.precision!r}: choose from {known}")
@@ -57,16 +59,39 @@ class RunConfig:
                 f"num_train is {self.num_train}: take a multiple of the batch "
                 f"({self.batch}) up to the pool ({self.pool})"
             )
+        if self.init_from and self.init_from.model.width != self.model.width:
+            raise ValueError(
+                f"width {self.model.width} cannot begin with the weights of width"
+                f" {self.init_from.model.width}"
+            )
 
     @property
     def id(self) -> str:
+        """The identity of the spec."""
         return identity(self)
 
     @property
-    def compile_key(self) -> tuple[Tagger, str, int, str, bool]:
+    def input_config(self) -> Inputs:
+        """The features and particles that the model reads."""
+        return resolve_inputs(self.inputs)
+
+    @property
+    def compile_key(self) -> tuple[Any, ...]:
         """Runs of equal keys share one compiled program."""
         stops = self.patience > 0
         return self.model, self.inputs, self.batch, self.precision, stops
+
+    @property
+    def data_key(self) -> tuple[Any, ...]:
+        """Runs of equal keys read the same jets."""
+        return self.inputs, self.pool, self.num_valid
+
+    @property
+    def group(self) -> str:
+        """The name of the runs that are trained together."""
+        key = (self.data_key, self.compile_key)
+        # Folders of checkpoints were named before tasks were.
+        return identity(key if self.task.name == "tagging" else (*key, self.task))
 
     @property
     def trajectory(self) -> "RunConfig | None":
@@ -80,9 +105,15 @@ class RunConfig:
 
     @property
     def steps(self) -> int:
+        """Optimizer steps of the whole run."""
         return self.num_train * self.epochs // self.batch
 
 
 def cost(run: RunConfig, n_p: float) -> float:
     """6 n_p N D epochs: the paper's FLOPs of a run (arXiv:2602.15781, Section 2)."""
-    return flops.estimate(run.model, n_p) * run.num_train * run.epochs
+    return 6 * num_params(run.model) * n_p * run.num_train * run.epochs
+
+
+def length_groups(model: ModelConfig) -> bool:
+    """Whether a model's attention needs jets in groups of similar length."""
+    return getattr(model, "length_groups", False)

@@ -1,4 +1,4 @@
-"""Many steps in one call: a scan over batches gathered on the device."""
+"""Many steps in one call: a scan over micro-batches gathered on the device."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,90 +10,95 @@ from jaxtyping import Array, Int
 
 from jetlab.training.step import Engine, TrainState
 
-STEPS = 50  # long enough to hide the call, short enough to show progress
+SCAN_LENGTH = 50  # long enough to hide the call, short enough to show progress
 
 
-class Steps(NamedTuple):
-    """What a chunk does: one pass for each of its leading entries.
+class MicroBatches(NamedTuple):
+    """The schedule of a scan: one micro-batch for each of the leading entries.
 
-    A batch is usually one pass. One that does not fit the static shape is cut in
-    `parts` passes whose gradients are summed; the parameters move after the last.
+    A batch is usually one micro-batch. One that does not fit the static shape is
+    divided into `count` micro-batches whose gradients are summed; the parameters are
+    updated after the last.
     """
 
-    # into the jets on the device; -1 where there is none
+    # into the jets on the device; -1 for an empty place
     rows: Int[Array | np.ndarray, "*s b"]
-    part: Int[Array | np.ndarray, "*s"]
-    parts: Int[Array | np.ndarray, "*s"]  # 0: nothing to do
+    index: Int[Array | np.ndarray, "*s"]  # of the micro-batch within its batch
+    count: Int[Array | np.ndarray, "*s"]  # micro-batches of the batch; 0: idle entry
 
 
-def nothing(passes: int, batch: int) -> Steps:
-    """So many passes with nothing to do, to be filled in on the host."""
-    rows = np.full((passes, batch), -1, np.int32)
-    return Steps(rows, np.zeros(passes, np.int32), np.zeros(passes, np.int32))
+def empty_schedule(length: int, batch: int) -> MicroBatches:
+    """A schedule of idle entries, to be filled in on the host."""
+    rows = np.full((length, batch), -1, np.int32)
+    return MicroBatches(rows, np.zeros(length, np.int32), np.zeros(length, np.int32))
 
 
-Take = Callable[[Any, Steps], Any]
-"""(what lies on the device, one entry of `Steps`) -> the batch of a loss."""
+GatherFn = Callable[[Any, MicroBatches], Any]
+"""(jets on the device, one entry of a schedule) -> the batch of a loss."""
 
-Chunk = Callable[[TrainState, Any, Steps], tuple[TrainState, Array]]
-"""(state, what lies on the device, steps) -> the state after, loss of each pass."""
+Scan = Callable[[TrainState, Any, MicroBatches], tuple[TrainState, Array]]
+"""(state, jets on the device, schedule) -> (final state, loss of each entry)."""
 
 
-def make_chunk(engine: Engine, take: Take) -> Chunk:
-    """A scan of passes; those with nothing to do change nothing.
+def make_scan(engine: Engine, gather: GatherFn) -> Scan:
+    """A scan over micro-batches; idle entries leave the state as it is.
 
-    On a CPU they are skipped. An accelerator computes them in vain and selects: a
-    branch would copy the whole state at every step and break the launch of kernels in
-    one graph (192 of 501 launches of a step at d = 4, compiled for an H200).
+    On a CPU idle entries are skipped. An accelerator computes them and selects: a
+    branch would copy the whole state at every step and prevent the launch of all
+    kernels as one graph (192 of 501 launches of a step at d = 4, compiled for an H200).
     """
 
-    def chunk(state: TrainState, store: Any, steps: Steps) -> tuple[TrainState, Array]:
-        def work(state: TrainState, total: Any, entry: Steps) -> Any:
-            value, grads = engine.gradient(state, take(store, entry))
+    def scan(
+        state: TrainState, jets: Any, schedule: MicroBatches
+    ) -> tuple[TrainState, Array]:
+        def work(state: TrainState, total: Any, entry: MicroBatches) -> Any:
+            value, grads = engine.gradient(state, gather(jets, entry))
             total = jax.tree.map(jnp.add, total, grads)
             moved = (engine.update(state, total), jax.tree.map(jnp.zeros_like, total))
-            last = entry.part + 1 == entry.parts
-            return *_choose(last, moved, (state, total)), value
+            last = entry.index + 1 == entry.count
+            return *_select(last, moved, (state, total)), value
 
-        def rest(state: TrainState, total: Any, entry: Steps) -> Any:
+        def idle(state: TrainState, total: Any, entry: MicroBatches) -> Any:
             return state, total, jnp.zeros(())
 
-        def one(carry: tuple[TrainState, Any], entry: Steps) -> Any:
+        def one(carry: tuple[TrainState, Any], entry: MicroBatches) -> Any:
             *after, value = _branch(
-                jnp.asarray(entry.parts) > 0, work, rest, *carry, entry
+                jnp.asarray(entry.count) > 0, work, idle, *carry, entry
             )
             return tuple(after), value
 
         total = jax.tree.map(jnp.zeros_like, state.params)
-        (state, _), values = jax.lax.scan(one, (state, total), steps)
+        (state, _), values = jax.lax.scan(one, (state, total), schedule)
         return state, values
 
-    return chunk
+    return scan
 
 
-def each_lane(chunk: Chunk) -> Chunk:
-    """A chunk of every lane: states, steps and losses have a leading axis of lanes.
+def each_replica(scan: Scan) -> Scan:
+    """A scan of every replica: states, schedules and losses get a leading axis.
 
-    One lane goes without `vmap`, under which a branch would compute both its sides.
+    One replica runs without `vmap`, under which a branch would compute both sides.
     """
-    many = jax.vmap(chunk, in_axes=(0, None, 0))
+    many = jax.vmap(scan, in_axes=(0, None, 0))
 
-    def lanes(states: TrainState, store: Any, steps: Steps) -> tuple[TrainState, Array]:
+    def replicas(
+        states: TrainState, jets: Any, schedules: MicroBatches
+    ) -> tuple[TrainState, Array]:
         if len(states.step) > 1:
-            return many(states, store, steps)
-        state, step = jax.tree.map(lambda a: a[0], (states, steps))
-        return jax.tree.map(lambda a: a[None], chunk(state, store, step))
+            return many(states, jets, schedules)
+        state, schedule = jax.tree.map(lambda a: a[0], (states, schedules))
+        return jax.tree.map(lambda a: a[None], scan(state, jets, schedule))
 
-    return lanes
+    return replicas
 
 
 def _branch(condition: Array, yes: Callable, no: Callable, *operands: Any) -> Any:
     if jax.default_backend() == "cpu":
         return jax.lax.cond(condition, yes, no, *operands)
-    return _choose(condition, yes(*operands), no(*operands))
+    return _select(condition, yes(*operands), no(*operands))
 
 
-def _choose(condition: Array, yes: Any, no: Any) -> Any:
+def _select(condition: Array, yes: Any, no: Any) -> Any:
     def pick(a: Array, b: Array) -> Array:
         return jnp.where(condition, a, b)
 

@@ -1,7 +1,8 @@
 """One run as pure functions; the only place where a gradient is taken."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +11,11 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jetlab.training.optimizer import Rates, adamw, set_rates
-
-
-@runtime_checkable
-class Model(Protocol):
-    """A frozen config that builds a Flax module."""
-
-    def build(self, rngs: nnx.Rngs) -> nnx.Module: ...
-
+from jetlab.training.optimizer import Hyperparams, adamw, set_hyperparams
+from jetlab.types import ModelConfig
 
 Loss = Callable[[Any, Any, nnx.Rngs], Float[Array, ""]]
-"""(module, batch, rngs for dropout) -> the number to make small."""
+"""(module, batch, rngs for dropout) -> the number to minimise."""
 
 
 class TrainState(NamedTuple):
@@ -36,11 +30,11 @@ class TrainState(NamedTuple):
 class Engine(NamedTuple):
     """Pure functions of a run, to be jitted, scanned, vmapped and sharded.
 
-    `step` is `update` after `gradient`; a batch in parts adds up the gradients of its
-    parts first. `module(params)` is the Flax module of some parameters.
+    `step` is `update` after `gradient`; a batch of several micro-batches adds up their
+    gradients first. `module(params)` is the Flax module with these parameters.
     """
 
-    init: Callable[[Key[Array, ""], Rates], TrainState]
+    init: Callable[[Key[Array, ""], Hyperparams], TrainState]
     gradient: Callable[[TrainState, Any], tuple[Float[Array, ""], Any]]
     update: Callable[[TrainState, Any], TrainState]
     module: Callable[[Any], Any]
@@ -51,21 +45,23 @@ class Engine(NamedTuple):
         return self.update(state, grads), value
 
 
-def make_engine(model: Model, loss: Loss, compute: DTypeLike = jnp.float32) -> Engine:
+def make_engine(
+    model: ModelConfig, loss: Loss, compute: DTypeLike = jnp.float32
+) -> Engine:
     """Training of any model under any loss with AdamW.
 
     The module's static part is taken once; the state is a plain pytree that can be
-    scanned, vmapped, sharded and saved. Parameters, gradients and optimiser are kept
+    scanned, vmapped, sharded and saved. Parameters, gradients and optimizer are kept
     in float32; the loss is computed with parameters rounded to `compute`.
     """
     tx = adamw()
     abstract = nnx.eval_shape(lambda: model.build(nnx.Rngs(0)))
     graphdef, _ = nnx.split(abstract, nnx.Param)
 
-    def init(key: Key[Array, ""], rates: Rates) -> TrainState:
+    def init(key: Key[Array, ""], hyperparams: Hyperparams) -> TrainState:
         weights, noise = jax.random.split(key)
         params = nnx.as_pure(nnx.state(model.build(nnx.Rngs(weights)), nnx.Param))
-        opt_state = set_rates(tx.init(params), rates)
+        opt_state = set_hyperparams(tx.init(params), hyperparams)
         return TrainState(params, opt_state, noise, jnp.zeros((), jnp.int32))
 
     def module(params: Any) -> Any:
@@ -86,3 +82,15 @@ def make_engine(model: Model, loss: Loss, compute: DTypeLike = jnp.float32) -> E
         return TrainState(params, opt_state, state.key, state.step + 1)
 
     return Engine(init, gradient, update, module)
+
+
+def abstract_params(model: ModelConfig) -> Any:
+    """The shapes and types of a model's parameters, as a pytree."""
+    abstract = nnx.eval_shape(lambda: model.build(nnx.Rngs(0)))
+    return nnx.as_pure(nnx.state(abstract, nnx.Param))
+
+
+@lru_cache(256)
+def num_params(model: ModelConfig) -> int:
+    """N: all parameters of a model, embeddings, norms and head included."""
+    return sum(leaf.size for leaf in jax.tree.leaves(abstract_params(model)))

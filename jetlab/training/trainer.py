@@ -1,5 +1,9 @@
-"""Runs of one shape to records: lanes, evaluation, checkpoints, and what goes wrong."""
+"""The trainer: runs of one compiled program to records, with everything in between.
 
+Replicas, evaluation, early stopping, checkpoints, weights, and what goes wrong.
+"""
+
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,202 +15,244 @@ import numpy as np
 
 from jetlab.records import Record
 from jetlab.training.checkpoint import Checkpoints, Saved
-from jetlab.training.dataset import Chunked, Feed
-from jetlab.training.evaluate import mean
-from jetlab.training.job import Job, jobs_of
-from jetlab.training.optimizer import Rates
-from jetlab.training.outcome import done, lost, record
-from jetlab.training.places import Places
-from jetlab.training.replicas import Lanes
+from jetlab.training.dataset import Dataset, ScanInputs
+from jetlab.training.evaluate import stratified_mean
+from jetlab.training.optimizer import Hyperparams
+from jetlab.training.outcome import failed, finished, record_of
+from jetlab.training.placement import Placement
+from jetlab.training.replicas import Replicas
 from jetlab.training.run_config import RunConfig
-from jetlab.training.scan import STEPS, nothing
+from jetlab.training.scan import SCAN_LENGTH, empty_schedule
+from jetlab.training.trajectory import Trajectory, trajectories_of
+from jetlab.training.weights import save_weights
 
 SAVE_EVERY = 20.0
 """Seconds between checkpoints: what a killed run may have to do again."""
 
+logger = logging.getLogger(__name__)
 
-class Group:
-    """Runs of one shape, trained in lanes: iterate for a record as each run ends.
 
-    Runs that are points on one way are trained as one unless `one_trajectory` is off.
-    `folder` keeps checkpoints; None keeps none. Runs whose ids are `known` give no
-    record. `on_steps` hears of each run's steps as they are taken.
+class Trainer:
+    """Runs of one compiled program; iterate for a record as each run ends.
+
+    Runs that are prefixes of one another are trained as one trajectory unless
+    `one_trajectory` is off. `folder` keeps checkpoints and `weights` the weights of
+    finished runs; None keeps none. Runs whose ids are `known` give no record.
+    `on_steps(run, steps)` is called as steps are taken. `initial_params(run)` gives the
+    parameters of a run with `init_from`.
 
     Raises:
-      ValueError: for runs of different shapes.
+      ValueError: for runs of different compile keys.
     """
 
     def __init__(
         self,
         runs: Sequence[RunConfig],
-        feed: Feed,
+        dataset: Dataset,
         study: str,
         *,
         one_trajectory: bool = True,
         known: Collection[str] = (),
         folder: Path | None = None,
+        weights: Path | None = None,
         on_steps: Callable[[RunConfig, int], None] = lambda run, steps: None,
+        initial_params: Callable[[RunConfig], Any] = lambda run: None,
     ):
         if len({run.compile_key for run in runs}) > 1:
-            raise ValueError(
-                "these runs differ in shape: group them by RunConfig.compile_key"
-            )
+            raise ValueError("these runs differ in RunConfig.compile_key: group by it")
         first = runs[0]
-        self._feed, self._study, self._on_steps = feed, study, on_steps
-        self._folder, self._known = folder, set(known)
+        self._dataset, self._study, self._on_steps = dataset, study, on_steps
+        self._folder, self._weights, self._known = folder, weights, set(known)
+        self._initial_params = initial_params
         self._stops = first.patience > 0
-        self._places = Places(first, feed)
-        self._idle = nothing(STEPS, first.batch)
-        self._jobs = jobs_of(runs, one_trajectory=one_trajectory)
-        self._at: dict[int, Job] = {}  # the job of each busy lane
-        self._round_number = 0
-        self.busy = self.occupied = 0  # steps of lanes, with and without the idle ones
+        self._placement = Placement(first, dataset)
+        self._idle = empty_schedule(SCAN_LENGTH, first.batch)
+        self._trajectories = trajectories_of(runs, one_trajectory=one_trajectory)
+        self._at: dict[int, Trajectory] = {}  # the trajectory of each busy replica
+        self._scans = 0
+        self.busy = self.occupied = 0  # steps of replicas, without and with idle ones
 
     def __iter__(self) -> Iterator[Record]:
         with ExitStack() as stack:
             saved = None
             if self._folder:
                 saved = stack.enter_context(Checkpoints(self._folder))
-            found = saved.latest(self._places.form) if saved else None
-            if saved and found and not self._ours(found):
-                saved.clear()  # of another grid in the same folder
-                found = None
-            self._begin(found)
+            self._begin(self._restored(saved) if saved else None)
             last = time.monotonic()
             while self._queue or self._at:
                 self._fill()
                 try:
-                    yield from self._round()
+                    yield from self._train_scan()
                 except jax.errors.JaxRuntimeError as error:  # memory, a lost device
-                    yield from self._fail(str(error))
+                    yield from self._recover(str(error))
                 self._shrink()
                 if saved and self._at and time.monotonic() - last > SAVE_EVERY:
-                    saved.save(self._round_number, self._lanes.state, self._notes())
+                    saved.save(self._scans, self._replicas.state, self._state_dict())
                     last = time.monotonic()
             if saved:
                 saved.clear()
 
     @property
-    def _lanes(self) -> Lanes:
-        return self._places.lanes
+    def _replicas(self) -> Replicas:
+        return self._placement.replicas
+
+    def _restored(self, saved: Checkpoints) -> Saved | None:
+        """The checkpoint of these runs; one of another grid is cleared away."""
+        found = saved.latest(self._placement.restore_template)
+        if found and not self._matches(found):
+            saved.clear()
+            return None
+        return found
+
+    def _matches(self, found: Saved) -> bool:
+        """Whether a checkpoint is of these trajectories."""
+        names = [name for name, _ in found.notes["at"].values()]
+        ours = {one.id for one in self._trajectories}
+        return {*names, *found.notes["queue"]} <= ours
 
     def _begin(self, found: Saved | None) -> None:
-        """Lanes and queue as a checkpoint left them, or new ones."""
+        """Replicas and queue as a checkpoint left them, or new ones."""
         missing = [
-            job for job in self._jobs if any(r.id not in self._known for r in job.runs)
+            one
+            for one in self._trajectories
+            if any(run.id not in self._known for run in one.runs)
         ]
         self._queue = missing
         if found is None:
-            self._places.open(len(missing))
+            self._placement.open(len(missing))
             return
-        by_id = {job.id: job for job in self._jobs}
-        self._lanes.state, self._round_number = found.state, found.step
-        for lane, (name, progress) in found.notes["at"].items():
-            job = self._at[int(lane)] = by_id[name]
-            job.restore(progress)
-            job.open(self._feed, self._places.packing)
-            self._on_steps(job.run, job.progress.batches)
-        # with what was recorded after the checkpoint: every lane then does what it
-        # did, and gives the bits that it gave
+        by_id = {one.id: one for one in self._trajectories}
+        self._replicas.state, self._scans = found.state, found.step
+        for replica, (name, progress) in found.notes["at"].items():
+            trajectory = self._at[int(replica)] = by_id[name]
+            trajectory.load_state_dict(progress)
+            trajectory.open(self._dataset, self._placement.packing)
+            self._on_steps(trajectory.run, trajectory.progress.batches)
+        # Runs recorded after this checkpoint are trained again, so that the results of
+        # a resumed group are equal to the bit.
         self._queue = [by_id[name] for name in found.notes["queue"]]
 
-    def _ours(self, found: Saved) -> bool:
-        """Whether a checkpoint is of these jobs."""
-        names = [name for name, _ in found.notes["at"].values()]
-        return {*names, *found.notes["queue"]} <= {job.id for job in self._jobs}
-
-    def _notes(self) -> dict[str, Any]:
-        return {
-            **self._places.notes(),
-            "at": {str(lane): (job.id, job.notes()) for lane, job in self._at.items()},
-            "queue": [job.id for job in self._queue],
-        }
+    def _state_dict(self) -> dict[str, Any]:
+        at = {str(n): (one.id, one.state_dict()) for n, one in self._at.items()}
+        queue = [one.id for one in self._queue]
+        return {**self._placement.notes(), "at": at, "queue": queue}
 
     def _fill(self) -> None:
-        """A queued job into every free lane."""
-        free = [lane for lane in range(self._lanes.count) if lane not in self._at]
-        for lane in free[: len(self._queue)]:
-            job = self._at[lane] = self._queue.pop(0)
-            job.open(self._feed, self._places.packing)
-            rates = Rates(job.run.learning_rate, job.run.weight_decay)
-            self._lanes.start(lane, jax.random.key(job.run.seed), rates)
+        """A queued trajectory into every free replica."""
+        free = [n for n in range(self._replicas.count) if n not in self._at]
+        for replica in free[: len(self._queue)]:
+            trajectory = self._at[replica] = self._queue.pop(0)
+            trajectory.open(self._dataset, self._placement.packing)
+            run = trajectory.run
+            hyperparams = Hyperparams(run.learning_rate, run.weight_decay)
+            params = self._initial_params(run)
+            self._replicas.start(replica, jax.random.key(run.seed), hyperparams, params)
 
-    def _round(self) -> Iterator[Record]:
-        """A chunk of every lane, and what ends with it."""
+    def _train_scan(self) -> Iterator[Record]:
+        """A scan of every replica, and the records of what ends with it."""
         begin = time.perf_counter()
-        stops = {lane: job.stop for lane, job in self._at.items()}
-        chunks = {lane: job.chunk() for lane, job in self._at.items()}
-        losses = self._advance(chunks)
-        seconds = (time.perf_counter() - begin) / len(chunks)
-        for lane, job in list(self._at.items()):
-            job.progress.seconds += seconds
-            finite = job.note(chunks[lane], losses[lane])
-            self._on_steps(job.run, chunks[lane].batches)
+        evaluations = {n: one.next_eval_step for n, one in self._at.items()}
+        scans = {n: one.scan_inputs() for n, one in self._at.items()}
+        losses = self._advance(scans)
+        seconds = (time.perf_counter() - begin) / len(scans)
+        for replica, trajectory in list(self._at.items()):
+            trajectory.progress.seconds += seconds
+            finite = trajectory.update(scans[replica], losses[replica])
+            self._on_steps(trajectory.run, scans[replica].batches)
             if not finite:
-                yield from self._diverge(lane)
-            elif job.progress.batches == stops[lane]:
-                yield from self._reach(lane)
+                yield from self._diverge(replica)
+            elif trajectory.progress.batches == evaluations[replica]:
+                yield from self._evaluate(replica)
 
-    def _advance(self, chunks: dict[int, Chunked]) -> np.ndarray:
-        count = self._lanes.count
-        steps = [chunks[n].steps if n in chunks else self._idle for n in range(count)]
-        losses = self._lanes.advance(next(iter(chunks.values())).jets, steps)
-        for lane, job in self._at.items():  # while the device is busy
-            job.plan_ahead(chunks[lane])
-        self._round_number += 1
-        self.busy += sum(chunk.batches for chunk in chunks.values())
-        self.occupied += count * max(chunk.batches for chunk in chunks.values())
+    def _advance(self, scans: dict[int, ScanInputs]) -> np.ndarray:
+        count = self._replicas.count
+        schedules = [scans[n].steps if n in scans else self._idle for n in range(count)]
+        losses = self._replicas.advance(next(iter(scans.values())).jets, schedules)
+        for replica, trajectory in self._at.items():  # while the device is busy
+            trajectory.prefetch(scans[replica])
+        self._scans += 1
+        self.busy += sum(scan.batches for scan in scans.values())
+        self.occupied += count * max(scan.batches for scan in scans.values())
         return np.asarray(losses)
 
-    def _reach(self, lane: int) -> Iterator[Record]:
-        """Evaluate a job where it stands."""
-        job, begin = self._at[lane], time.perf_counter()
-        reached = self._places.evaluate(self._lanes.params(lane))
-        loss, _ = mean(reached.loss, self._feed.valid.labels)
-        here = job.progress.batches
-        job.progress.seconds += time.perf_counter() - begin
+    def _evaluate(self, replica: int) -> Iterator[Record]:
+        """Evaluate a trajectory where it stands."""
+        trajectory, begin = self._at[replica], time.perf_counter()
+        params = self._replicas.params(replica)
+        reached = self._placement.evaluate(params)
+        loss, _ = stratified_mean(reached.loss, self._dataset.valid.labels)
+        step = trajectory.progress.batches
+        trajectory.progress.seconds += time.perf_counter() - begin
         if not np.isfinite(loss):
-            yield from self._diverge(lane)
+            yield from self._diverge(replica)
             return
-        job.progress.valid_curve.append((here, loss))
+        trajectory.progress.valid_curve.append((step, loss))
         if self._stops:
-            step, waited = self._lanes.consider(lane, loss)
-            ended = job.ended or waited >= job.run.patience
+            best_step, waited = self._replicas.update_best(replica, loss)
+            ended = trajectory.ended or waited >= trajectory.run.patience
             if ended:
-                best = self._places.evaluate(self._lanes.best_params(lane))
-                yield from self._record([job.run], job, done(best, self._feed, step))
+                best = self._replicas.best_params(replica)
+                reached = self._placement.evaluate(best)
+                kept = {"final": params, "best": best}
+                runs = [trajectory.run]
+                yield from self._finish(runs, trajectory, reached, best_step, kept)
         else:
-            yield from self._record(job.due(), job, done(reached, self._feed, here))
-            ended = job.ended
+            runs, kept = trajectory.runs_ending_here(), {"final": params}
+            yield from self._finish(runs, trajectory, reached, step, kept)
+            ended = trajectory.ended
         if ended:
-            del self._at[lane]
+            del self._at[replica]
 
-    def _diverge(self, lane: int) -> Iterator[Record]:
-        """Record the rest of a job as lost; its lane is free for another."""
-        job, here = self._at[lane], self._at[lane].progress.batches
-        message = f"the loss is not finite at step {here}"
-        yield from self._record(job.open_runs(), job, lost("diverged", message, here))
-        del self._at[lane]
+    def _finish(
+        self,
+        runs: Sequence[RunConfig],
+        trajectory: Trajectory,
+        reached: Any,
+        step: int,
+        params: dict[str, Any],
+    ) -> Iterator[Record]:
+        """Records of finished runs; their weights are on the disk before."""
+        for run in self._unknown(runs):
+            weights = {}
+            if self._weights:
+                classes = self._dataset.classes
+                weights = {
+                    name: save_weights(self._weights, run, classes, values)
+                    for name, values in params.items()
+                }
+            outcome = finished(reached, self._dataset, step, weights)
+            yield from self._record([run], trajectory, outcome)
 
-    def _fail(self, message: str) -> Iterator[Record]:
-        """Record what was at work as failed; go on with half the lanes."""
-        jobs, self._at = list(self._at.values()), {}
-        self._places.renew()
-        for job in jobs:
-            here = job.progress.batches
-            yield from self._record(job.open_runs(), job, lost("failed", message, here))
+    def _diverge(self, replica: int) -> Iterator[Record]:
+        """Record the rest of a trajectory as diverged; its replica is free."""
+        trajectory = self._at[replica]
+        step = trajectory.progress.batches
+        outcome = failed("diverged", f"the loss is not finite at step {step}", step)
+        yield from self._record(trajectory.unfinished_runs(), trajectory, outcome)
+        del self._at[replica]
+
+    def _recover(self, message: str) -> Iterator[Record]:
+        """Record the runs in training as failed; go on with half the replicas."""
+        logger.warning("%d runs failed: %s", len(self._at), message)
+        trajectories, self._at = list(self._at.values()), {}
+        self._placement.renew()
+        for one in trajectories:
+            outcome = failed("failed", message, one.progress.batches)
+            yield from self._record(one.unfinished_runs(), one, outcome)
 
     def _shrink(self) -> None:
-        """Half the lanes, as often as the jobs that are left fit in them."""
-        while not self._queue and self._at and self._places.shrink(sorted(self._at)):
-            jobs = [job for _, job in sorted(self._at.items())]
-            self._at = dict(enumerate(jobs))
+        """Halve the replicas as often as the remaining trajectories fit in them."""
+        while not self._queue and self._at and self._placement.shrink(sorted(self._at)):
+            trajectories = [one for _, one in sorted(self._at.items())]
+            self._at = dict(enumerate(trajectories))
+
+    def _unknown(self, runs: Sequence[RunConfig]) -> list[RunConfig]:
+        return [run for run in runs if run.id not in self._known]
 
     def _record(
-        self, runs: Sequence[RunConfig], job: Job, outcome: dict[str, Any]
+        self, runs: Sequence[RunConfig], trajectory: Trajectory, outcome: dict[str, Any]
     ) -> Iterator[Record]:
-        """Records of these runs, but of those that have one already."""
-        for run in runs:
-            if run.id not in self._known:
-                self._known.add(run.id)
-                yield record(run, job, self._feed, self._study, **outcome)
+        """Records of these runs, except those that have one already."""
+        for run in self._unknown(runs):
+            self._known.add(run.id)
+            yield record_of(run, trajectory, self._dataset, self._study, **outcome)

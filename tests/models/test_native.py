@@ -138,9 +138,9 @@ def test_large_scores_stay_finite_and_right(kernel):
 
 
 def test_lanes_of_a_vmap_are_the_same_runs_alone(kernel):
-    lanes = [drawn(2, 4, seed=seed) for seed in range(3)]
+    replicas = [drawn(2, 4, seed=seed) for seed in range(3)]
     counts = np.stack([np.roll(COUNTS, shift) for shift in range(3)])
-    stacked = [jnp.stack(arrays) for arrays in zip(*lanes, strict=True)]
+    stacked = [jnp.stack(arrays) for arrays in zip(*replicas, strict=True)]
 
     def both(query, key_value, grad, counts):
         mixed, back = jax.vjp(lambda q, kv: kernel(q, kv, counts, 2), query, key_value)
@@ -148,10 +148,10 @@ def test_lanes_of_a_vmap_are_the_same_runs_alone(kernel):
 
     query, key_value, grad = stacked
     together = jax.vmap(both)(query, key_value, grad, jnp.asarray(counts))
-    for lane, arrays in enumerate(lanes):
-        alone = with_gradients(kernel, *arrays, counts[lane], 2)
+    for replica, arrays in enumerate(replicas):
+        alone = with_gradients(kernel, *arrays, counts[replica], 2)
         for a, b in zip(together, alone, strict=True):
-            np.testing.assert_array_equal(a[lane], b)
+            np.testing.assert_array_equal(a[replica], b)
 
 
 def test_bfloat16_is_computed_in_float32_and_rounded_once(kernel):
@@ -225,9 +225,9 @@ def test_without_a_compiler_training_falls_back_and_says_so_once(tmp_path):
         from jetlab.models import native
         from jetlab.models.tagger import Tagger
         from jetlab.training.scan import make_chunk
-        from jetlab.training.losses import cross_entropy
+        from jetlab.tasks.tagging import Tagging
         from jetlab.training.optimizer import Rates
-        from jetlab.training.batching import Particles, measure, plan, take
+        from jetlab.training.batching import Particles, measure, schedule, gather_batch
         from jetlab.training.step import make_engine
 
         assert not cpu_attention.available()
@@ -235,18 +235,18 @@ def test_without_a_compiler_training_falls_back_and_says_so_once(tmp_path):
         packing = measure(counts, 2, 3)
         x, y = np.ones((6, 21), np.float32), np.array([0, 1, 2])
         jets = jax.device_put(Particles(x, np.array([0, 3, 4]), counts, y))
-        planned = plan(np.array([[0, 1], [1, 2]]), counts, packing, 2)
-        engine = make_engine(Tagger(width=4, layers=1), cross_entropy)
-        chunk = jax.jit(make_chunk(engine, lambda *a: take(packing, *a)))
+        planned = schedule(np.array([[0, 1], [1, 2]]), counts, packing, 2)
+        engine = make_engine(Tagger(width=4, layers=1), Tagging().loss)
+        chunk = jax.jit(make_chunk(engine, lambda *a: gather_batch(packing, *a)))
         state, losses = chunk(engine.init(jax.random.key(0), Rates()), jets, planned[0])
         assert int(state.step) == 2
         assert np.isfinite(losses).all()
     """
-    done = python(script, CXX="/nonexistent/c++", XDG_CACHE_HOME=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("no native attention") == 1
-    assert "/nonexistent/c++" in done.stderr
-    assert "install a C++ compiler" in done.stderr
+    finished = python(script, CXX="/nonexistent/c++", XDG_CACHE_HOME=str(tmp_path))
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr.count("no native attention") == 1
+    assert "/nonexistent/c++" in finished.stderr
+    assert "install a C++ compiler" in finished.stderr
 
 
 def test_two_that_compile_at_once_both_succeed(kernel, tmp_path, monkeypatch):

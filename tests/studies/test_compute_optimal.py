@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jetlab.runs.study import load_experiment
-from jetlab.training.job import jobs_of
+from jetlab.training.trajectory import trajectories_of
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "compute_optimal.py"
 
@@ -44,7 +44,9 @@ def test_evaluation_takes_a_fifth_of_a_grid_at_most(experiment):
     """An evaluation is a third of a training step for each of its jets."""
     for name in experiment.SIZES:
         runs = experiment.study(name, Shelf(None, None)).runs
-        trained = sum(job.run.num_train for job in jobs_of(runs, one_trajectory=True))
+        trained = sum(
+            job.run.num_train for job in trajectories_of(runs, one_trajectory=True)
+        )
         evaluated = sum(run.num_valid for run in runs) / 3
         assert evaluated < 0.2 * (trained + evaluated), name
 

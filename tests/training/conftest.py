@@ -6,7 +6,8 @@ from jetlab.data.shower.source import Shower
 from jetlab.data.store import Store
 from jetlab.data.store_writer import write
 from jetlab.models.tagger import Tagger
-from jetlab.training.dataset import Feed, open_feed
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.dataset import Dataset, open_dataset
 from jetlab.training.run_config import RunConfig
 
 POOL, VALID = 768, 100
@@ -20,8 +21,8 @@ def store(tmp_path_factory) -> Store:
 
 
 @pytest.fixture(scope="session")
-def feed(store) -> Feed:
-    return open_feed(store, "full-10", POOL, VALID)
+def dataset(store, spec) -> Dataset:
+    return open_dataset(store, spec())
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,7 @@ def spec():
     def make(**fields) -> RunConfig:
         defaults = dict(
             source="test",
+            task=Tagging(),
             inputs="full-10",
             model=Tagger(width=4, layers=2),
             pool=POOL,

@@ -13,13 +13,15 @@ from pathlib import Path
 
 from jetlab.data.store import Store
 from jetlab.models.tagger import Tagger
+from jetlab.tasks.tagging import Tagging
 from jetlab.training import trainer
-from jetlab.training.dataset import open_feed
+from jetlab.training.dataset import open_dataset
 from jetlab.training.run_config import RunConfig
-from jetlab.training.trainer import Group
+from jetlab.training.trainer import Trainer
 
 RUN = RunConfig(
     source="test",
+    task=Tagging(),
     inputs="full-10",
     model=Tagger(width=4, layers=2),
     pool=768,
@@ -42,23 +44,23 @@ CASES = {
 
 
 def feed_of(path: str):
-    return open_feed(Store(Path(path)), RUN.inputs, RUN.pool, RUN.num_valid)
+    return open_dataset(Store(Path(path)), RUN)
 
 
 class Killed(Exception):
     pass
 
 
-def leave(group: Group, rounds: int) -> None:
+def leave(group: Trainer, rounds: int) -> None:
     """Drop a group in the middle of what it does."""
-    kept, count = group._round, itertools.count()
+    kept, count = group._train_scan, itertools.count()
 
-    def round_():
+    def scan():
         if next(count) == rounds:
             raise Killed
         return kept()
 
-    group._round = round_
+    group._train_scan = scan
     try:
         list(group)
     except Killed:
@@ -67,14 +69,14 @@ def leave(group: Group, rounds: int) -> None:
 
 
 def main(path: str, folder: str) -> None:
-    feed = feed_of(path)
-    found = {name: list(Group(runs, feed, "")) for name, runs in CASES.items()}
-    streamed = feed._replace(train=Store(Path(path)))
-    found["streamed"] = list(Group(seeds(2), streamed, ""))
+    dataset = feed_of(path)
+    found = {name: list(Trainer(runs, dataset, "")) for name, runs in CASES.items()}
+    streamed = dataset._replace(train=Store(Path(path)))
+    found["streamed"] = list(Trainer(seeds(2), streamed, ""))
     trainer.SAVE_EVERY = 0.0
-    leave(Group(NINE, feed, "", folder=Path(folder) / "here"), 2)
-    found["taken up"] = list(Group(NINE, feed, "", folder=Path(folder) / "here"))
-    leave(Group(NINE, feed, "", folder=Path(folder) / "there"), 2)
+    leave(Trainer(NINE, dataset, "", folder=Path(folder) / "here"), 2)
+    found["taken up"] = list(Trainer(NINE, dataset, "", folder=Path(folder) / "here"))
+    leave(Trainer(NINE, dataset, "", folder=Path(folder) / "there"), 2)
     print(json.dumps({name: list(map(asdict, each)) for name, each in found.items()}))
 
 

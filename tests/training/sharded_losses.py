@@ -26,12 +26,18 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
+from jetlab.models import cpu_attention  # noqa: E402
 from jetlab.models.tagger import Tagger  # noqa: E402
+from jetlab.tasks.tagging import Tagging  # noqa: E402
 from jetlab.training import mesh  # noqa: E402
-from jetlab.training.batching import flatten, measure, plan, take  # noqa: E402
-from jetlab.training.losses import cross_entropy  # noqa: E402
-from jetlab.training.optimizer import Rates  # noqa: E402
-from jetlab.training.scan import make_chunk  # noqa: E402
+from jetlab.training.batching import (  # noqa: E402
+    choose_packing,
+    gather_batch,
+    schedule,
+    with_offsets,
+)
+from jetlab.training.optimizer import Hyperparams  # noqa: E402
+from jetlab.training.scan import make_scan  # noqa: E402
 from jetlab.training.step import make_engine  # noqa: E402
 
 LANES, JETS, BATCH, PARTICLES = 8, 200, 16, 10
@@ -40,15 +46,17 @@ BATCHES, PASSES, CHUNKS = 4, 9, 2  # a pass to spare where every batch is cut in
 rng = np.random.default_rng(0)
 counts = rng.integers(1, PARTICLES + 1, JETS).astype(np.int32)
 x = rng.normal(size=(counts.sum(), 21)).astype(np.float32)
-jets = flatten(x, counts, rng.integers(0, 10, JETS).astype(np.int32))
+jets = with_offsets(x, counts, rng.integers(0, 10, JETS).astype(np.int32))
 rows = rng.integers(0, JETS, (CHUNKS, LANES, BATCHES, BATCH))
-engine = make_engine(Tagger(width=4, layers=2, dropout=0.2), cross_entropy)
+engine = make_engine(Tagger(width=4, layers=2, dropout=0.2), Tagging().loss)
 init = jax.jit(engine.init)
 
 
 def begin() -> list:
     rates = np.geomspace(1e-4, 1e-3, LANES)  # low: steps amplify rounding
-    return [init(jax.random.key(lane), Rates(r)) for lane, r in enumerate(rates)]
+    return [
+        init(jax.random.key(replica), Hyperparams(r)) for replica, r in enumerate(rates)
+    ]
 
 
 @jax.jit
@@ -56,18 +64,20 @@ def stack(states: list):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
-def packing_of(shares: int, kind: str):
-    grouped = True if kind == "accelerator" else None
-    packing = measure(counts, BATCH, PARTICLES, grouped=grouped, shares=shares)
+def packing_of(num_shards: int, kind: str):
+    grouped = kind == "accelerator" or not cpu_attention.available()
+    packing = choose_packing(
+        counts, BATCH, PARTICLES, grouped=grouped, num_shards=num_shards
+    )
     if kind != "cut":
         return packing
     # close to the mean of the first share, so that some batches fit and some do not
-    rows = -(-round(BATCH // shares * counts.mean()) // 8) * 8
+    rows = -(-round(BATCH // num_shards * counts.mean()) // 8) * 8
     return replace(packing, rows=rows)
 
 
 def steps_of(chunk: int, packing):
-    planned = [plan(lane, counts, packing, PASSES) for lane in rows[chunk]]
+    planned = [schedule(replica, counts, packing, PASSES) for replica in rows[chunk]]
     assert all(one.batches == BATCHES for one in planned)
     return [one.steps for one in planned], sum(one.cut for one in planned)
 
@@ -75,10 +85,10 @@ def steps_of(chunk: int, packing):
 def by_batch(losses, steps) -> list[list[float]]:
     """Sums over the parts of each batch."""
     totals = np.zeros((LANES, BATCHES))
-    for total, lane, entry in zip(totals, np.asarray(losses), steps, strict=True):
-        batch = np.cumsum(entry.part == 0)[entry.parts > 0] - 1
-        np.add.at(total, batch, lane[entry.parts > 0])
-        assert np.all(lane[entry.parts == 0] == 0)
+    for total, replica, entry in zip(totals, np.asarray(losses), steps, strict=True):
+        batch = np.cumsum(entry.index == 0)[entry.count > 0] - 1
+        np.add.at(total, batch, replica[entry.count > 0])
+        assert np.all(replica[entry.count == 0] == 0)
     return totals.tolist()
 
 
@@ -94,37 +104,37 @@ def report(losses, states, cut: int, sharding=None) -> dict:
 
 def alone() -> dict:
     packing = packing_of(1, "whole")
-    chunk = jax.jit(make_chunk(engine, partial(take, packing)))
+    chunk = jax.jit(make_scan(engine, partial(gather_batch, packing)))
     states, losses = begin(), []
     for number in range(CHUNKS):
         steps, _ = steps_of(number, packing)
-        done = [chunk(s, jets, e) for s, e in zip(states, steps, strict=True)]
-        states = [state for state, _ in done]
-        losses.append(by_batch([values for _, values in done], steps))
+        finished = [chunk(s, jets, e) for s, e in zip(states, steps, strict=True)]
+        states = [state for state, _ in finished]
+        losses.append(by_batch([values for _, values in finished], steps))
     return report(losses, stack(states), 0)
 
 
-def on_mesh(lanes: int, data: int, kind: str) -> dict:
-    here = mesh.make_mesh(lanes, data)
+def on_mesh(replicas: int, data: int, kind: str) -> dict:
+    here = mesh.make_mesh(replicas, data)
     packing = packing_of(data, kind)
-    states = mesh.place(stack(begin()), mesh.by_lane(here))
-    store = mesh.place(jets, mesh.everywhere(here))
-    chunk = mesh.shard_chunk(engine, partial(take, packing), here)
+    states = mesh.put_global(stack(begin()), mesh.by_replica(here))
+    store = mesh.put_global(jets, mesh.replicated(here))
+    chunk = mesh.shard_scan(engine, partial(gather_batch, packing), here)
     losses, cut = [], 0
     for number in range(CHUNKS):
         steps, misfits = steps_of(number, packing)
-        states, values = chunk(states, store, mesh.place_steps(steps, here))
+        states, values = chunk(states, store, mesh.put_schedules(steps, here))
         losses.append(by_batch(values, steps))
         cut += misfits
-    return report(losses, states, cut, mesh.everywhere(here))
+    return report(losses, states, cut, mesh.replicated(here))
 
 
-def run(lanes: int, data: int, kind: str) -> dict:
-    if not lanes:
+def run(replicas: int, data: int, kind: str) -> dict:
+    if not replicas:
         return alone()
     backend = "gpu" if kind == "accelerator" else "cpu"
     with mock.patch("jax.default_backend", return_value=backend):
-        return on_mesh(lanes, data, kind)
+        return on_mesh(replicas, data, kind)
 
 
 if __name__ == "__main__":

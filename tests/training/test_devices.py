@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetlab.training.trainer import Group
+from jetlab.training.trainer import Trainer
 from tests.training.group_on_devices import CASES, NINE, seeds
 
 MODULE = "tests.training.group_on_devices"
@@ -52,12 +52,12 @@ def assert_same(here: list, there: list, rtol: float = 1e-5) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_eight_devices_give_the_records_of_one(case, there, feed):
-    assert_same(list(Group(CASES[case], feed, "")), there[0][case])
+def test_eight_devices_give_the_records_of_one(case, there, dataset):
+    assert_same(list(Trainer(CASES[case], dataset, "")), there[0][case])
 
 
-def test_a_stream_feeds_all_devices(there, feed):
-    assert_same(list(Group(seeds(2), feed, "")), there[0]["streamed"])
+def test_a_stream_feeds_all_devices(there, dataset):
+    assert_same(list(Trainer(seeds(2), dataset, "")), there[0]["streamed"])
 
 
 def test_a_group_goes_on_where_it_was_on_all_devices(there):
@@ -72,9 +72,9 @@ def test_a_group_goes_on_where_it_was_on_all_devices(there):
     assert taken == {key: whole[key] for key in taken}
 
 
-def test_one_device_goes_on_with_what_eight_left(there, feed):
+def test_one_device_goes_on_with_what_eight_left(there, dataset):
     """Other devices, the same runs to rounding, and nothing begun anew."""
-    group = Group(NINE, feed, "", folder=there[1] / "there")
+    group = Trainer(NINE, dataset, "", folder=there[1] / "there")
     found = list(group)
     ended = {record.id for record in found}
     assert_same(found, [r for r in there[0]["a device each"] if r["id"] in ended])

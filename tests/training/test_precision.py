@@ -7,50 +7,59 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jetlab.models import cpu_attention
 from jetlab.models.tagger import Tagger
-from jetlab.training.batching import Particles, flatten, measure, plan, take
-from jetlab.training.losses import cross_entropy
-from jetlab.training.optimizer import Rates
-from jetlab.training.scan import make_chunk
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.batching import (
+    DeviceJets,
+    choose_packing,
+    gather_batch,
+    schedule,
+    with_offsets,
+)
+from jetlab.training.optimizer import Hyperparams
+from jetlab.training.scan import make_scan
 from jetlab.training.step import Engine, TrainState, make_engine
 
-JETS, BATCH, STEPS, PARTICLES = 1024, 64, 48, 10
+JETS, BATCH, SCAN_LENGTH, PARTICLES = 1024, 64, 48, 10
 QUICK = {"xla_backend_optimization_level": "0"}  # to compile
 
 
 @pytest.fixture(scope="module")
-def jets() -> Particles:
+def jets() -> DeviceJets:
     """Two classes, told apart by a shift of one feature."""
     rng = np.random.default_rng(0)
     counts = rng.integers(1, PARTICLES + 1, JETS).astype(np.int32)
     y = rng.integers(0, 2, JETS).astype(np.int32)
     x = rng.normal(size=(counts.sum(), 3)).astype(np.float16)
     x[:, 0] += np.repeat(0.5 * y, counts).astype(np.float16)
-    return flatten(x, counts, y)
+    return with_offsets(x, counts, y)
 
 
 def engine(compute) -> Engine:
     model = Tagger(width=8, features=3, classes=2, layers=2)
-    return make_engine(model, cross_entropy, compute=compute)
+    return make_engine(model, Tagging().loss, compute=compute)
 
 
 @pytest.fixture(scope="module")
 def begin() -> TrainState:
     init = jax.jit(engine(jnp.float32).init, compiler_options=QUICK)
-    return init(jax.random.key(0), Rates(1e-2, 1e-2))
+    return init(jax.random.key(0), Hyperparams(1e-2, 1e-2))
 
 
 def trained(compute, begin, jets):
     """The state after `STEPS` steps, their losses, and the first step's gradient."""
-    packing = measure(jets.counts, BATCH, PARTICLES)
-    rows = np.random.default_rng(1).integers(0, JETS, (STEPS, BATCH))
-    planned = plan(rows, jets.counts, packing, STEPS)
-    here, get = engine(compute), partial(take, packing)
+    packing = choose_packing(
+        jets.counts, BATCH, PARTICLES, grouped=not cpu_attention.available()
+    )
+    rows = np.random.default_rng(1).integers(0, JETS, (SCAN_LENGTH, BATCH))
+    planned = schedule(rows, jets.counts, packing, SCAN_LENGTH)
+    here, get = engine(compute), partial(gather_batch, packing)
 
     @partial(jax.jit, compiler_options=QUICK)
     def run(state, jets, steps):
         first = get(jets, jax.tree.map(lambda a: a[0], steps))
-        return *make_chunk(here, get)(state, jets, steps), here.gradient(state, first)
+        return *make_scan(here, get)(state, jets, steps), here.gradient(state, first)
 
     return run(begin, jets, planned.steps)
 

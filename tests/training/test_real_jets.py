@@ -23,18 +23,20 @@ from jetlab.data.features import INPUTS, featurize
 from jetlab.data.ragged import halve
 from jetlab.data.shower.decays import JET_PT
 from jetlab.data.shower.source import Shower
-from jetlab.models import scaling
+from jetlab.models import cpu_attention, scaling
 from jetlab.physics import metrics
-from jetlab.training.batching import take
-from jetlab.training.dataset import batches_of, open_feed
-from jetlab.training.evaluate import hold_out, make_evaluate
-from jetlab.training.losses import cross_entropy
-from jetlab.training.optimizer import Rates
-from jetlab.training.scan import compiler_options, make_chunk
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.batching import gather_batch, with_offsets
+from jetlab.training.dataset import batches_of, open_dataset
+from jetlab.training.evaluate import make_evaluate, validation_set
+from jetlab.training.optimizer import Hyperparams
+from jetlab.training.run_config import RunConfig
+from jetlab.training.scan import compiler_options, make_scan
 from jetlab.training.step import make_engine
 from jetlab.types import MEASURED, Jets
 
 REAL = Path(__file__).parents[2] / "../shared/data/jets"
+TASK = Tagging()
 INPUT, WIDTH, EXAMPLES, BATCH = "kinematics-40", 16, 131_072, 128
 RADIUS = 0.2
 CHANCE = 0.1
@@ -124,29 +126,45 @@ def subjets(pt: np.ndarray, places: np.ndarray) -> list[np.ndarray]:
     return [axis for _, axis in sorted(found, key=lambda subjet: -subjet[0])]
 
 
-def train(feed, engine, seed: int):
-    """Parameters after one pass."""
-    packing = feed.packing(BATCH)
-    batches = batches_of(
-        feed, packing, pool=EXAMPLES, num_train=EXAMPLES, epochs=1, seed=seed
+def spec(seed: int) -> RunConfig:
+    model = scaling.tagger(WIDTH, features=len(INPUTS[INPUT].features))
+    return RunConfig(
+        source="shower",
+        task=TASK,
+        inputs=INPUT,
+        model=model,
+        pool=EXAMPLES,
+        num_train=EXAMPLES,
+        num_valid=100,
+        batch=BATCH,
+        seed=seed,
     )
+
+
+def train(dataset, engine, seed: int):
+    """Parameters after one pass."""
+    run = spec(seed)
+    packing = dataset.packing(run)
+    batches = batches_of(dataset, packing, run)
     advance = jax.jit(
-        make_chunk(engine, partial(take, packing)),
+        make_scan(engine, partial(gather_batch, packing)),
         donate_argnums=0,
         compiler_options=compiler_options(),
     )
-    rates = Rates(scaling.learning_rate(WIDTH))
+    rates = Hyperparams(scaling.learning_rate(WIDTH))
     state, done = jax.jit(engine.init)(jax.random.key(seed), rates), 0
     while done < EXAMPLES // BATCH:
-        chunk = batches.chunk(done, EXAMPLES // BATCH)
+        chunk = batches.scan(done, EXAMPLES // BATCH)
         state, _ = advance(state, chunk.jets, chunk.steps)
         done += chunk.batches
     return state.params
 
 
 def logits_of(engine, params, jets: Real) -> np.ndarray:
-    held_out = hold_out(featurize(stored(jets), INPUTS[INPUT]))
-    return np.asarray(make_evaluate(engine, held_out)(params).logits)
+    features = featurize(stored(jets), INPUTS[INPUT])
+    grouped = not cpu_attention.available()
+    valid = validation_set(with_offsets(*features), features.y, grouped=grouped)
+    return np.asarray(make_evaluate(TASK, engine, valid)(params).outputs)
 
 
 def test_a_turned_jet_is_what_the_shower_would_have_made():
@@ -168,10 +186,9 @@ def test_real_jets_are_told_apart():
     if not (REAL / "SMALLpfVectors.npy").exists():
         pytest.skip("the sample of JetClass is not here")
     real = turned(scaled(load(REAL)))
-    feed = open_feed(Shower(), INPUT, EXAMPLES, 100)
-    model = scaling.tagger(WIDTH, features=len(INPUTS[INPUT].features))
-    engine = make_engine(model, cross_entropy)
+    dataset = open_dataset(Shower(), spec(0))
+    engine = make_engine(spec(0).model, TASK.loss)
     error = np.sqrt(CHANCE * (1 - CHANCE) / len(real.label))
     for seed in range(3):
-        logits = logits_of(engine, train(feed, engine, seed), real)
+        logits = logits_of(engine, train(dataset, engine, seed), real)
         assert metrics.accuracy(logits, real.label) > CHANCE + 3 * error

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from jetlab.training.batching import measure
-from jetlab.training.mesh import DATA, LANE, make_mesh, place_steps
-from jetlab.training.scan import Steps
+from jetlab.training.batching import choose_packing
+from jetlab.training.mesh import DATA, REPLICA, make_mesh, put_schedules
+from jetlab.training.scan import MicroBatches
 
 SCRIPT = Path(__file__).with_name("sharded_losses.py")
 
@@ -80,16 +80,18 @@ def test_two_processes_give_the_same_losses(results):
 
 
 def test_a_mesh_that_does_not_cover_the_devices_is_refused():
-    with pytest.raises(ValueError, match=r"3 lanes x 2 .* the 1 devices"):
+    with pytest.raises(ValueError, match=r"3 replicas x 2 data shards .* the 1 devices"):
         make_mesh(3, 2)
 
 
 def test_lanes_that_do_not_spread_evenly_are_refused():
-    mesh = Mesh(np.array(3 * jax.devices()).reshape(3, 1), (LANE, DATA))
+    mesh = Mesh(np.array(3 * jax.devices()).reshape(3, 1), (REPLICA, DATA))
     with pytest.raises(ValueError, match="multiple of 3"):
-        place_steps([Steps(np.zeros((1, 4)), np.zeros(1), np.ones(1))] * 4, mesh)
+        put_schedules(
+            [MicroBatches(np.zeros((1, 4)), np.zeros(1), np.ones(1))] * 4, mesh
+        )
 
 
 def test_shares_of_different_size_are_refused():
     with pytest.raises(ValueError, match="multiple of 3"):
-        measure(np.full(100, 5), 16, 10, shares=3)
+        choose_packing(np.full(100, 5), 16, 10, grouped=False, num_shards=3)

@@ -9,8 +9,8 @@ import optax
 import pytest
 from flax import nnx
 
-from jetlab.training.optimizer import Rates
-from jetlab.training.scan import STEPS, Steps, make_chunk
+from jetlab.training.optimizer import Hyperparams
+from jetlab.training.scan import SCAN_LENGTH, MicroBatches, make_scan
 from jetlab.training.step import make_engine
 
 
@@ -18,10 +18,10 @@ from jetlab.training.step import make_engine
 class Line:
     """A model that knows nothing of jets: one linear map."""
 
-    inputs: int = 3
+    width: int = 3
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        return nnx.Linear(self.inputs, 1, rngs=rngs)
+        return nnx.Linear(self.width, 1, rngs=rngs)
 
 
 def squares(line, batch, rngs):
@@ -47,19 +47,19 @@ def take(points, entry):
 def whole(rows, passes):
     """Steps of batches of one pass each, `passes` of them to be done."""
     live = np.arange(len(rows)) < passes
-    return Steps(rows, np.zeros(len(rows), np.int32), live.astype(np.int32))
+    return MicroBatches(rows, np.zeros(len(rows), np.int32), live.astype(np.int32))
 
 
 @pytest.fixture(scope="module")
 def chunk(engine):
-    return jax.jit(make_chunk(engine, take))
+    return jax.jit(make_scan(engine, take))
 
 
 def test_it_solves_least_squares(engine, chunk, points):
-    state = engine.init(jax.random.key(1), Rates(0.05, 0.0))
-    rows = np.tile(np.arange(64), (STEPS, 1))
+    state = engine.init(jax.random.key(1), Hyperparams(0.05, 0.0))
+    rows = np.tile(np.arange(64), (SCAN_LENGTH, 1))
     for _ in range(20):
-        state, losses = chunk(state, points, whole(rows, STEPS))
+        state, losses = chunk(state, points, whole(rows, SCAN_LENGTH))
     weights = engine.module(state.params)
     np.testing.assert_allclose(weights.kernel[:, 0], [1.0, -2.0, 0.5], atol=1e-3)
     np.testing.assert_allclose(weights.bias, 0.25, atol=1e-3)
@@ -68,7 +68,7 @@ def test_it_solves_least_squares(engine, chunk, points):
 
 def test_a_step_is_torch_style_adamw(engine, points):
     """Against optax's own AdamW with the same rates, decay on every parameter."""
-    rates = Rates(learning_rate=3e-3, weight_decay=0.1)
+    rates = Hyperparams(learning_rate=3e-3, weight_decay=0.1)
     state = engine.init(jax.random.key(1), rates)
     tx = optax.adamw(3e-3, weight_decay=0.1)
     params, opt_state = state.params, tx.init(state.params)
@@ -85,8 +85,8 @@ def test_a_step_is_torch_style_adamw(engine, points):
 
 
 def test_passes_with_nothing_to_do_change_nothing(engine, chunk, points):
-    rows = np.random.default_rng(3).integers(0, 64, (STEPS, 16))
-    begin = engine.init(jax.random.key(1), Rates(0.05))
+    rows = np.random.default_rng(3).integers(0, 64, (SCAN_LENGTH, 16))
+    begin = engine.init(jax.random.key(1), Hyperparams(0.05))
     by_hand, step = begin, jax.jit(engine.step)
     for row in rows[:7]:
         by_hand, _ = step(by_hand, jax.tree.map(lambda a, r=row: a[r], points))
@@ -119,9 +119,11 @@ def test_a_batch_in_parts_is_one_step(points, monkeypatch, backend):
         share = rows[1, part::3]
         cut[part, : len(share)] = share
     all_rows = np.concatenate([rows[:1], cut, rows[2:], rows[:1]])
-    steps = Steps(all_rows, np.array([0, 0, 1, 2, 0, 0]), np.array([1, 3, 3, 3, 1, 0]))
-    begin = engine.init(jax.random.key(1), Rates(0.05, 0.1))
-    state, losses = jax.jit(make_chunk(engine, take_there))(begin, points, steps)
+    steps = MicroBatches(
+        all_rows, np.array([0, 0, 1, 2, 0, 0]), np.array([1, 3, 3, 3, 1, 0])
+    )
+    begin = engine.init(jax.random.key(1), Hyperparams(0.05, 0.1))
+    state, losses = jax.jit(make_scan(engine, take_there))(begin, points, steps)
     wanted, found = begin, []
     for row in rows:
         wanted, loss = jax.jit(engine.step)(
@@ -147,27 +149,27 @@ def test_runs_of_different_rates_share_one_program(engine, points):
     step = jax.jit(counting)
     init = jax.jit(engine.init)
     for seed, rate in ((0, 1e-4), (1, 3e-3), (2, 0.1)):
-        step(init(jax.random.key(seed), Rates(rate, rate)), points)
+        step(init(jax.random.key(seed), Hyperparams(rate, rate)), points)
     assert len(traced) == 1
 
 
 def test_vmapped_runs_equal_runs_alone(engine, points):
     keys = jax.random.split(jax.random.key(5), 3)
     rates, decays = jnp.array([1e-3, 1e-2, 1e-1]), jnp.array([0.0, 0.1, 0.2])
-    states = jax.vmap(engine.init)(keys, Rates(rates, decays))
+    states = jax.vmap(engine.init)(keys, Hyperparams(rates, decays))
     together, losses = jax.vmap(engine.step, in_axes=(0, None))(states, points)
-    for lane in range(3):
-        alone = engine.init(keys[lane], Rates(rates[lane], decays[lane]))
+    for replica in range(3):
+        alone = engine.init(keys[replica], Hyperparams(rates[replica], decays[replica]))
         after, loss = engine.step(alone, points)
-        np.testing.assert_allclose(loss, losses[lane], rtol=1e-6)
+        np.testing.assert_allclose(loss, losses[replica], rtol=1e-6)
         np.testing.assert_allclose(
-            after.params["kernel"][...], together.params["kernel"][lane], rtol=1e-6
+            after.params["kernel"][...], together.params["kernel"][replica], rtol=1e-6
         )
 
 
 def test_master_parameters_stay_in_float32_whatever_computes(points):
     engine = make_engine(Line(), squares, compute=jnp.bfloat16)
-    state = engine.init(jax.random.key(1), Rates(0.05, 0.1))
+    state = engine.init(jax.random.key(1), Hyperparams(0.05, 0.1))
     rounded = engine.module(state.params)
     assert rounded.kernel.dtype == jnp.bfloat16
     _, grads = engine.gradient(state, points)

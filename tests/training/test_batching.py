@@ -13,18 +13,18 @@ import pytest
 from jetlab.data.shower.source import Shower
 from jetlab.models import cpu_attention
 from jetlab.models.tagger import Tagger
+from jetlab.tasks.tagging import Tagging
 from jetlab.training.batching import (
     Packing,
-    flatten,
-    measure,
-    plan,
-    take,
-    tight,
-    useful,
+    choose_packing,
+    exact_packing,
+    gather_batch,
+    schedule,
+    token_utilisation,
+    with_offsets,
 )
-from jetlab.training.losses import cross_entropy
-from jetlab.training.optimizer import Rates
-from jetlab.training.scan import Steps
+from jetlab.training.optimizer import Hyperparams
+from jetlab.training.scan import MicroBatches
 from jetlab.training.step import make_engine
 
 BATCH = 128
@@ -39,7 +39,9 @@ def counts():
 
 @pytest.fixture(scope="module")
 def packings(counts):
-    made = [measure(counts, BATCH, 128, grouped=grouped) for grouped in (False, True)]
+    made = [
+        choose_packing(counts, BATCH, 128, grouped=grouped) for grouped in (False, True)
+    ]
     return dict(zip((False, True), made, strict=True))
 
 
@@ -58,14 +60,14 @@ def narrow(grouped, rows=24, batch=8, longest=12):
 
 @kinds
 def test_nine_in_ten_tokens_are_real(counts, packings, grouped):
-    assert 0.90 <= useful(packings[grouped], counts) <= 1
+    assert 0.90 <= token_utilisation(packings[grouped], counts) <= 1
 
 
 @kinds
 def test_few_fresh_batches_do_not_fit(packings, grouped):
     fresh = Shower().train(8000, 16000).counts
     rows = drawn(fresh, 2000)
-    planned = plan(rows, fresh, packings[grouped], 2 * len(rows))
+    planned = schedule(rows, fresh, packings[grouped], 2 * len(rows))
     assert planned.batches == 2000
     assert planned.cut <= 20
 
@@ -76,26 +78,26 @@ def test_every_jet_of_every_batch_is_computed_once(counts, packings, grouped):
     rows = drawn(counts, 30)
     rows[[3, 17]] = np.argsort(-counts)[: 2 * BATCH].reshape(2, BATCH)
     packing = packings[grouped]
-    steps, batches, cut = plan(rows, counts, packing, 60)
+    steps, batches, cut = schedule(rows, counts, packing, 60)
     assert (batches, cut) == (30, 2)
-    done = steps.parts > 0
-    ends = np.flatnonzero(done & (steps.part + 1 == steps.parts)) + 1
+    finished = steps.count > 0
+    ends = np.flatnonzero(finished & (steps.index + 1 == steps.count)) + 1
     assert len(ends) == 30
     for row, entries in zip(rows, np.split(steps.rows, ends)[:-1], strict=True):
         np.testing.assert_array_equal(np.sort(row), np.sort(entries[entries >= 0]))
-    assert (steps.rows[~done] == -1).all()
-    for entry in steps.rows[done]:
+    assert (steps.rows[~finished] == -1).all()
+    for entry in steps.rows[finished]:
         assert packing.fits(np.where(entry >= 0, counts[entry], 0))
 
 
-@pytest.mark.parametrize("shares", [2, 4])
-def test_the_shares_of_devices_make_up_the_batch(counts, shares):
-    packing = measure(counts, BATCH, 128, grouped=False, shares=shares)
+@pytest.mark.parametrize("num_shards", [2, 4])
+def test_the_shares_of_devices_make_up_the_batch(counts, num_shards):
+    packing = choose_packing(counts, BATCH, 128, grouped=False, num_shards=num_shards)
     rows = drawn(counts, 20)
     rows[5] = np.argsort(-counts)[:BATCH]
-    steps, batches, cut = plan(rows, counts, packing, 30)
+    steps, batches, cut = schedule(rows, counts, packing, 30)
     assert (batches, cut) == (20, 1)
-    dealt = steps.rows.reshape(30, shares, -1)
+    dealt = steps.rows.reshape(30, num_shards, -1)
     assert (np.where(dealt >= 0, counts[dealt], 0).sum(-1) <= packing.rows).all()
     np.testing.assert_array_equal(np.sort(dealt[0].ravel()), np.sort(rows[0]))
 
@@ -110,13 +112,13 @@ def test_no_batch_is_broken_over_the_end_of_a_chunk(passes):
     rows = rng.permutation(400).reshape(-1, 8)
     seen, start, cut = [], 0, 0
     while start < len(rows):
-        planned = plan(rows[start:], counts, packing, passes)
+        planned = schedule(rows[start:], counts, packing, passes)
         steps = planned.steps
         assert planned.batches > 0
-        assert len(steps.parts) == passes
-        ends = (steps.part + 1 == steps.parts) & (steps.parts > 0)
+        assert len(steps.count) == passes
+        ends = (steps.index + 1 == steps.count) & (steps.count > 0)
         assert ends.sum() == planned.batches
-        assert ends[steps.parts > 0][-1]
+        assert ends[steps.count > 0][-1]
         seen.append(steps.rows[steps.rows >= 0])
         start, cut = start + planned.batches, cut + planned.cut
     assert start == len(rows)
@@ -127,25 +129,25 @@ def test_no_batch_is_broken_over_the_end_of_a_chunk(passes):
 @kinds
 def test_a_single_longest_jet_always_fits(grouped):
     counts = np.ones(1000, np.int32)
-    packing = measure(counts, 4, 128, grouped=grouped)
+    packing = choose_packing(counts, 4, 128, grouped=grouped)
     counts[:8] = 128
-    planned = plan(np.arange(8).reshape(2, 4), counts, packing, 8)
+    planned = schedule(np.arange(8).reshape(2, 4), counts, packing, 8)
     assert (planned.batches, planned.cut) == (2, 2)
-    np.testing.assert_array_equal(planned.steps.parts, 4)
+    np.testing.assert_array_equal(planned.steps.count, 4)
 
 
 def test_a_jet_longer_than_the_longest_is_refused():
-    packing = measure(np.full(100, 20), 4, 30, grouped=False)
+    packing = choose_packing(np.full(100, 20), 4, 30, grouped=False)
     with pytest.raises(ValueError, match="31 particles in a packing for at most 30"):
-        plan(np.arange(4)[None], np.full(4, 31), packing, 8)
+        schedule(np.arange(4)[None], np.full(4, 31), packing, 8)
 
 
 @kinds
 @pytest.mark.parametrize("count", [1, 40, 128])
 def test_jets_of_one_length_waste_nothing(count, grouped):
     counts = np.full(1000, count)
-    packing = measure(counts, BATCH, count, grouped=grouped)
-    assert useful(packing, counts) == 1
+    packing = choose_packing(counts, BATCH, count, grouped=grouped)
+    assert token_utilisation(packing, counts) == 1
     if grouped:
         assert packing.groups == ((BATCH, count),)
 
@@ -153,7 +155,7 @@ def test_jets_of_one_length_waste_nothing(count, grouped):
 @kinds
 def test_a_tight_packing_holds_its_batches_and_no_more(counts, grouped):
     lengths = -np.sort(-counts[drawn(counts, 20)], axis=1)
-    packing = tight(lengths, grouped=grouped)
+    packing = exact_packing(lengths, grouped=grouped)
     assert packing.fits(lengths).all()
     less = replace(packing, rows=packing.rows - 8)
     assert not less.fits(lengths).all()
@@ -162,7 +164,7 @@ def test_a_tight_packing_holds_its_batches_and_no_more(counts, grouped):
 def test_no_other_eight_groups_cost_less():
     """The size of their attention, against every way to cut ten jets."""
     longest = np.array([25, 24, 19, 18, 17, 9, 8, 4, 3, 1])
-    groups = tight(longest[None], grouped=True).groups
+    groups = exact_packing(longest[None], grouped=True).groups
 
     def cost(cuts):
         starts, ends = (0, *cuts), (*cuts, 10)
@@ -177,20 +179,22 @@ def test_what_a_pass_reads_is_its_own_jets(counts):
     """All others are NaN."""
     few = counts[:40].astype(np.int32)
     packing = narrow(False, rows=400, longest=128)
-    steps, *_ = plan(np.array([[3, 7, 8, 21, 39, 0, 2, 11]]), few, packing, 2)
+    steps, *_ = schedule(np.array([[3, 7, 8, 21, 39, 0, 2, 11]]), few, packing, 2)
     x = np.full((few.sum(), 2), np.nan, np.float32)
-    jets = flatten(x, few, np.arange(40))
+    jets = with_offsets(x, few, np.arange(40))
     for jet in steps.rows[steps.rows >= 0]:
         x[jets.first[jet] : jets.first[jet] + few[jet]] = [jet, few[jet]]
     for entry in zip(*steps, strict=True):
-        batch = jax.jit(partial(take, packing))(jax.device_put(jets), Steps(*entry))
+        batch = jax.jit(partial(gather_batch, packing))(
+            jax.device_put(jets), MicroBatches(*entry)
+        )
         owners = np.repeat(entry[0], np.where(entry[0] >= 0, few[entry[0]], 0))
         used = len(owners)
         np.testing.assert_array_equal(batch.x[:used, 0], owners)
         np.testing.assert_array_equal(batch.x[used:], 0)
         np.testing.assert_array_equal(batch.weight, (entry[0] >= 0) / 8)
         there = entry[0] >= 0
-        np.testing.assert_array_equal(np.asarray(batch.y)[there], entry[0][there])
+        np.testing.assert_array_equal(np.asarray(batch.targets)[there], entry[0][there])
 
 
 # One batch of eight jets that no narrow packing holds whole, one that it does
@@ -202,7 +206,7 @@ MODEL = Tagger(width=8, layers=2, dropout=0.3)
 def jets():
     counts = LENGTHS.ravel()
     x = np.random.default_rng(3).normal(size=(counts.sum(), 21)).astype(np.float32)
-    return flatten(x, counts, np.arange(len(counts)) % 10)
+    return with_offsets(x, counts, np.arange(len(counts)) % 10)
 
 
 def padded_loss(tagger, batch, rngs):
@@ -213,7 +217,9 @@ def padded_loss(tagger, batch, rngs):
 
 @pytest.fixture(scope="module")
 def begin():
-    return jax.jit(make_engine(MODEL, cross_entropy).init)(jax.random.key(0), Rates())
+    return jax.jit(make_engine(MODEL, Tagging().loss).init)(
+        jax.random.key(0), Hyperparams()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +229,7 @@ def by_padding(jets, begin):
     x = np.zeros((*mask.shape, 21), np.float32)
     x[mask] = jets.x
     gradient = jax.jit(make_engine(MODEL, padded_loss).gradient)
-    batches = zip(x, mask, jets.y.reshape(2, 8), strict=True)
+    batches = zip(x, mask, jets.targets.reshape(2, 8), strict=True)
     return [gradient(begin, batch) for batch in batches]
 
 
@@ -238,19 +244,21 @@ def test_the_gradient_is_that_of_the_padded_batch(jets, begin, by_padding, group
     """Summed over the parts of a batch that is cut, with dropout on."""
     if not grouped and not cpu_attention.available():
         pytest.skip("no C++ compiler")
-    packing, engine = narrow(grouped), make_engine(MODEL, cross_entropy)
+    packing, engine = narrow(grouped), make_engine(MODEL, Tagging().loss)
     rows = np.arange(16).reshape(2, 8)
-    steps, batches, cut = plan(rows, jets.counts, packing, 8)
+    steps, batches, cut = schedule(rows, jets.counts, packing, 8)
     assert (batches, cut) == (2, 1)
 
     @jax.jit
     def gradient(entry):
-        return engine.gradient(begin, take(packing, jax.device_put(jets), entry))
+        return engine.gradient(
+            begin, gather_batch(packing, jax.device_put(jets), entry)
+        )
 
-    entries = [Steps(*entry) for entry in zip(*steps, strict=True)]
+    entries = [MicroBatches(*entry) for entry in zip(*steps, strict=True)]
     for wanted in by_padding:
-        parts = [gradient(entries.pop(0)) for _ in range(entries[0].parts)]
+        parts = [gradient(entries.pop(0)) for _ in range(entries[0].count)]
         found = jax.tree.map(lambda *terms: sum(terms), *parts)
         np.testing.assert_allclose(found[0], wanted[0], rtol=1e-6)
         assert relative(found[1], wanted[1]) < 1e-5
-    assert not any(entry.parts for entry in entries)
+    assert not any(entry.count for entry in entries)

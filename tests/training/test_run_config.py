@@ -3,12 +3,14 @@
 import pytest
 
 from jetlab.models.tagger import Tagger
+from jetlab.tasks.tagging import Tagging
 from jetlab.training.run_config import RunConfig, cost
 
 
 def spec(**fields) -> RunConfig:
     defaults = dict(
         source="test",
+        task=Tagging(),
         inputs="full-10",
         model=Tagger(width=4),
         pool=768,
