@@ -18,7 +18,7 @@ from benchmarks.telling_apart import (
     told_apart,
 )
 from jetlab.physics.metrics import auc
-from jetlab.runs.tables import Grid
+from jetlab.runs.tables import TextTable
 
 SEED = 1
 SHOWN = 10  # observables that differ most
@@ -76,7 +76,7 @@ def told_by_classifiers(simulated: Sample, real: Sample, tries: Tries) -> Sectio
         "many of their intervals hold 0.5 (68 % should)."
     )
     headers = ["classifier, input", "AUC, real or simulated", "control", "hold 0.5"]
-    return Section("Telling them apart", words, Grid(headers, rows), values)
+    return Section("Telling them apart", words, TextTable(headers, rows), values)
 
 
 def told_by_one_observable(simulated: Sample, real: Sample) -> Section:
@@ -100,7 +100,7 @@ def told_by_one_observable(simulated: Sample, real: Sample) -> Section:
         f"have; the {len(rows)} furthest of {len(found)}. The furthest of so many is "
         "at about 2.4 by chance, less as they hang together."
     )
-    grid = Grid(["observable", "AUC", "σ"], rows)
+    grid = TextTable(["observable", "AUC", "σ"], rows)
     return Section("Observables by themselves", words, grid, values)
 
 

@@ -12,7 +12,7 @@ from benchmarks import observables
 from benchmarks.fidelity_tables import NONE, Draws, Section, formed, pull
 from benchmarks.jet_samples import Sample
 from benchmarks.resampling import Sums, mean, measured, ratio, spread
-from jetlab.runs.tables import Grid
+from jetlab.runs.tables import TextTable
 from jetlab.types import CLASSES, SPECIES
 
 FRACTIONS = (0.470, 0.107, 0.408, 0.009, 0.006)
@@ -42,7 +42,7 @@ def content(both: Draws) -> Section:
         "real jets over the error of that."
     )
     headers = ["quantity", "simulated", "JetClass", "off by", "real at hand", "σ"]
-    return Section("What jets are made of", words, Grid(headers, rows), values)
+    return Section("What jets are made of", words, TextTable(headers, rows), values)
 
 
 def _published() -> Mapping[str, tuple[float | None, str]]:

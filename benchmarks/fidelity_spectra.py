@@ -7,7 +7,7 @@ from benchmarks import observables
 from benchmarks.fidelity_tables import Draws, Section
 from benchmarks.jet_samples import Sample
 from benchmarks.resampling import Measured, quantiles
-from jetlab.runs.tables import Grid
+from jetlab.runs.tables import TextTable
 
 SHARES = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 TRACK_SHARES = (0.25, 0.50, 0.75, 0.95, 0.99)
@@ -37,7 +37,7 @@ def spectra(both: Draws) -> Section:
         "GeV, radians; multiplicities are spread evenly over ± 1/2."
     )
     headers = ["observable", *(f"{share:.0%}" for share in SHARES)]
-    return Section("Spectra by quantiles", words, Grid(headers, rows), values)
+    return Section("Spectra by quantiles", words, TextTable(headers, rows), values)
 
 
 Owned = tuple[Float[np.ndarray, "n"], Int[np.ndarray, "n"]]
@@ -85,4 +85,4 @@ def displacement(both: Draws) -> Section:
         "which tanh flattens before training."
     )
     headers = ["observable", *(f"{share:.0%}" for share in TRACK_SHARES)]
-    return Section("Displacement", words, Grid(headers, rows), values)
+    return Section("Displacement", words, TextTable(headers, rows), values)

@@ -16,7 +16,7 @@ from benchmarks.resampling import (
     peak,
     times_drawn,
 )
-from jetlab.runs.tables import Grid
+from jetlab.runs.tables import TextTable
 from jetlab.types import CLASSES
 
 MULTIPLICITY = (35.2, 42.0, 38.4, 56.3, 48.5, 28.3, 33.9, 32.2, 50.9, 27.6)
@@ -33,7 +33,7 @@ class Section(NamedTuple):
 
     title: str
     words: str
-    grid: Grid
+    grid: TextTable
     values: list[dict[str, Any]]
 
     def markdown(self) -> str:
@@ -81,7 +81,7 @@ def multiplicity(jets: Sample, real: Sample) -> Section:
         "at hand are those of --real, a small sample of the same."
     )
     headers = ["class", "simulated", "JetClass", "ratio", "within 5 %", "real at hand"]
-    return Section("Mean multiplicity", words, Grid(headers, rows), values)
+    return Section("Mean multiplicity", words, TextTable(headers, rows), values)
 
 
 def _verdict(share: float, error: float) -> str:
@@ -118,7 +118,7 @@ def masses(jets: Sample, real: Sample, count: int, rng: np.random.Generator) -> 
         words += " These files have no jet_sdmass, so the groomed mass is missing."
     headers = ["class", "pole", "soft-drop peak", "plain peak"]
     headers += ["plain median", "median, real jets", "σ"]
-    return Section("Jet mass", words, Grid(headers, rows), values)
+    return Section("Jet mass", words, TextTable(headers, rows), values)
 
 
 def _median(

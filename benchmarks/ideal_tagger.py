@@ -17,7 +17,7 @@ from jetlab.data.shower.bayes_limit import IDEAL, posterior
 from jetlab.data.shower.likelihood import VIEWS
 from jetlab.data.shower.parameters import VERSION
 from jetlab.physics.performance import performance, working_point
-from jetlab.runs.tables import Grid, with_interval
+from jetlab.runs.tables import TextTable, with_interval
 from jetlab.types import CLASSES
 
 JETS = 40_000
@@ -49,7 +49,7 @@ def main() -> None:
         Path(IDEAL).write_text(text + "\n")
 
 
-def _table(found: dict[str, list[dict]]) -> Grid:
+def _table(found: dict[str, list[dict]]) -> TextTable:
     quoted = {
         inputs: [
             with_interval(r["value"], (r["low"], r["high"]))
@@ -61,7 +61,9 @@ def _table(found: dict[str, list[dict]]) -> Grid:
         for inputs, rows in found.items()
     }
     signals = [name for name in CLASSES if name != "QCD"]
-    return Grid(["class", *quoted], list(zip(signals, *quoted.values(), strict=True)))
+    return TextTable(
+        ["class", *quoted], list(zip(signals, *quoted.values(), strict=True))
+    )
 
 
 if __name__ == "__main__":

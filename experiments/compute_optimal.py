@@ -12,22 +12,15 @@ a = 0.33, gamma = 0.15. On the shower L_inf has a known answer: the Bayes limit.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from jetlab.data.shower.bayes_limit import known_limit
-from jetlab.records import Record, Table, table
+from jetlab.records import Record, Table
 from jetlab.runs import plots
+from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
 from jetlab.runs.plots import Figure
-from jetlab.runs.sampling import (
-    PAPER_RATE,
-    runs_on,
-    unlearned,
-    validity,
-    within,
-)
-from jetlab.runs.study import Findings, Study, grid, log_spaced
+from jetlab.runs.study import Findings, study_of
 from jetlab.studies.joint_law import (
     Laws,
     budgets,
@@ -36,9 +29,8 @@ from jetlab.studies.joint_law import (
     trajectory,
 )
 from jetlab.studies.performance.rejection_laws import beside, mappings
-from jetlab.types import Source
+from jetlab.studies.run_quality import unlearned, validity
 
-BATCH = 128
 PAPER = {
     "L_inf": (0.32, (0.29, 0.34)),
     "A": (11.27, (8.01, 15.14)),
@@ -50,82 +42,50 @@ PAPER = {
 """Table 1 of arXiv:2602.15781: 68 % intervals, L_inf taken from its Section 3.2."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """How large a grid: its axes, the inputs, and how many jets it is judged by."""
-
-    inputs: str
-    widths: Sequence[int]
-    num_train: Sequence[int]
-    seeds: int
-    num_valid: int
-    learning_rate: float | None = None  # None: by width, as recipe has it
-
-
 SIZES = {
     "smoke": Size(  # for tests: too few runs to tell a law
-        inputs="full-10",
+        inputs=("full-10",),
         widths=(8, 16),
-        num_train=log_spaced(2**13, 2**16, 4, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**16, 4),
         seeds=1,
         num_valid=1_000,
     ),
     "laptop": Size(
-        inputs="full-40",
+        inputs=("full-40",),
         widths=(4, 8, 16, 32),
-        num_train=log_spaced(2**13, 2**17, 5, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**17, 5),
         seeds=1,
         num_valid=19_000,
     ),
     "workstation": Size(
-        inputs="full-40",
+        inputs=("full-40",),
         widths=(4, 8, 16, 32, 64),
-        num_train=log_spaced(2**14, 2**19, 6, multiple=BATCH),
+        num_train=log_spaced(2**14, 2**19, 6),
         seeds=1,
         num_valid=60_000,
     ),
     "gpu": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 128),
-        num_train=log_spaced(2**12, 2**20, 9, multiple=BATCH),
+        num_train=log_spaced(2**12, 2**20, 9),
         seeds=2,
         num_valid=75_000,
     ),
     "paper": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
-        num_train=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        num_train=log_spaced(1e3, 1e8, 11),
         seeds=3,
         num_valid=1_000_000,
-        learning_rate=PAPER_RATE,
+        learning_rates=(PAPER_RATE,),
     ),
 }
-
-
-def study(size: str, source: Source) -> Study:
-    """The grid of a size on the jets of a source.
-
-    Raises:
-      ValueError: where the source has too few jets for any grid.
-    """
-    chosen = SIZES[size]
-    num_train = within(chosen.num_train, source.size, BATCH)
-    run = runs_on(
-        source,
-        chosen.inputs,
-        batch=BATCH,
-        pool=max(num_train),
-        num_valid=chosen.num_valid,
-        learning_rate=chosen.learning_rate,
-    )
-    axes = {"width": chosen.widths, "num_train": num_train, "seed": range(chosen.seeds)}
-    return Study(name="compute-optimal", runs=grid(run, **axes), analyse=analyse)
 
 
 def analyse(records: Sequence[Record]) -> Findings:
     """Fit, bootstrap, allocate and draw."""
     first = records[0]
-    runs = table(records)
+    runs = Table.of_records(records)
     rows, idle = runs.learned(), runs.unlearned()
     words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
@@ -158,3 +118,6 @@ def _figures(rows: Table, idle: Table, laws: Laws, n_p: float) -> dict[str, Figu
         "fig_1b_iso_flops": plots.iso_flops(rows, law, optimal, n_p),
         **drawn,
     }
+
+
+study = study_of("compute-optimal", SIZES, analyse)

@@ -13,88 +13,68 @@ omega has none (the paper's is 2.7, on JetClass).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from jetlab.data.shower.bayes_limit import known_limit
-from jetlab.records import Record, table
-from jetlab.runs.passes import Passes
-from jetlab.runs.sampling import PAPER_RATE, unlearned, validity
-from jetlab.runs.study import Findings, Study, log_spaced
+from jetlab.records import Record, Table
+from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
+from jetlab.runs.study import Findings, study_of
 from jetlab.studies.closure.grids import closure
 from jetlab.studies.closure.report import report
 from jetlab.studies.joint_law import Laws, fit_laws
 from jetlab.studies.repetition.repeated import envelope, repeats
-from jetlab.types import Source
+from jetlab.studies.run_quality import unlearned, validity
 
-BATCH = 128
 TABLES = 200  # imagined ones, on which the law holds
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size(Passes):
-    """How large a study, and what its taggers see."""
-
-    inputs: str
 
 
 SIZES = {
     "smoke": Size(  # for tests
-        inputs="full-10",
+        inputs=("full-10",),
         widths=(8, 16),
-        single=log_spaced(2**13, 2**16, 4, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**16, 4),
         repeated_widths=(16,),
-        repeated=log_spaced(2**10, 2**12, 3, multiple=BATCH),
+        repeated=log_spaced(2**10, 2**12, 3),
         seen=2**16,
         num_valid=1_000,
     ),
     "laptop": Size(  # the limit of ten particles is the nearest for its compute
-        inputs="full-10",
+        inputs=("full-10",),
         widths=(4, 8, 16, 32),
-        single=log_spaced(2**13, 2**18, 6, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**18, 6),
         repeated_widths=(16, 32),
-        repeated=log_spaced(2**10, 2**13, 4, multiple=BATCH),
+        repeated=log_spaced(2**10, 2**13, 4),
         seen=2**18,
         num_valid=8_000,
     ),
     "gpu": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 128),
-        single=log_spaced(2**13, 2**21, 9, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**21, 9),
         repeated_widths=(16, 32, 64, 128),
-        repeated=log_spaced(2**10, 2**17, 8, multiple=BATCH),
+        repeated=log_spaced(2**10, 2**17, 8),
         seen=2**22,
         num_valid=75_000,
     ),
     "paper": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
-        single=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        num_train=log_spaced(1e3, 1e8, 11),
         repeated_widths=(16, 32, 64, 96, 128, 256, 512),
-        repeated=log_spaced(1e3, 1e6, 7, multiple=BATCH),
+        repeated=log_spaced(1e3, 1e6, 7),
         seen=100_000_000,
         num_valid=1_000_000,
         seeds=3,
-        learning_rate=PAPER_RATE,
+        learning_rates=(PAPER_RATE,),
     ),
 }
-
-
-def study(size: str, source: Source) -> Study:
-    """Single passes and repeated runs, on the jets of a source.
-
-    Raises:
-      ValueError: where the source has too few jets for any grid.
-    """
-    chosen = SIZES[size]
-    runs = chosen.runs(source, chosen.inputs, BATCH)
-    return Study(name="known-limit", runs=runs, analyse=analyse)
 
 
 def analyse(records: Sequence[Record]) -> Findings:
     """L_inf and omega by reach, and what to expect of the grid."""
     first = records[0]
     single = [record for record in records if not record.patience]
-    runs = table(single)
+    runs = Table.of_records(single)
     rows, idle = runs.learned(), runs.unlearned()
     words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
@@ -126,3 +106,6 @@ def _fits(laws: Laws) -> list[str]:
         *(f"{sentence}." for sentence in laws.evidence.words),
         *([f"L_inf fixed to the known limit: {pinned.message}."] if pinned else []),
     ]
+
+
+study = study_of("known-limit", SIZES, analyse)

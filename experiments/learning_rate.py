@@ -14,98 +14,73 @@ width and steps, p 0.374 and q 0.617 in a demonstration by the paper's group (20
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from jetlab.data.shower.bayes_limit import known_limit
-from jetlab.models import scaling
 from jetlab.records import Record
-from jetlab.runs.sampling import PAPER_RATE, runs_on, within
-from jetlab.runs.study import Findings, Study, grid, log_spaced
+from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
+from jetlab.runs.study import Findings, Study
 from jetlab.studies.rates.report import analyse_rates
-from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
-BATCH = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """How large a grid: its axes, the inputs, and how many jets it is judged by."""
-
-    inputs: str
-    widths: Sequence[int]
-    num_train: Sequence[int]
-    num_valid: int
-    rates: Sequence[float] = (PAPER_RATE, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-    seeds: int = 1
-
+RATES = (PAPER_RATE, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 SIZES = {
     "smoke": Size(  # for tests: too few runs to tell a law
-        inputs="full-10",
+        inputs=("full-10",),
         widths=(8, 16),
-        num_train=log_spaced(2**13, 2**15, 2, multiple=BATCH),
-        rates=(PAPER_RATE, 3e-3),
+        num_train=log_spaced(2**13, 2**15, 2),
+        learning_rates=(PAPER_RATE, 3e-3),
         num_valid=1_000,
     ),
     "laptop": Size(
-        inputs="full-10",
+        inputs=("full-10",),
         widths=(4, 8, 16, 32),
-        num_train=log_spaced(2**14, 2**18, 5, multiple=BATCH),
+        num_train=log_spaced(2**14, 2**18, 5),
+        learning_rates=RATES,
         num_valid=8_000,
     ),
     "workstation": Size(  # far enough for the paper's rate to learn
-        inputs="full-10",
+        inputs=("full-10",),
         widths=(4, 8, 16, 32),
-        num_train=log_spaced(2**15, 2**20, 6, multiple=BATCH),
-        rates=(PAPER_RATE, 1e-3, 3e-3, 1e-2, 3e-2),
+        num_train=log_spaced(2**15, 2**20, 6),
+        learning_rates=(PAPER_RATE, 1e-3, 3e-3, 1e-2, 3e-2),
         num_valid=20_000,
     ),
     "gpu": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 128),
-        num_train=log_spaced(2**13, 2**20, 8, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**20, 8),
+        learning_rates=RATES,
         num_valid=40_000,
     ),
     "paper": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
-        num_train=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        num_train=log_spaced(1e3, 1e8, 11),
         seeds=3,
+        learning_rates=RATES,
         num_valid=1_000_000,
     ),
 }
 
 
 def study(size: str, source: Source) -> Study:
-    """Every rate of the grid and the width rule's, on the jets of a source.
+    """Every rate of the grid, and the width rule's where it is none of them.
 
     Raises:
       ValueError: where the source has too few jets for any grid.
     """
     chosen = SIZES[size]
-    num_train = within(chosen.num_train, source.size, BATCH)
-
-    def runs(rate: float | None, widths: Sequence[int]) -> tuple[RunConfig, ...]:
-        run = runs_on(
-            source,
-            chosen.inputs,
-            batch=BATCH,
-            pool=max(num_train),
-            num_valid=chosen.num_valid,
-            learning_rate=rate,
-        )
-        return grid(run, width=widths, num_train=num_train, seed=range(chosen.seeds))
-
-    off_grid = [
-        d for d in chosen.widths if scaling.learning_rate(d) not in chosen.rates
+    runs = [
+        replace(run, arm="fixed" if run.learning_rate == PAPER_RATE else "scan")
+        for run in chosen.runs(source)
     ]
-    scanned = [run for rate in chosen.rates for run in runs(rate, chosen.widths)]
-    return Study(
-        name="learning-rate",
-        runs=(*scanned, *runs(None, off_grid)),
-        analyse=analyse,
-    )
+    by_rule = [
+        replace(run, arm="width rule")
+        for run in replace(chosen, learning_rates=(None,)).runs(source)
+    ]
+    return Study(name="learning-rate", runs=(*runs, *by_rule), analyse=analyse)
 
 
 def analyse(records: Sequence[Record]) -> Findings:

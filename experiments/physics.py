@@ -14,14 +14,12 @@ Hbb 9,569 at 50 %), accuracy .849, AUC .9859.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from jetlab.data.features import INPUTS
 from jetlab.data.shower.bayes_limit import known_limit
-from jetlab.records import Record, table
-from jetlab.runs.passes import Passes
-from jetlab.runs.sampling import PAPER_RATE, unlearned, validity
-from jetlab.runs.study import Findings, Study, log_spaced
+from jetlab.records import Record, Table
+from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
+from jetlab.runs.study import Findings, study_of
 from jetlab.studies.joint_law import fit_laws
 from jetlab.studies.performance.rejection_laws import beside, parameters
 from jetlab.studies.performance.tables import quality, rejections
@@ -33,69 +31,48 @@ from jetlab.studies.performance.views import (
     one_curve,
     views,
 )
-from jetlab.types import Source
-
-BATCH = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size(Passes):
-    """How large a study, for each choice of inputs."""
-
-    inputs: Sequence[str]
-
+from jetlab.studies.run_quality import unlearned, validity
 
 SIZES = {
     "smoke": Size(  # for tests
         inputs=("full-10",),
         widths=(8, 16),
-        single=log_spaced(2**13, 2**16, 4, multiple=BATCH),
+        num_train=log_spaced(2**13, 2**16, 4),
         repeated_widths=(16,),
-        repeated=log_spaced(2**10, 2**11, 2, multiple=BATCH),
+        repeated=log_spaced(2**10, 2**11, 2),
         seen=2**15,
         num_valid=1_000,
     ),
     "laptop": Size(
         inputs=("kinematics-40", "full-10", "full-40"),
         widths=(8, 16, 32),
-        single=log_spaced(2**14, 2**17, 4, multiple=BATCH),
+        num_train=log_spaced(2**14, 2**17, 4),
         repeated_widths=(32,),
-        repeated=log_spaced(2**10, 2**12, 3, multiple=BATCH),
+        repeated=log_spaced(2**10, 2**12, 3),
         seen=2**17,
         num_valid=8_000,
     ),
     "gpu": Size(
         inputs=tuple(INPUTS),
         widths=(16, 32, 64, 128),
-        single=log_spaced(2**14, 2**20, 7, multiple=BATCH),
+        num_train=log_spaced(2**14, 2**20, 7),
         repeated_widths=(64, 128),
-        repeated=log_spaced(2**12, 2**17, 6, multiple=BATCH),
+        repeated=log_spaced(2**12, 2**17, 6),
         seen=2**21,
         num_valid=100_000,
     ),
     "paper": Size(
         inputs=tuple(INPUTS),
         widths=(16, 32, 64, 128, 256, 512),
-        single=log_spaced(1e5, 1e8, 7, multiple=BATCH),
+        num_train=log_spaced(1e5, 1e8, 7),
         repeated_widths=(64, 128, 256, 512),
-        repeated=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        repeated=log_spaced(1e3, 1e8, 11),
         seen=1_000_000_000,
         num_valid=5_000_000,
         seeds=3,
-        learning_rate=PAPER_RATE,
+        learning_rates=(PAPER_RATE,),
     ),
 }
-
-
-def study(size: str, source: Source) -> Study:
-    """Single passes and repeated runs for each choice of inputs.
-
-    Raises:
-      ValueError: where the source has too few jets for any grid.
-    """
-    chosen = SIZES[size]
-    runs = [run for name in chosen.inputs for run in chosen.runs(source, name, BATCH)]
-    return Study(name="physics", runs=tuple(runs), analyse=analyse)
 
 
 def analyse(records: Sequence[Record]) -> Findings:
@@ -120,7 +97,7 @@ def analyse(records: Sequence[Record]) -> Findings:
 def _law(seen: View) -> tuple[list[str], dict[str, str]]:
     """The law of the single passes in words, and with R(L) as `jetlab predict` reads
     it."""
-    single = table([r for r in seen.records if not r.patience])
+    single = Table.of_records([r for r in seen.records if not r.patience])
     rows, idle = single.learned(), single.unlearned()
     if not len(rows["L"]):
         return ["No single pass had begun to learn: there is no law L(N, D)."], {}
@@ -128,3 +105,6 @@ def _law(seen: View) -> tuple[list[str], dict[str, str]]:
     texts = laws.results().items()
     results = {name: beside(text, seen.maps) for name, text in texts}
     return [*unlearned(idle), *laws.words()], results
+
+
+study = study_of("physics", SIZES, analyse)

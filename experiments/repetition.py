@@ -15,83 +15,60 @@ compute of the best single pass.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from jetlab.data.shower.bayes_limit import known_limit
-from jetlab.records import Record, table
-from jetlab.runs.passes import Passes
-from jetlab.runs.sampling import PAPER_RATE, unlearned, validity
-from jetlab.runs.study import Findings, Study, log_spaced
+from jetlab.records import Record, Table
+from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
+from jetlab.runs.study import Findings, study_of
 from jetlab.studies.joint_law import fit_laws
 from jetlab.studies.repetition.analysis import analyse_repeats
-from jetlab.types import Source
-
-BATCH = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size(Passes):
-    """How large a study, and what its taggers see."""
-
-    inputs: str
-
+from jetlab.studies.run_quality import unlearned, validity
 
 SIZES = {
     "smoke": Size(  # for tests
-        inputs="full-10",
+        inputs=("full-10",),
         widths=(8, 16),
-        repeated=log_spaced(2**10, 2**12, 2, multiple=BATCH),
-        single=log_spaced(2**13, 2**15, 3, multiple=BATCH),
+        repeated=log_spaced(2**10, 2**12, 2),
+        num_train=log_spaced(2**13, 2**15, 3),
         seen=2**15,
         num_valid=1_000,
     ),
     "laptop": Size(
-        inputs="full-10",  # a quarter of the arithmetic of 40 particles
+        inputs=("full-10",),  # a quarter of the arithmetic of 40 particles
         widths=(4, 6, 8, 12, 16, 24, 32),
-        repeated=log_spaced(2**9, 2**13, 5, multiple=BATCH),
-        single=log_spaced(2**13, 2**18, 6, multiple=BATCH),
+        repeated=log_spaced(2**9, 2**13, 5),
+        num_train=log_spaced(2**13, 2**18, 6),
         seen=2**18,
         num_valid=4_000,
     ),
     "gpu": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 128),
-        repeated=log_spaced(2**10, 2**18, 9, multiple=BATCH),
-        single=log_spaced(2**13, 2**21, 9, multiple=BATCH),
+        repeated=log_spaced(2**10, 2**18, 9),
+        num_train=log_spaced(2**13, 2**21, 9),
         seen=2**22,
         num_valid=40_000,
     ),
     "paper": Size(
-        inputs="full-128",
+        inputs=("full-128",),
         widths=(4, 8, 16, 32, 64, 96, 128, 256, 512),
-        repeated=log_spaced(1e3, 1e6, 7, multiple=BATCH),
-        single=log_spaced(1e3, 1e8, 11, multiple=BATCH),
+        repeated=log_spaced(1e3, 1e6, 7),
+        num_train=log_spaced(1e3, 1e8, 11),
         seen=100_000_000,
         num_valid=1_000_000,
         seeds=3,
-        learning_rate=PAPER_RATE,
+        learning_rates=(PAPER_RATE,),
     ),
 }
-
-
-def study(size: str, source: Source) -> Study:
-    """Runs of several passes and single ones, on the jets of a source.
-
-    Raises:
-      ValueError: where the source has too few jets for any grid.
-    """
-    chosen = SIZES[size]
-    runs = chosen.runs(source, chosen.inputs, BATCH)
-    return Study(name="repetition", runs=runs, analyse=analyse)
 
 
 def analyse(records: Sequence[Record]) -> Findings:
     """The single passes' law, and what repeats add to it."""
     first = records[0]
     single = [record for record in records if not record.patience]
-    runs = table(single)
+    runs = Table.of_records(single)
     rows, idle = runs.learned(), runs.unlearned()
     words = [*validity(records), *unlearned(idle)]
     if not len(rows["L"]):
@@ -106,3 +83,6 @@ def analyse(records: Sequence[Record]) -> Findings:
         figures=found.figures,
         results=laws.results() | found.results,
     )
+
+
+study = study_of("repetition", SIZES, analyse)

@@ -40,6 +40,7 @@ class Record:
     status: str  # "done", "diverged" or "failed"
     study: str
     task: str = "tagging"
+    arm: str = ""  # of the study: what the run is compared under
     source: str  # identity of the jets
     inputs: str  # label of the input configuration
     width: int
@@ -125,25 +126,18 @@ class Table(dict[str, np.ndarray]):
             raise ValueError(f"the columns differ in length: {lengths}")
 
     @classmethod
-    def of_records(cls, records: Iterable[Record], arms: Iterable[str] = ()) -> "Table":
-        """The finished runs, one row each, with the `arms` of the records, if given.
+    def of_records(cls, records: Iterable[Record]) -> "Table":
+        """The finished runs, one row each.
 
         Columns: id, arm, task, inputs, N, D (unique training jets), C, L, loss_error,
         chance_loss, width, seed, epochs, learning_rate, batch, steps and jets `seen`
         until the loss was reached, n_p, trajectory, and every metric that is a number.
         """
-        records = list(records)
-        arms = list(arms) or [""] * len(records)
-        pairs = [
-            (record, arm)
-            for record, arm in zip(records, arms, strict=True)
-            if record.status == "done"
-        ]
-        rows = [record for record, _ in pairs]
+        rows = [record for record in records if record.status == "done"]
         columns = {
             name: np.array([getattr(row, name) for row in rows])
             for name in (
-                "id", "task", "inputs", "N", "D", "C", "width", "seed", "epochs",
+                "id", "arm", "task", "inputs", "N", "D", "C", "width", "seed", "epochs",
                 "learning_rate", "batch", "steps", "n_p", "trajectory", "chance_loss",
             )
         }  # fmt: skip
@@ -151,7 +145,6 @@ class Table(dict[str, np.ndarray]):
         errors = [row.loss_error for row in rows]
         columns["loss_error"] = np.array(errors, dtype=float)
         columns["seen"] = columns["steps"] * columns["batch"]
-        columns["arm"] = np.array([arm for _, arm in pairs], dtype=str)
         numbers = dict.fromkeys(
             name
             for row in rows
@@ -240,11 +233,6 @@ def _codes(column: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
     if np.issubdtype(column.dtype, np.number):
         return np.asarray(column, float)
     return np.unique(column, return_inverse=True)[1].astype(float)
-
-
-def table(records: Iterable[Record]) -> Table:
-    """Columns of the finished runs, for a fit."""
-    return Table.of_records(records)
 
 
 def identity(spec: Any) -> str:

@@ -58,9 +58,9 @@ def test_every_experiment_is_here():
 @pytest.mark.parametrize(("name", "size"), sizes())
 @pytest.mark.parametrize("source", [Shower(), Small(20_000), Small(8_192)])
 def test_no_run_is_planned_twice_or_past_its_jets(name, size, source):
-    """Runs refuse examples past their pool themselves."""
+    """A run may stand under two arms; those of one arm differ."""
     runs = load_experiment(FOLDER / f"{name}.py").study(size, source).runs
-    assert len({run.id for run in runs}) == len(runs)
+    assert len({(run.id, run.arm) for run in runs}) == len(runs)
     assert max(run.pool for run in runs) <= (source.size or max(r.pool for r in runs))
     assert max(run.num_valid for run in runs) <= (source.held_out or 5_000_000)
     assert min([run.epochs for run in runs if run.patience], default=2) > 1

@@ -85,10 +85,10 @@ def fit(
     Rows without a positive, finite number in every column are left out and named.
     """
     from jetlab.laws.misfit import Misfit
-    from jetlab.runs import programs
+    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
     from jetlab.runs.foreign import Choices, fit_file
 
-    programs.keep(programs.user_folder())
+    enable_compilation_cache(user_folder())
     choices = Choices(
         form=form,
         fixed=fix,

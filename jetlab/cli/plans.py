@@ -67,9 +67,9 @@ def allocate(
     from jetlab.laws.repeated_data import given
     from jetlab.laws.result import FitResult
     from jetlab.laws.simulate_or_repeat import simulate_or_repeat
-    from jetlab.runs import programs
+    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
-    programs.keep(programs.user_folder())
+    enable_compilation_cache(user_folder())
     flops = _either(
         ("--budget", budget),
         ("--device-hours", device_hours),
@@ -160,9 +160,9 @@ def suggest(law: Path, budget: float, target: str, particles: float, as_json: bo
     """The runs that would make a number of the fit surest, for a given compute."""
     from jetlab.laws import design, targets
     from jetlab.laws.result import FitResult
-    from jetlab.runs import programs
+    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
-    programs.keep(programs.user_folder())
+    enable_compilation_cache(user_folder())
     fitted = FitResult.from_json(law.read_text())
     wanted = targets.target(fitted, target, particles)
     runs, costs = targets.candidates(fitted, budget, particles)

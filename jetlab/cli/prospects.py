@@ -22,9 +22,9 @@ def predict(law: Path, budget: float, particles: float, as_json: bool):
     classes, the background rejection as a function of the loss.
     """
     from jetlab.laws.prospects import prospect, read
-    from jetlab.runs import programs
+    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
-    programs.keep(programs.user_folder())
+    enable_compilation_cache(user_folder())
     fit, mappings = read(law.read_text())
     found = prospect(fit, mappings, budget, particles)
     if as_json:

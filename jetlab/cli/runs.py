@@ -34,20 +34,18 @@ def run(
     Finished runs in --out are kept: the same command goes on where it was stopped.
     With --shard it trains its part of the grid; the same command without it reports.
     """
-    from jetlab.runs import workflow
+    from jetlab.runs.experiment import Experiment, make_report
 
     if shard and on != "local":
         raise click.UsageError(f"--shard and --on {on}: choose one of them")
-    study = workflow.plan(experiment, size, workflow.open_source(source))
-    click.echo(workflow.announce(study))
+    asked = Experiment(file=experiment, size=size, source=source, out=out)
+    click.echo(asked.announce())
     if shard:
-        left = workflow.perform_shard(study, experiment, size, source, out, shard)
-        click.echo(f"{left} of {len(study.runs)} runs are still open")
+        left, runs = asked.run_shard(shard)
+        click.echo(f"{left} of {runs} runs are unfinished")
         return
-    records = workflow.perform(
-        study, experiment, size, source, out, on=on, workers=workers
-    )
-    page, findings = workflow.conclude(out)
+    records = asked.run(on=on, workers=workers)
+    page, findings = make_report(out)
     for sentence in findings.words:
         click.echo(sentence)
     click.echo(f"report: {page}")
@@ -72,7 +70,7 @@ def status(runs: Path, as_json: bool):
 @click.argument("runs", type=click.Path(path_type=Path))
 def report(runs: Path):
     """Make figures, tables and report.html again from the records of a folder."""
-    from jetlab.runs import workflow
+    from jetlab.runs.experiment import make_report
 
-    page, _ = workflow.conclude(runs)
+    page, _ = make_report(runs)
     click.echo(page)

@@ -14,6 +14,6 @@ def open_source(name: str) -> Source:
     return Shower() if name == SHOWER else Store(name)
 
 
-def everywhere(name: str) -> str:
+def absolute_name(name: str) -> str:
     """The name for processes that may work in another folder."""
     return name if name == SHOWER else str(Path(name).resolve())

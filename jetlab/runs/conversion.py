@@ -12,7 +12,7 @@ from typing import Any
 from jetlab.data.jetclass import decoded_cache, reader
 from jetlab.data.jetclass.convert import convert, store
 from jetlab.data.jetclass.reader import BadInput, InputFile
-from jetlab.runs.dispatch import carry_out, check, share
+from jetlab.runs.dispatch import check, map_tasks, take_shard
 from jetlab.runs.pieces import Pieces
 from jetlab.types import Jets
 
@@ -57,7 +57,7 @@ def convert_on(
         Piece(file=file, path=folder.path(f"{number:05d}"), skip_bad=skip_bad)
         for number, file in enumerate(inputs)
     ]
-    _decode([p for p in share(pieces, shard) if not p.path.exists()], on, workers)
+    _decode([p for p in take_shard(pieces, shard) if not p.path.exists()], on, workers)
     if shard is not None:
         return None
     blocks = (jets for piece in pieces for jets in _jets_of(piece, skipped))
@@ -84,13 +84,13 @@ def _request(inputs: Sequence[InputFile], skip_bad: bool) -> dict[str, Any]:
 
 
 def _decode(pieces: Sequence[Piece], on: str, workers: int | None) -> None:
-    ended = carry_out(
+    ended = map_tasks(
         decode,
         pieces,
         on=on,
         workers=workers,
         describe=lambda piece: piece.file.path.name,
-        weigh=lambda piece: piece.file.entries,
+        size=lambda piece: piece.file.entries,
         unit="jets",
         label="decoding",
     )

@@ -1,4 +1,4 @@
-"""Dask: workers in other processes or on a cluster, and pieces of work given to them.
+"""Dask: tasks run by workers in other processes or on a cluster.
 
 Dask is imported only when it is used.
 """
@@ -17,82 +17,83 @@ from typing import Any
 
 TRIES = 3
 SUBMITS = {"slurm": "sbatch", "htcondor": "condor_submit"}
-"""Batch systems, and the command with which each takes a job."""
+"""The command that submits a job to each batch system."""
 NEEDED = {"slurm": ("memory",), "htcondor": ("memory", "disk")}
-"""What the user has to say of a job."""
+"""Settings of a job that the user must give."""
 PATIENCE = 10.0
-"""Seconds in which a scheduler has to answer."""
-AGAIN = 60.0
-"""Seconds after which jobs that a batch system has ended are asked for again."""
+"""Seconds to wait for the answer of a scheduler."""
+RESUBMIT_AFTER = 60.0
+"""Seconds after which jobs that a batch system has ended are submitted again."""
 
-OURS = {
-    "distributed.scheduler.worker-saturation": 1.0,  # one piece at a time at a worker
+SETTINGS = {
+    "distributed.scheduler.worker-saturation": 1.0,  # one task at a time on a worker
     "distributed.scheduler.allowed-failures": TRIES - 1,
-    # Without Dask's MALLOC_TRIM_THRESHOLD_, by which memory goes back to the system and
-    # comes again all the time: Pythia takes half as long.
+    # Without Dask's MALLOC_TRIM_THRESHOLD_, which returns memory to the system and asks
+    # for it again all the time: Pythia takes half as long.
     "distributed.nanny.pre-spawn-environ": {
         "OMP_NUM_THREADS": 1,
         "MKL_NUM_THREADS": 1,
         "OPENBLAS_NUM_THREADS": 1,
     },
 }
-"""Dask's settings on clusters that are started here."""
+"""Dask's settings on clusters that this process starts."""
 
 Tried = tuple[Any, Any, BaseException | None]
-"""A piece with its result, or with its last error."""
+"""A task with its result, or with its last error."""
 
 
-def tried_away(
-    task: Callable,
-    pieces: Sequence,
+def map_on_dask(
+    function: Callable,
+    tasks: Sequence,
     on: str,
     workers: int | None,
-    crew: Callable[[int], None],
+    on_workers: Callable[[int], None],
 ) -> Generator[Tried]:
-    """Every piece, tried. `crew` is told now and then how many workers there are.
+    """Every task with its result or error. `on_workers(count)` is called about every
+    second with the number of workers.
 
-    As many pieces as the workers have threads are given out at a time and the others
-    wait here: Dask blames the death of a worker on all pieces that lie with it.
+    Only as many tasks as the workers have threads are submitted at a time: Dask blames
+    the death of a worker on all tasks that were sent to it.
 
     Raises:
-      ValueError: without the packages, or what the batch system must be told.
+      ValueError: without the packages, or settings that the batch system needs.
       OSError: where the scheduler cannot be reached, or is lost.
     """
     call = uuid.uuid4().hex[:8]
-    waiting = deque(enumerate(pieces))
-    flight = {}
-    crew(0)
-    with _connected(on, workers) as (client, again):
-        crew(0)
+    waiting = deque(enumerate(tasks))
+    submitted = {}
+    on_workers(0)
+    with _connected(on, workers) as (client, resubmit):
+        on_workers(0)
         try:
-            while waiting or flight:
-                again()
+            while waiting or submitted:
+                resubmit()
                 threads = client.nthreads()
-                crew(len(threads))
-                while waiting and len(flight) < max(1, sum(threads.values())):
-                    number, piece = waiting.popleft()
+                on_workers(len(threads))
+                while waiting and len(submitted) < max(1, sum(threads.values())):
+                    number, task = waiting.popleft()
                     key = f"jetlab-{call}", number
                     future = client.submit(
-                        task, piece, key=key, pure=False, retries=TRIES - 1
+                        function, task, key=key, pure=False, retries=TRIES - 1
                     )
-                    flight[future] = piece
-                for future in _ended(flight):
-                    yield _outcome(flight.pop(future), future)
+                    submitted[future] = task
+                for future in _ended(submitted):
+                    yield _outcome(submitted.pop(future), future)
         except (CancelledError, OSError) as error:
             raise OSError(
-                f"the scheduler of --on {on} is gone: what was finished is kept, and "
-                "the same command goes on from there"
+                f"the scheduler of --on {on} is gone: finished tasks are kept, and the"
+                " same command resumes from them"
             ) from error
 
 
-def _outcome(piece: Any, future: Any) -> Tried:
+def _outcome(task: Any, future: Any) -> Tried:
     if future.status == "error":
-        return piece, None, future.exception()
-    return piece, future.result(), None
+        return task, None, future.exception()
+    return task, future.result(), None
 
 
 def _ended(futures: Iterable) -> list:
-    """Those that end within a second."""
+    """The futures that end within a second."""
     from distributed import wait
 
     try:
@@ -106,7 +107,7 @@ def _ended(futures: Iterable) -> list:
 def _connected(
     on: str, workers: int | None
 ) -> Iterator[tuple[Any, Callable[[], None]]]:
-    """A client, and what asks once more for workers that a batch system has ended."""
+    """A client, and a function that resubmits the jobs that a batch system ended."""
     try:
         import dask.config
         import distributed
@@ -114,17 +115,17 @@ def _connected(
         raise ValueError(f"--on {on} needs Dask: pip install 'jetlab[dask]'") from error
     with ExitStack() as stack:
         stack.enter_context(_quiet())
-        where, again = on.replace("dask://", "tcp://"), lambda: None
+        where, resubmit = on.replace("dask://", "tcp://"), lambda: None
         if not on.startswith("dask://"):
-            stack.enter_context(dask.config.set(OURS))
+            stack.enter_context(dask.config.set(SETTINGS))
             where = cluster = stack.enter_context(_cluster(on, workers))
             if on in SUBMITS:
-                again = _now_and_then(partial(cluster.scale, workers))
+                resubmit = _rate_limited(partial(cluster.scale, workers))
         try:
             client = distributed.Client(where, timeout=PATIENCE)
         except OSError as error:
             raise OSError(f"--on {on}: no scheduler answers there ({error})") from error
-        yield stack.enter_context(client), again
+        yield stack.enter_context(client), resubmit
 
 
 def _cluster(on: str, workers: int | None) -> AbstractContextManager[Any]:
@@ -146,7 +147,7 @@ def _cluster(on: str, workers: int | None) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _batch(on: str, workers: int | None) -> Iterator[Any]:
-    """Jobs of a batch system, by the user's own settings for it."""
+    """Jobs of a batch system with the user's own settings for it."""
     from distributed import Status
 
     if shutil.which(SUBMITS[on]) is None:
@@ -165,7 +166,7 @@ def _batch(on: str, workers: int | None) -> Iterator[Any]:
             for job in refused:
                 job.status = Status.failed  # or the cluster would not close
             for job in refused:
-                await job.start()  # once more, to hear why
+                await job.start()  # once more, for the reason
 
         try:
             cluster.sync(submitted)
@@ -176,10 +177,10 @@ def _batch(on: str, workers: int | None) -> Iterator[Any]:
 
 def batch_cluster(on: str) -> Any:
     """A cluster of a batch system without workers: one core and one process a job,
-    all else, and memory above all, as the user's Dask configuration has it.
+    everything else, memory above all, from the user's Dask configuration.
 
     Raises:
-      ValueError: where that lacks what the batch system must be told.
+      ValueError: where the configuration lacks a setting of `NEEDED`.
     """
     import dask.config
     from dask_jobqueue.htcondor import HTCondorCluster
@@ -191,7 +192,7 @@ def batch_cluster(on: str) -> Any:
     if lacking:
         raise ValueError(
             f"--on {on}: set {' and '.join(lacking)} under jobqueue.{on} in "
-            "~/.config/dask/jobqueue.yaml, as well as what else your site asks of a job"
+            "~/.config/dask/jobqueue.yaml, and what else your site requires of a job"
         )
     cores = known["cores"] or 1
     return kinds[on](
@@ -202,22 +203,22 @@ def batch_cluster(on: str) -> Any:
     )
 
 
-def _now_and_then(call: Callable[[], Any]) -> Callable[[], None]:
-    """Makes a call, but no sooner than `AGAIN` seconds after the last."""
+def _rate_limited(call: Callable[[], Any]) -> Callable[[], None]:
+    """Makes a call, but no sooner than `RESUBMIT_AFTER` seconds after the last."""
     last = time.monotonic()
 
-    def again() -> None:
+    def limited() -> None:
         nonlocal last
-        if time.monotonic() - last > AGAIN:
+        if time.monotonic() - last > RESUBMIT_AFTER:
             last = time.monotonic()
             call()
 
-    return again
+    return limited
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """One bar is the view: what Dask says of workers that come and go stays unsaid."""
+    """Without Dask's messages on workers that come and go: the bar counts them."""
     loggers = [
         logging.getLogger(name) for name in ("distributed", "distributed.client")
     ]

@@ -13,7 +13,7 @@ from jetlab.records import TableLike
 from jetlab.runs import law_figures
 from jetlab.runs.foreign import Fitted
 from jetlab.runs.ledger import write_whole
-from jetlab.runs.tables import Grid, with_interval
+from jetlab.runs.tables import TextTable, with_interval
 
 
 def export(found: Fitted, out: Path) -> list[Path]:
@@ -59,7 +59,7 @@ def export(found: Fitted, out: Path) -> list[Path]:
     return files
 
 
-def parameters(law: FitResult, found: list[Profile]) -> Grid:
+def parameters(law: FitResult, found: list[Profile]) -> TextTable:
     """Value and 68 % intervals of every parameter."""
     by_name = {one.name: one.interval for one in found}
     rows = [
@@ -70,7 +70,7 @@ def parameters(law: FitResult, found: list[Profile]) -> Grid:
         ]
         for name, value in law.params.items()
     ]
-    return Grid(["parameter", "value (68 %, draws)", "68 %, profile"], rows)
+    return TextTable(["parameter", "value (68 %, draws)", "68 %, profile"], rows)
 
 
 def _approaches(beside: Approaches) -> str:
@@ -79,7 +79,7 @@ def _approaches(beside: Approaches) -> str:
         [one.name, *map(_number, (one.a, one.error, one.a_D, one.gamma))]
         for one in beside.found
     ]
-    table = Grid(["approach", "a", "error of a", "a_D", "gamma"], rows).markdown()
+    table = TextTable(["approach", "a", "error of a", "a_D", "gamma"], rows).markdown()
     words = [*beside.words, *(f"{one.name}: {one.message}" for one in beside.found)]
     return "\n".join([table, "", *(f"- {sentence}" for sentence in words), ""])
 

@@ -2,7 +2,7 @@
 
 A line counts only when its newline has arrived: a run killed while it wrote leaves a
 torn last line, which is cut off before the next one is added. Each file has one writer;
-who reads takes all of them together.
+readers take all files together.
 """
 
 import fcntl
@@ -20,8 +20,8 @@ from jetlab.records import Record
 class Ledger:
     """Records in `folder/records.jsonl`, the study's plan in `folder/plan.json`.
 
-    A shard (i, n) of a study writes a file of its own, and so does the worker that
-    trains a group of runs elsewhere, in the group's folder of checkpoints.
+    A shard (i, n) of a study writes a file of its own, and so does a worker that trains
+    a group of runs, in the group's folder of checkpoints.
     """
 
     def __init__(self, folder: Path | str, shard: tuple[int, int] | None = None):
@@ -30,8 +30,8 @@ class Ledger:
         self.path = self.folder / f"records{self._suffix}.jsonl"
 
     def records(self) -> dict[str, Record]:
-        """Every whole record by its id; the last word where a run was tried again, but
-        a failure in one file does not take back what another one has.
+        """The latest whole record of each run by its id; a failed retry never replaces
+        a success from another file.
 
         Raises:
           ValueError: for a line in the middle that is no record, naming it.
@@ -50,22 +50,23 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
 
-    def checkpoints(self, name: str) -> Path:
-        """Where unfinished runs of one shape are kept."""
-        return self.folder / "checkpoints" / name
+    def checkpoints(self, group: str) -> Path:
+        """The folder of a group's unfinished runs."""
+        return self.folder / "checkpoints" / group
 
     @property
     def weights(self) -> Path:
-        """Where the weights of finished runs are kept."""
+        """The folder of the weights of finished runs."""
         return self.folder / "weights"
 
-    def tidy(self) -> None:
-        """Take over what workers left, remove the folders of unfinished runs that are
-        empty. For who holds the folder alone."""
+    def merge(self) -> None:
+        """Take over the records of workers and remove what is left over: empty folders
+        of checkpoints, weights without a record. For a process that holds the lock of
+        the whole folder."""
         own = _read(self.path)
         for path in self.folder.glob("checkpoints/*/records.jsonl"):
             left = Ledger(path.parent)
-            if left.held():
+            if left.is_locked():
                 continue  # by a worker that lost its scheduler and trains on
             for name, record in left.records().items():
                 if name not in own or own[name].status == "failed":
@@ -76,12 +77,26 @@ class Ledger:
         for path in inside:
             if not any(path.iterdir()):
                 path.rmdir()
+        if not (self.folder / "checkpoints").exists():  # else a worker still trains
+            self._remove_orphans()
+
+    def _remove_orphans(self) -> None:
+        """Weights whose process died before it wrote the record."""
+        known = {
+            name
+            for record in self.records().values()
+            for name in record.weights.values()
+        }
+        for path in self.weights.glob("*"):
+            if path.name not in known:
+                path.unlink()
 
     def write_plan(self, plan: dict[str, Any]) -> None:
+        """Write `plan.json`, whole."""
         write_whole(self.folder / "plan.json", json.dumps(plan, indent=1))
 
     def plan(self) -> dict[str, Any]:
-        """What was asked for: study, size, source and the ids of the runs.
+        """What was asked for: study, size, source, the ids of the runs and their arms.
 
         Raises:
           ValueError: where the folder holds no study.
@@ -94,11 +109,11 @@ class Ledger:
         return json.loads(path.read_text())
 
     @contextmanager
-    def at_work(self, *, patient: bool = False) -> Iterator[None]:
-        """Hold the folder for writing; the system lets go when the process dies.
+    def lock(self, *, patient: bool = False) -> Iterator[None]:
+        """Hold the folder for writing; the system releases it when the process ends.
 
         Shards of a study hold it together, each its own file of it. `patient` waits
-        for who holds it.
+        for the process that holds it.
 
         Raises:
           ValueError: where another process holds it.
@@ -107,42 +122,42 @@ class Ledger:
         wanted = {"lock": not self._suffix, f"lock{self._suffix}": True}
         with ExitStack() as stack:
             for name, alone in wanted.items():
-                lock = stack.enter_context((self.folder / name).open("a+"))
-                if not _lock(lock, alone=alone, patient=patient):
+                file = stack.enter_context((self.folder / name).open("a+"))
+                if not _lock(file, alone=alone, patient=patient):
                     raise ValueError(
                         f"another jetlab run is at work in {self.folder}: wait for it, "
                         "or choose another --out"
                     )
-            self._refuse_other_shares()
-            self._mend()
+            self._refuse_other_shards()
+            self._repair()
             yield
 
-    def held(self) -> bool:
-        """Whether a process is at work in the folder."""
-        return _held(self.folder / "lock")
+    def is_locked(self) -> bool:
+        """Whether a process holds the folder."""
+        return _is_locked(self.folder / "lock")
 
     def status(self) -> dict[str, int]:
         """How many of the planned runs are done, running, failed and pending."""
-        ids = self.plan()["runs"]
-        records = self.records()
+        plan, records = self.plan(), self.records()
+        ids = list(dict.fromkeys(plan["runs"]))
         ended = [records[i].status for i in ids if i in records]
         done = ended.count("done")
-        open_runs = len(ids) - len(ended)
-        shards = sum(map(_held, self.folder.glob("lock.*of*")))
-        at_once = self.plan()["at_once"] * max(1, shards)
-        running = min(open_runs, at_once) if self.held() else 0
+        unfinished = len(ids) - len(ended)
+        shards = sum(map(_is_locked, self.folder.glob("lock.*of*")))
+        at_once = plan["at_once"] * max(1, shards)
+        running = min(unfinished, at_once) if self.is_locked() else 0
         return {
             "done": done,
             "running": running,
             "failed": len(ended) - done,
-            "pending": open_runs - running,
+            "pending": unfinished - running,
         }
 
-    def _refuse_other_shares(self) -> None:
-        """Shards of another number would do the same groups."""
+    def _refuse_other_shards(self) -> None:
+        """Shards of another number would train the same groups."""
         ours = "of" + self._suffix.partition("of")[2]
         for path in self.folder.glob("lock.*of*"):
-            if not path.name.endswith(ours) and _held(path):
+            if not path.name.endswith(ours) and _is_locked(path):
                 raise ValueError(
                     f"shards of another number are at work in {self.folder}: wait "
                     "for them, or divide by the same number"
@@ -153,7 +168,7 @@ class Ledger:
         shards = sorted(self.folder.glob("records.*of*.jsonl"))
         return kept + shards + sorted(self.folder.glob("checkpoints/*/records.jsonl"))
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """Cut off a line that a killed process left half-written."""
         if self.path.exists():
             content = self.path.read_bytes()
@@ -169,7 +184,7 @@ def _read(path: Path) -> dict[str, Record]:
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             record = Record.from_json(line.decode())
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"{path}, line {number}: not a record ({error}); "
                 "move the line elsewhere to go on without it"
@@ -179,7 +194,7 @@ def _read(path: Path) -> dict[str, Record]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, whoever else writes it."""
+    """Write a file that is there whole or not at all, whichever process writes it."""
     with whole_file(path) as partial:
         partial.write_text(text)
 
@@ -193,7 +208,7 @@ def _lock(file: IO[str], *, alone: bool = True, patient: bool = False) -> bool:
     return True
 
 
-def _held(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     if not path.exists():
         return False
     with path.open() as lock:

@@ -10,7 +10,7 @@ from typing import Any
 from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.convert import convert, to_root
 from jetlab.data.pythia.campaign import VERSION, Block, Campaign
-from jetlab.runs.dispatch import carry_out, check, share
+from jetlab.runs.dispatch import check, map_tasks, take_shard
 from jetlab.runs.pieces import Pieces
 
 
@@ -50,7 +50,7 @@ def simulate(
     folder = Pieces(out, origin)
     todo = [
         block
-        for block in share(campaign.blocks, shard)
+        for block in take_shard(campaign.blocks, shard)
         if not folder.path(block.file).exists()
     ]
     spent = _make(todo, folder, on, workers)
@@ -95,13 +95,13 @@ def _make(
     blocks: Sequence[Block], folder: Pieces, on: str, workers: int | None
 ) -> dict[str, float]:
     spent: dict[str, float] = {}
-    ended = carry_out(
+    ended = map_tasks(
         partial(make, folder=folder.folder),
         blocks,
         on=on,
         workers=workers,
         describe=lambda block: f"{block.name} {block.number}",
-        weigh=lambda block: block.jets,
+        size=lambda block: block.jets,
         unit="jets",
         label="simulating",
     )

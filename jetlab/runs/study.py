@@ -1,39 +1,36 @@
-"""A study: the runs that answer a question, and what is made of their records."""
+"""A study: the runs that answer a question, and the analysis of their records."""
 
 import importlib.util
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
-
-import numpy as np
 
 from jetlab.records import Record
+from jetlab.runs.grid import Size
 from jetlab.runs.ledger import write_whole
 from jetlab.runs.plots import Figure
-from jetlab.runs.tables import Grid
+from jetlab.runs.retention import Keep
+from jetlab.runs.tables import TextTable
 from jetlab.training.run_config import RunConfig
-
-T = TypeVar("T")
+from jetlab.types import Source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a study found: sentences, tables by title, figures and JSON texts by the
+    """The results of a study: sentences, tables by title, figures and JSON texts by the
     name of their file."""
 
     words: Sequence[str]
-    tables: dict[str, Grid] = field(default_factory=dict)
+    tables: dict[str, TextTable] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> list[Path]:
         """Write everything into a folder; the files written."""
         texts = {f"{name}.json": text for name, text in self.results.items()}
-        texts["tables.md"] = _under_titles("## {}\n\n{}\n", self.tables, Grid.markdown)
-        texts["tables.tex"] = _under_titles("% {}\n{}\n", self.tables, Grid.latex)
+        texts["tables.md"] = _titled("## {}\n\n{}\n", self.tables, TextTable.markdown)
+        texts["tables.tex"] = _titled("% {}\n{}\n", self.tables, TextTable.latex)
         for name, text in texts.items():
             write_whole(folder / name, text)
         drawn = [
@@ -46,39 +43,41 @@ class Findings:
         return [path for _, path in drawn] + [folder / name for name in texts]
 
 
-def _under_titles(
-    layout: str, tables: dict[str, Grid], render: Callable[[Grid], str]
+def _titled(
+    layout: str, tables: dict[str, TextTable], render: Callable[[TextTable], str]
 ) -> str:
-    return "\n".join(layout.format(title, render(g)) for title, g in tables.items())
+    return "\n".join(layout.format(title, render(t)) for title, t in tables.items())
+
+
+Analysis = Callable[[Sequence[Record]], Findings]
+"""The records of a study, one for each run and arm, to its findings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """`runs`, and `analyse`, which turns their records into findings.
+    """`runs`, and `analyse`, which turns their records into findings; None for a grid
+    that is only trained.
 
-    Single-pass runs that differ in their examples alone are points on one trajectory
-    and trained as one, to the same numbers: that is cheaper by the sum of a row of D
-    over its largest. Points of one trajectory are correlated; to have them independent,
-    give each a seed of its own. `one_trajectory` off trains each run anew.
+    A run may stand under several arms; it is trained once. `one_trajectory` is that of
+    `Grid`. `keep` says whose weights stay on the disk (`jetlab.runs.retention`).
     """
 
     name: str
     runs: tuple[RunConfig, ...]
-    analyse: Callable[[Sequence[Record]], Findings]
+    analyse: Analysis | None = None
     one_trajectory: bool = True
+    keep: Keep = "best"
 
 
-def grid(make: Callable[..., T], **axes: Sequence[Any]) -> tuple[T, ...]:
-    """A run, or whatever `make` makes, for every combination of the axes; the last axis
-    is the fastest."""
-    points = itertools.product(*axes.values())
-    return tuple(make(**dict(zip(axes, point, strict=True))) for point in points)
+def study_of(
+    name: str, sizes: Mapping[str, Size], analyse: Analysis
+) -> Callable[[str, Source], Study]:
+    """What an experiment's file calls `study`: the study of a size on a source."""
 
+    def study(size: str, source: Source) -> Study:
+        return Study(name=name, runs=sizes[size].runs(source), analyse=analyse)
 
-def log_spaced(low: float, high: float, count: int, *, multiple: int) -> list[int]:
-    """`count` sizes at equal ratios from low to high, rounded to whole batches."""
-    sizes = np.geomspace(low, high, count)
-    return [multiple * max(1, round(size / multiple)) for size in sizes]
+    return study
 
 
 def load_experiment(path: Path | str) -> ModuleType:
@@ -97,8 +96,8 @@ def load_experiment(path: Path | str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file may raise
-        said = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path} cannot be loaded: {said}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path} cannot be loaded: {reason}") from error
     for name in ("study", "SIZES"):
         if not hasattr(module, name):
             raise ValueError(f"{path} is no experiment: it defines no {name}")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 
-class Grid(NamedTuple):
+class TextTable(NamedTuple):
     """Cells that are text already, with their headers."""
 
     headers: Sequence[str]

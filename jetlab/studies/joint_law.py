@@ -18,7 +18,7 @@ from jetlab.laws.fit import fit
 from jetlab.laws.result import FitResult, percentiles
 from jetlab.records import TableLike
 from jetlab.runs.plots import Frontier
-from jetlab.runs.tables import Grid, scientific, with_interval
+from jetlab.runs.tables import TextTable, scientific, with_interval
 
 Limit = tuple[float, float]
 """A known loss and its error, in nats."""
@@ -78,14 +78,14 @@ class Laws:
 
     def tables(
         self, paper: Published, budgets: Sequence[float], n_p: float
-    ) -> dict[str, Grid]:
+    ) -> dict[str, TextTable]:
         """Table 1 beside the paper's, and the plan where the law has an optimum."""
         tables = {"Table 1: parameters of the law": self._parameters(paper)}
         if has_optimum(self.best):
             tables["What a budget should buy"] = _plan(self.best, budgets, n_p)
         return tables
 
-    def _parameters(self, paper: Published) -> Grid:
+    def _parameters(self, paper: Published) -> TextTable:
         columns = {
             "parameter": list(paper),
             "paper (68 %)": [with_interval(*entry) for entry in paper.values()],
@@ -96,7 +96,7 @@ class Laws:
             value, error = self.limit
             known = {"L_inf": f"{value:.4f} ± {error:.4f}"}
             columns["known"] = [known.get(name, "") for name in paper]
-        return Grid(list(columns), list(zip(*columns.values(), strict=True)))
+        return TextTable(list(columns), list(zip(*columns.values(), strict=True)))
 
 
 def fit_laws(rows: TableLike, limit: Limit | None) -> Laws:
@@ -162,7 +162,7 @@ def _cells(law: FitResult, names: Published) -> list[str]:
     return [with_interval(values[name], spread.get(name)) for name in names]
 
 
-def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> Grid:
+def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
     rows = [
         [
             scientific(plan.budget),
@@ -173,7 +173,7 @@ def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> Grid:
         ]
         for plan in frontier(law, budgets, particles=n_p)
     ]
-    return Grid(["C [FLOPs]", "N", "D", "loss", ""], rows)
+    return TextTable(["C [FLOPs]", "N", "D", "loss", ""], rows)
 
 
 def _size(plan: Allocation, name: str) -> str:

@@ -51,6 +51,7 @@ def record_of(
         id=run.id,
         study=study,
         task=run.task.name,
+        arm=run.arm,
         source=run.source,
         inputs=run.input_config.label,
         width=run.model.width,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from jetlab.runs.dask_backend import batch_cluster
-from jetlab.runs.dispatch import Unfinished, carry_out, check, share
+from jetlab.runs.dispatch import Unfinished, check, map_tasks, take_shard
 
 settings = pytest.importorskip("dask.config")
 distributed = pytest.importorskip("distributed")
@@ -74,7 +74,7 @@ def scheduler() -> Iterator[str]:
 @pytest.mark.parametrize("where", ["local", "scheduler"])
 def test_every_piece_is_done_once(where, tmp_path, request):
     on = where if where == "local" else request.getfixturevalue(where)
-    done = carry_out(partial(square, folder=tmp_path), list(SQUARES), on=on)
+    done = map_tasks(partial(square, folder=tmp_path), list(SQUARES), on=on)
     assert dict(done) == SQUARES
     assert [tries(tmp_path, number) for number in SQUARES] == [1] * len(SQUARES)
 
@@ -95,7 +95,7 @@ def collect(task, folder: Path, *, on: str, into: dict, **options) -> dict:
     pieces = list(SQUARES)
     describe = "piece {}".format
     task = partial(task, folder=folder)
-    for piece, result in carry_out(task, pieces, on=on, describe=describe, **options):
+    for piece, result in map_tasks(task, pieces, on=on, describe=describe, **options):
         into[piece] = result
     return into
 
@@ -161,12 +161,12 @@ def test_a_lost_scheduler_is_told_and_what_is_finished_stays(tmp_path, free_port
 @pytest.mark.slow
 def test_a_killed_client_takes_its_workers_with_it(tmp_path):
     script = (
-        "import time, sys, os; from jetlab.runs.dispatch import carry_out\n"
+        "import time, sys, os; from jetlab.runs.dispatch import map_tasks\n"
         "def task(n):\n"
         "    open(os.path.join(sys.argv[1], str(os.getpid())), 'w').close()\n"
         "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
-        "    list(carry_out(task, [1, 2], on='processes', workers=2))\n"
+        "    list(map_tasks(task, [1, 2], on='processes', workers=2))\n"
     )
     path = tmp_path / "script.py"
     path.write_text(script)
@@ -197,7 +197,7 @@ def alive(process: int) -> bool:
 
 @pytest.mark.parametrize("shards", [1, 3, 8, 11])
 def test_shards_share_all_pieces_and_none_twice(shards):
-    parts = [share(range(10), (number, shards)) for number in range(1, shards + 1)]
+    parts = [take_shard(range(10), (number, shards)) for number in range(1, shards + 1)]
     assert sorted(itertools.chain(*parts)) == list(range(10))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -222,14 +222,14 @@ def test_places_that_cannot_be_are_refused(on, workers, words):
 def test_nobody_answers(free_port, monkeypatch):
     monkeypatch.setattr("jetlab.runs.dask_backend.PATIENCE", 0.5)
     with pytest.raises(OSError, match="no scheduler answers there"):
-        list(carry_out(str, [1], on=f"dask://127.0.0.1:{free_port}"))
+        list(map_tasks(str, [1], on=f"dask://127.0.0.1:{free_port}"))
 
 
 def test_a_batch_system_that_is_not_here_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     for on, command in (("slurm", "sbatch"), ("htcondor", "condor_submit")):
         with pytest.raises(ValueError, match=f"there is no {command} here"):
-            list(carry_out(str, [1], on=on, workers=2))
+            list(map_tasks(str, [1], on=on, workers=2))
 
 
 def test_jobs_are_as_the_user_has_set_them():
@@ -273,7 +273,7 @@ def test_a_batch_system_that_takes_no_job_is_told(tmp_path, monkeypatch):
         settings.set({"jobqueue.slurm.memory": "1GB"}),
         pytest.raises(OSError, match=r"(?s)no job was taken: .*invalid account"),
     ):
-        list(carry_out(str, [1], on="slurm", workers=2))
+        list(map_tasks(str, [1], on="slurm", workers=2))
 
 
 @pytest.mark.slow

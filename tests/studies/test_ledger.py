@@ -33,7 +33,7 @@ def ledger(tmp_path) -> Ledger:
 
 def test_records_come_back_as_they_went(ledger):
     kept = record("a", loss=0.123456789012345, curve=((50, 2.25), (100, 2.0)))
-    with ledger.at_work():
+    with ledger.lock():
         ledger.add(kept)
         ledger.add(record("b", "diverged", message="nan"))
     found = ledger.records()
@@ -42,19 +42,19 @@ def test_records_come_back_as_they_went(ledger):
 
 
 def test_a_torn_line_is_ignored_and_then_mended(ledger):
-    with ledger.at_work():
+    with ledger.lock():
         ledger.add(record("a", loss=1.0))
         ledger.add(record("b", loss=2.0))
     whole = ledger.path.read_bytes()
     ledger.path.write_bytes(whole[:-10])
     assert list(ledger.records()) == ["a"]
-    with ledger.at_work():
+    with ledger.lock():
         ledger.add(record("b", loss=2.0))
     assert ledger.path.read_bytes() == whole
 
 
 def test_a_damaged_line_in_the_middle_is_named(ledger):
-    with ledger.at_work():
+    with ledger.lock():
         ledger.add(record("a", loss=1.0))
     ledger.path.write_bytes(b"rubbish\n" + ledger.path.read_bytes())
     with pytest.raises(ValueError, match="line 1: not a record"):
@@ -62,16 +62,16 @@ def test_a_damaged_line_in_the_middle_is_named(ledger):
 
 
 def test_a_nan_never_enters(ledger):
-    with ledger.at_work(), pytest.raises(ValueError, match="JSON"):
+    with ledger.lock(), pytest.raises(ValueError, match="JSON"):
         ledger.add(record("a", loss=float("nan")))
     assert ledger.records() == {}
 
 
 def test_two_processes_do_not_share_a_folder(ledger):
     with (
-        ledger.at_work(),
+        ledger.lock(),
         pytest.raises(ValueError, match="another jetlab run"),
-        Ledger(ledger.folder).at_work(),
+        Ledger(ledger.folder).lock(),
     ):
         pass
 
@@ -89,7 +89,7 @@ def test_killed_writers_lose_at_most_the_line_they_wrote(tmp_path):
         from jetlab.runs.ledger import Ledger, _record
         fields = json.loads(sys.argv[2])
         ledger = Ledger(pathlib.Path(sys.argv[1]))
-        with ledger.at_work():
+        with ledger.lock():
             number = len(ledger.records())
             while True:
                 ledger.add(_record({**fields, "id": f"run{number}"}))
@@ -118,20 +118,20 @@ def test_killed_writers_lose_at_most_the_line_they_wrote(tmp_path):
 
 def test_empty_folders_of_unfinished_runs_go_and_others_stay(tmp_path):
     ledger = Ledger(tmp_path)
-    ledger.tidy()  # nothing there yet
+    ledger.merge()  # nothing there yet
     ledger.checkpoints("done").mkdir(parents=True)
-    ledger.tidy()
+    ledger.merge()
     assert not (tmp_path / "checkpoints").exists()
     ledger.checkpoints("open").mkdir(parents=True)
     (ledger.checkpoints("open") / "state").write_text("kept")
     ledger.checkpoints("done").mkdir()
-    ledger.tidy()
+    ledger.merge()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["open"]
 
 
 def test_shards_write_side_by_side_and_are_read_together(tmp_path):
     first, second = (Ledger(tmp_path, (number, 2)) for number in (1, 2))
-    with first.at_work(), second.at_work():
+    with first.lock(), second.lock():
         first.add(record("a", loss=1.0))
         second.add(record("a", "failed", message="memory"))
         second.add(record("b", loss=2.0))
@@ -142,8 +142,8 @@ def test_shards_write_side_by_side_and_are_read_together(tmp_path):
 @pytest.mark.parametrize("other", [None, (1, 2), (3, 8)])
 def test_shards_keep_out_who_would_do_the_same_runs(tmp_path, other):
     with (
-        Ledger(tmp_path, (1, 2)).at_work(),
+        Ledger(tmp_path, (1, 2)).lock(),
         pytest.raises(ValueError, match="at work in"),
-        Ledger(tmp_path, other).at_work(),
+        Ledger(tmp_path, other).lock(),
     ):
         pass

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from jetlab.cli.main import main
-from jetlab.runs import remote, workflow
-from jetlab.runs.groups import folder_of, groups_of
+from jetlab.data.source import open_source
+from jetlab.runs.experiment import Experiment
 from jetlab.runs.ledger import Ledger
+from jetlab.runs.runner import GroupTask, groups_of, train_group
 
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
-from jetlab.runs.study import Findings, Study, grid
+from jetlab.runs.grid import grid
+from jetlab.runs.study import Findings, Study
 from jetlab.training.run_config import Run
 
 SIZES = {"smoke": (4, 8)}
@@ -43,6 +45,11 @@ def run(experiment: Path, out: Path, *options: str) -> int:
     return main(
         ["run", str(experiment), "--size", "smoke", "--out", str(out), *options]
     )
+
+
+def study_of(experiment: Path, out: Path):
+    asked = Experiment(file=experiment, size="smoke", source="shower", out=out)
+    return asked.study(open_source("shower"))
 
 
 def results(folder: Path) -> dict[str, tuple]:
@@ -78,18 +85,17 @@ def test_a_worker_s_records_count_before_the_client_has_them(
     here, experiment, tmp_path
 ):
     """A worker ends a group, its client is gone: the next run needs the other only."""
-    source = workflow.open_source("shower")
-    study = workflow.plan(experiment, "smoke", source)
+    study = study_of(experiment, tmp_path)
     ledger = Ledger(tmp_path)
     group = groups_of(study)[0]
-    errand = remote.Errand(
+    task = GroupTask(
         study=study.name,
         one_trajectory=True,
         runs=group,
         known=frozenset({group[0].id}),
-        folder=folder_of(group, ledger),
+        folder=tmp_path,
     )
-    (first,) = remote.train(errand, source="shower")
+    (first,) = train_group(task, source="shower")
     assert first.id == group[1].id
     assert set(ledger.records()) == {first.id}
     assert run(experiment, tmp_path) == 0
@@ -98,17 +104,16 @@ def test_a_worker_s_records_count_before_the_client_has_them(
 
 
 def test_a_worker_with_other_jets_is_told(experiment, tmp_path):
-    source = workflow.open_source("shower")
-    study = workflow.plan(experiment, "smoke", source)
-    errand = remote.Errand(
+    study = study_of(experiment, tmp_path)
+    task = GroupTask(
         study="two",
         one_trajectory=True,
         runs=[replace(study.runs[0], source="store:elsewhere")],
         known=frozenset(),
-        folder=tmp_path / "checkpoints" / "group",
+        folder=tmp_path,
     )
     with pytest.raises(ValueError, match="finds other jets"):
-        remote.train(errand, source="shower")
+        train_group(task, source="shower")
 
 
 @pytest.mark.slow

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from jetlab.runs.study import grid, load_experiment, log_spaced
-from jetlab.runs.tables import Grid, scientific, with_interval
+from jetlab.runs.grid import grid, log_spaced
+from jetlab.runs.study import load_experiment
+from jetlab.runs.tables import TextTable, scientific, with_interval
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def test_values_are_printed_as_the_paper_prints_them():
 
 
 def test_a_table_is_rendered_for_every_reader():
-    table = Grid(["parameter", "value"], [["L_inf", "0.32"], ["alpha", "0.440"]])
+    table = TextTable(["parameter", "value"], [["L_inf", "0.32"], ["alpha", "0.440"]])
     assert "| alpha" in table.markdown()
     assert "0.440" in table.markdown()  # digits are kept as written
     assert r"\toprule" in table.latex()

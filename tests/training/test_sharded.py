@@ -80,7 +80,9 @@ def test_two_processes_give_the_same_losses(results):
 
 
 def test_a_mesh_that_does_not_cover_the_devices_is_refused():
-    with pytest.raises(ValueError, match=r"3 replicas x 2 data shards .* the 1 devices"):
+    with pytest.raises(
+        ValueError, match=r"3 replicas x 2 data shards .* the 1 devices"
+    ):
         make_mesh(3, 2)
 
 

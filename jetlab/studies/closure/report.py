@@ -6,7 +6,7 @@ from math import isfinite, sqrt
 from jetlab.laws.amplification import Amplification
 from jetlab.laws.result import LEVEL
 from jetlab.runs.study import Findings
-from jetlab.runs.tables import Grid, with_interval
+from jetlab.runs.tables import TextTable, with_interval
 from jetlab.studies.closure import figures
 from jetlab.studies.closure.estimators import ESTIMATORS, Estimate
 from jetlab.studies.closure.grids import Closure, Floors
@@ -120,7 +120,7 @@ def _gain_words(found: Closure) -> list[str]:
     ]
 
 
-def _reaches(found: Closure) -> Grid:
+def _reaches(found: Closure) -> TextTable:
     assert found.whole
     cut = [
         (f"{column} to {grid.end:,.0f}", grid)
@@ -132,7 +132,9 @@ def _reaches(found: Closure) -> Grid:
         + [_cell(grid.found[e.name], found) for e in ESTIMATORS]
         for kept, grid in [("all", found.whole), *cut]
     ]
-    return Grid(["kept", "runs", "lowest loss", *(e.name for e in ESTIMATORS)], rows)
+    return TextTable(
+        ["kept", "runs", "lowest loss", *(e.name for e in ESTIMATORS)], rows
+    )
 
 
 def _cell(one: Estimate, found: Closure) -> str:
@@ -157,7 +159,7 @@ def _plain(value: float) -> float:
     return value if not value < 1e-3 else 0.0
 
 
-def _expectation(found: Closure) -> Grid:
+def _expectation(found: Closure) -> TextTable:
     rows = []
     for estimator in ESTIMATORS:
         one = found.expected(estimator.name)
@@ -166,7 +168,7 @@ def _expectation(found: Closure) -> Grid:
             f"{one.held:.2f}", f"{100 * one.width:.1f} %", f"{100 * one.error:.1f} %",
             f"{found.farther(estimator.name):.2f}",
         ])  # fmt: skip
-    return Grid(
+    return TextTable(
         [
             f"{len(found.imagined)} tables",
             "identified",
@@ -180,7 +182,7 @@ def _expectation(found: Closure) -> Grid:
     )
 
 
-def _omegas(found: Closure) -> Grid:
+def _omegas(found: Closure) -> TextTable:
     smallest, largest = found.gains[0].sizes
     kept = {"D": "single passes to", "U": "repeated sets to"}
     rows = [
@@ -192,7 +194,7 @@ def _omegas(found: Closure) -> Grid:
         for gain in found.gains
     ]
     sizes = [f"omega of {size:,.0f} jets" for size in (smallest, largest)]
-    return Grid(["kept [jets]", "L_inf", *sizes], rows)
+    return TextTable(["kept [jets]", "L_inf", *sizes], rows)
 
 
 def _omega(gain: Amplification) -> str:

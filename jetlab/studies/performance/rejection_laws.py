@@ -18,8 +18,8 @@ from jetlab.laws.rejection_forecast import Expected, Mapped, expect
 from jetlab.laws.result import FitResult
 from jetlab.physics.performance import BACKGROUND, working_point
 from jetlab.records import Record, Rejected, TableLike
-from jetlab.runs.sampling import begun
-from jetlab.runs.tables import Grid, scientific, with_interval
+from jetlab.runs.tables import TextTable, scientific, with_interval
+from jetlab.studies.run_quality import begun
 
 MOST_LIMITS = 1 / 3
 """A share of runs with lower limits alone, beyond which they would make up the law."""
@@ -140,10 +140,10 @@ def at_loss(
     )
 
 
-def parameters(found: Mapping[str, RejectionLaw]) -> Grid:
+def parameters(found: Mapping[str, RejectionLaw]) -> TextTable:
     """A, B and C of every class, and how well R(L) goes through its runs."""
     headers = ["class", "efficiency", "A", "B", "C", "runs", "median residual", ""]
-    return Grid(headers, [_line(one) for one in found.values()])
+    return TextTable(headers, [_line(one) for one in found.values()])
 
 
 def _line(one: RejectionLaw) -> list[str]:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from jetlab.records import Rejected
-from jetlab.runs.tables import Grid, with_interval
+from jetlab.runs.tables import TextTable, with_interval
 from jetlab.studies.performance.rejection_laws import RejectionLaw, at_loss
 from jetlab.studies.performance.views import PART, Floor, View
 
 
-def rejections(view: View) -> Grid:
+def rejections(view: View) -> TextTable:
     """By class: of the best run, foretold at the floor of the loss, of the ideal
     tagger, and published."""
     rows = []
@@ -33,7 +33,7 @@ def rejections(view: View) -> Grid:
         "ideal tagger",
         "ParT (plain), JetClass",
     ]
-    return Grid(headers, rows)
+    return TextTable(headers, rows)
 
 
 def _measured(r: Rejected) -> str:
@@ -51,7 +51,7 @@ def _foretold(law: RejectionLaw, floor: Floor) -> str:
     return "" if one.rejection is None else with_interval(one.rejection, one.interval)
 
 
-def quality(found: Sequence[View]) -> Grid:
+def quality(found: Sequence[View]) -> TextTable:
     """Loss, accuracy and AUC of the best run with each choice of inputs."""
     rows = []
     for view in found:
@@ -63,4 +63,4 @@ def quality(found: Sequence[View]) -> Grid:
     rows.append(
         ["ParT (plain), JetClass", "2,133,786", "100,000,000", "", "0.849", "0.9859"]
     )
-    return Grid(["inputs", "N", "jets", "loss", "accuracy", "AUC"], rows)
+    return TextTable(["inputs", "N", "jets", "loss", "accuracy", "AUC"], rows)

@@ -16,8 +16,8 @@ from jetlab.laws.compare import Difference, aligned, compare
 from jetlab.laws.fit import fit
 from jetlab.laws.result import FitResult, percentiles
 from jetlab.models import scaling
-from jetlab.records import Record, Table, TableLike, table
-from jetlab.runs.sampling import PAPER_RATE
+from jetlab.records import Record, Table, TableLike
+from jetlab.runs.grid import PAPER_RATE
 from jetlab.studies.joint_law import Laws, Limit, fit_laws
 from jetlab.studies.rates.best import Scan, scan
 
@@ -154,7 +154,7 @@ def _difference(
 
 def _with_rates(records: Sequence[Record]) -> Table:
     done = [record for record in records if record.status == "done"]
-    return table(done) | {
+    return Table.of_records(done) | {
         "rate": np.array([record.learning_rate for record in done]),
         "steps": np.array([record.D / record.batch for record in done]),
     }

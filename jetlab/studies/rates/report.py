@@ -7,9 +7,8 @@ import numpy as np
 from jetlab.laws.result import FitResult
 from jetlab.models import scaling
 from jetlab.records import Record
-from jetlab.runs.sampling import begun
 from jetlab.runs.study import Findings
-from jetlab.runs.tables import Grid, with_interval
+from jetlab.runs.tables import TextTable, with_interval
 from jetlab.studies.joint_law import Limit
 from jetlab.studies.rates import figures
 from jetlab.studies.rates import words as said
@@ -33,6 +32,7 @@ from jetlab.studies.rates.best import (
     Scan,
     rate_law,
 )
+from jetlab.studies.run_quality import begun
 
 
 def analyse_rates(records: Sequence[Record], limit: Limit | None) -> Findings:
@@ -89,12 +89,12 @@ def _parameters(
     found: Mapping[str, Arm],
     free: Mapping[str, FitResult],
     pinned: Mapping[str, FitResult],
-) -> Grid:
+) -> TextTable:
     """The free laws, and below them those with L_inf fixed to the known limit."""
     lines = [*_block(found, free, "", dict(PAPER))]
     if pinned:
         lines += _block(found, pinned, "L_inf known: ", {})
-    return Grid(["parameter", "paper (68 %)", *found], lines)
+    return TextTable(["parameter", "paper (68 %)", *found], lines)
 
 
 def _block(
@@ -131,7 +131,7 @@ def _residual(law: FitResult | None) -> str:
     return f"{100 * np.median(np.abs(law.residuals)):.2f} %"
 
 
-def _differences(compared: Sequence[Pair]) -> Grid:
+def _differences(compared: Sequence[Pair]) -> TextTable:
     lines = []
     for pair in compared:
         found = pair.found
@@ -147,10 +147,10 @@ def _differences(compared: Sequence[Pair]) -> Grid:
         lines.append(
             [" to ".join(pair.names), pair.kind, str(pair.shared), *cells, why]
         )
-    return Grid(["from, to", "law", "runs shared", *PAPER, ""], lines)
+    return TextTable(["from, to", "law", "runs shared", *PAPER, ""], lines)
 
 
-def _best(begun: Scan, law: RateLaw | None) -> Grid:
+def _best(begun: Scan, law: RateLaw | None) -> TextTable:
     names = {"at": f"eta* at d = {WIDTH}, T = {STEPS:,}", "p": "p", "q": "q"}
     here = law.params if law else {}
     lines = [
@@ -168,7 +168,9 @@ def _best(begun: Scan, law: RateLaw | None) -> Grid:
         "used for p and q": int(np.isfinite(begun.optimum).sum()),
     }
     lines += [[label, "", str(count)] for label, count in counts.items()]
-    return Grid(["eta* = k d^-p T^-q", "demonstration (2026)", "here (68 %)"], lines)
+    return TextTable(
+        ["eta* = k d^-p T^-q", "demonstration (2026)", "here (68 %)"], lines
+    )
 
 
 def _law_of_rates(begun: Scan) -> RateLaw | None:

@@ -15,7 +15,7 @@ from jetlab.laws.overfitting import Threshold, threshold
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, TableLike
 from jetlab.runs.study import Findings
-from jetlab.runs.tables import Grid, scientific, with_interval
+from jetlab.runs.tables import TextTable, scientific, with_interval
 from jetlab.studies.joint_law import (
     Laws,
     Published,
@@ -147,7 +147,7 @@ def _eq4_words(best: TableLike, eq4: FitResult | None) -> list[str]:
     return [f"Eq. 4 through the envelope, L_inf that of one pass: {eq4.message}."]
 
 
-def _verdicts(found: Repeats) -> Grid:
+def _verdicts(found: Repeats) -> TextTable:
     rows = [
         [
             f"{N:,.0f}", f"{U:,.0f}", f"{epoch:.1f}", f"{L:.4f}", said,
@@ -158,12 +158,12 @@ def _verdicts(found: Repeats) -> Grid:
             strict=True,
         )
     ]  # fmt: skip
-    return Grid(["N", "unique jets", "passes to the best", "loss", ""], rows)
+    return TextTable(["N", "unique jets", "passes to the best", "loss", ""], rows)
 
 
 def _amplified(
     law: FitResult, eq4: FitResult, best: TableLike, paper: Published
-) -> Grid:
+) -> TextTable:
     """B_rep, beta_rep and omega at the ends of the data sets, beside the paper's."""
     rows = [
         [name, with_interval(*paper[name]), with_interval(
@@ -175,7 +175,7 @@ def _amplified(
         name = f"omega at {unique:,.0f} jets"
         paper_has = "2.7" if paper is PAPER["full-128"] else ""
         rows.append([name, paper_has, with_interval(gain.omega, gain.interval)])
-    return Grid(["parameter", "paper (68 %)", "here (68 %)"], rows)
+    return TextTable(["parameter", "paper (68 %)", "here (68 %)"], rows)
 
 
 def _gain(law: FitResult, eq4: FitResult, best: TableLike) -> figures.Gain:
@@ -201,12 +201,12 @@ def _together(found: Repeats, single: TableLike) -> TableLike:
     }
 
 
-def _foretold(rows: TableLike) -> Grid:
+def _foretold(rows: TableLike) -> TextTable:
     """Muennighoff's law and the paper's in its limit: what each says of the largest
     data sets from the smaller ones, the paper holding that the first cannot work."""
     lines = [_line(form, rows) for form in (forms.repetition, forms.amplified)]
     headers = ["law", "source", "rows", "median residual", "next U to", "identified"]
-    return Grid(headers, lines)
+    return TextTable(headers, lines)
 
 
 def _line(form: Form, rows: TableLike) -> list[str]:

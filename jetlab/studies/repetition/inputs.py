@@ -15,7 +15,7 @@ from jetlab.laws.joint_fit import Shared, held_out, shared
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, TableLike
 from jetlab.runs.study import Findings
-from jetlab.runs.tables import Grid, with_interval
+from jetlab.runs.tables import TextTable, with_interval
 from jetlab.studies.joint_law import Limit
 from jetlab.studies.repetition import inputs_figures as figures
 from jetlab.studies.repetition.repeated import envelope, repeats
@@ -121,7 +121,7 @@ def _words(one: Configuration) -> list[str]:
     return words
 
 
-def _table_2(found: Sequence[Configuration]) -> Grid:
+def _table_2(found: Sequence[Configuration]) -> TextTable:
     headers = [
         "inputs", "parameter", "paper (68 %)", "free fit (68 %)", "L_inf fixed (68 %)",
         "known",
@@ -140,7 +140,7 @@ def _table_2(found: Sequence[Configuration]) -> Grid:
                     known if name == "L_inf" else "",
                 ]
             )
-    return Grid(headers, rows)
+    return TextTable(headers, rows)
 
 
 def _cell(law: FitResult, name: str) -> str:
@@ -150,7 +150,7 @@ def _cell(law: FitResult, name: str) -> str:
     return with_interval(law.params[name], ends)
 
 
-def _sharing(found: Sequence[Configuration]) -> tuple[Grid, list[str]]:
+def _sharing(found: Sequence[Configuration]) -> tuple[TextTable, list[str]]:
     """One beta_rep for all inputs against one for each: the paper holds that inputs
     move the floor and not the rate. Inputs with too few data sets are left out."""
     rows, words = [], []
@@ -181,7 +181,7 @@ def _sharing(found: Sequence[Configuration]) -> tuple[Grid, list[str]]:
         "floors", "one beta_rep", "one for each", "chance (F test)",
         "AICc, one minus each", "largest D foretold by one, by each",
     ]  # fmt: skip
-    return Grid(headers, rows), words
+    return TextTable(headers, rows), words
 
 
 def _foretold(

@@ -15,7 +15,7 @@ from jetlab.laws.allocation import optima
 from jetlab.laws.overfitting import verdict
 from jetlab.laws.result import FitResult, percentiles
 from jetlab.records import Record, TableLike
-from jetlab.runs.sampling import begun
+from jetlab.studies.run_quality import begun
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Compiled programs are kept on disk: a second start need not compile again."""
+"""JAX's persistent compilation cache: a second start need not compile again."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 
 
-def keep(folder: Path) -> None:
-    """Keep this process's programs in `folder`, unless the user keeps them elsewhere
+def enable_compilation_cache(folder: Path) -> None:
+    """Keep compiled programs in `folder`, unless the user keeps them elsewhere
     (JAX_COMPILATION_CACHE_DIR). To be called before the first one is compiled."""
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -15,6 +15,6 @@ def keep(folder: Path) -> None:
 
 
 def user_folder() -> Path:
-    """Where programs go that belong to no study: the user's cache."""
+    """The user's cache, for programs that belong to no study."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "jetlab" / "programs"
