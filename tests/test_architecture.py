@@ -16,11 +16,12 @@ MAY_IMPORT = {
     "physics": {"types"},
     "data": {"types"},
     "models": {"types"},
-    "training": {"types", "records", "data", "models", "physics"},
+    "tasks": {"types", "records", "data", "models", "physics"},
+    "training": {"types", "records", "data"},
     "laws": {"types", "records"},
-    "runs": {"types", "records", "data", "models", "physics", "training", "laws"},
 }
-ALL = {*MAY_IMPORT}
+ALL = {*MAY_IMPORT, "runs"}
+MAY_IMPORT["runs"] = ALL
 MAY_IMPORT |= {"studies": ALL, "cli": {*ALL, "studies"}}
 
 ONLY = {
@@ -52,15 +53,21 @@ ONLY = {
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports by its full name, functions' imports too."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Every module that a file imports by its full name, functions' imports too, but
+    not those for annotations alone."""
+    found, tree = set(), ast.parse(path.read_text())
+    tree.body = [node for node in tree.body if not _for_annotations(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import, line {node.lineno}"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def _for_annotations(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def room(path: Path) -> str:

@@ -208,9 +208,9 @@ def test_shards_share_all_pieces_and_none_twice(shards):
         ("foo", None, "choose local, processes"),
         ("dask://nohost", None, "host and port"),
         ("dask://:8786", None, "host and port"),
-        ("local", 2, "leave it away"),
+        ("local", 2, "omit it"),
         ("dask://host:8786", 2, "its own workers"),
-        ("slurm", None, "how many --workers"),
+        ("slurm", None, "number of --workers"),
         ("processes", 0, "at least one"),
     ],
 )

@@ -13,20 +13,21 @@ from jetlab.runs.runner import GroupTask, groups_of, train_group
 
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
-from jetlab.runs.grid import grid
+from jetlab.runs.grid import product
 from jetlab.runs.study import Findings, Study
-from jetlab.training.run_config import Run
+from jetlab.tasks.tagging import Tagging
+from jetlab.training.run_config import RunConfig
 
 SIZES = {"smoke": (4, 8)}
 
 def study(size, source):
     def run(width, seed):
-        return Run(
-            source=source.identity, inputs="full-10", pool=256,
+        return RunConfig(
+            source=source.identity, task=Tagging(), inputs="full-10", pool=256,
             model=Tagger(width=width, layers=1),
-            examples=256, num_valid=200, batch=64, seed=seed,
+            num_train=256, num_valid=200, batch=64, seed=seed,
         )
-    runs = grid(run, width=SIZES[size], seed=(0, 1))
+    runs = product(run, width=SIZES[size], seed=(0, 1))
     return Study(name="two", runs=runs, analyse=analyse)
 
 def analyse(records):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from jetlab.runs.grid import grid, log_spaced
+from jetlab.runs.grid import log_spaced, product
 from jetlab.runs.study import load_experiment
 from jetlab.runs.tables import TextTable, scientific, with_interval
 
@@ -17,7 +17,7 @@ class Point:
 
 
 def test_a_grid_has_every_combination_once():
-    runs = grid(Point, width=(4, 8), seed=range(3))  # type: ignore[arg-type]
+    runs = product(Point, width=(4, 8), seed=range(3))  # type: ignore[arg-type]
     points = [dataclasses.astuple(run) for run in runs]
     assert points == [(4, 0), (4, 1), (4, 2), (8, 0), (8, 1), (8, 2)]
 
