@@ -28,6 +28,7 @@ for command in (
     prospects.predict,
     laws.flops,
     runs.report,
+    runs.apply,
 ):
     cli.add_command(command)
 
