@@ -30,7 +30,7 @@ def page() -> str:
         "Made from the docstrings by `python docs/make_api.py`. Use them as"
         " `import jetlab as jl`. Everything else is internal and may change.",
     ]
-    for title, rooms in SECTIONS.items():
+    for title in SECTIONS:
         names = [n for n in jetlab.__all__ if section(n) == title]
         parts += ["", f"## {title}"]
         for name in names:
@@ -95,9 +95,10 @@ def members(kind: type) -> Iterator[tuple[str, Any]]:
     for name, value in vars(kind).items():
         function = value.__func__ if isinstance(value, classmethod) else value
         named = not name.startswith("_") or name == "__call__"
-        if named and callable(function) | isinstance(function, property):
-            if inspect.getdoc(function) and not inspect.isclass(function):
-                yield name, function
+        usable = callable(function) or isinstance(function, property)
+        documented = inspect.getdoc(function) and not inspect.isclass(function)
+        if named and usable and documented:
+            yield name, function
 
 
 if __name__ == "__main__":
