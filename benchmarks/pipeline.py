@@ -69,7 +69,7 @@ def to_host(store: Store, num_train: int) -> Contender:
         num_train=num_train,
         epochs=EPOCHS,
         seed=0,
-        together=STEPS,
+        batches_per_read=STEPS,
     )
     return lambda: len(next(stream).counts)
 

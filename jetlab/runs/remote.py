@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-from jetlab.data.source import everywhere, open_source
+from jetlab.data.source import absolute_name, open_source
 from jetlab.records import Record
 from jetlab.runs import programs
 from jetlab.runs.dispatch import carry_out
@@ -63,7 +63,7 @@ def run_elsewhere(
         for group in groups_of(study)
     ]
     tasks = carry_out(
-        partial(train, source=everywhere(source)),
+        partial(train, source=absolute_name(source)),
         [errand for errand in errands if errand.open],
         on=on,
         workers=workers,

@@ -1,6 +1,6 @@
 """Jets to the device: all at once where they fit, through Grain where they do not.
 
-Both roads give the same batches in the same order: `order` decides it.
+Both roads give the same batches in the same order: `epoch_permutation` decides it.
 """
 
 import os
@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from jetlab.data import ragged
 from jetlab.data.features import INPUTS, Inputs, featurize, on_device
-from jetlab.data.permutation import order
+from jetlab.data.permutation import epoch_permutation
 from jetlab.data.store import Store
 from jetlab.training.batching import Packing, Particles, flatten, measure, plan
 from jetlab.training.evaluate import HeldOut, hold_out
@@ -128,7 +128,7 @@ class _Resident:
         self.jets, self.counts, self.packing = jets, counts, packing
         self.per_epoch = num_train // packing.batch
         # two epochs: a chunk may end one and begin the next
-        self._epoch = lru_cache(2)(partial(order, pool, num_train, seed))
+        self._epoch = lru_cache(2)(partial(epoch_permutation, pool, num_train, seed))
 
     def chunk(self, start: int, stop: int) -> Chunked:
         wanted = np.arange(start, min(stop, start + STEPS))
@@ -170,7 +170,7 @@ class _Streamed:
             num_train=num_train,
             epochs=epochs,
             seed=seed,
-            together=STEPS,
+            batches_per_read=STEPS,
         )
         self.next = -1  # batch with which `waiting` begins
         self.waiting: list[Jets] = []
@@ -183,7 +183,7 @@ class _Streamed:
         while sum(len(jets.counts) for jets in self.waiting) < wanted:
             self.waiting.append(next(self.stream))
         there = ragged.concatenate(self.waiting)
-        cut = partial(ragged.between, there, ragged.first_rows(there))
+        cut = partial(ragged.slice_jets, there, ragged.first_rows(there))
         jets = cut(0, wanted)
         rows = np.arange(wanted).reshape(-1, self.packing.batch)
         planned = plan(rows, jets.counts, self.packing, STEPS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jetlab.data.features import padded
+from jetlab.data import ragged
 from jetlab.models.tagger import Tagger
 from jetlab.training.evaluate import hold_out, make_evaluate, mean
 from jetlab.training.losses import cross_entropy
@@ -26,7 +26,7 @@ def test_blocks_cover_every_jet_once():
     jets = FlatJets(x, counts, rng.integers(0, 10, count).astype(np.int32))
     held_out = hold_out(jets)
     per_jet = make_evaluate(engine, held_out)(nnx.state(model, nnx.Param))
-    logits = model(*padded(jets, 5)[:2])
+    logits = model(ragged.pad(x, counts, 5), np.arange(5) < counts[:, None])
     whole = jax.nn.log_softmax(logits)
     np.testing.assert_allclose(
         per_jet.loss, -whole[jnp.arange(count), jets.y], rtol=1e-5, atol=1e-5
