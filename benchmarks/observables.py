@@ -85,7 +85,7 @@ def raw(jets: Sample) -> Float[np.ndarray, "b f"]:
     flat = np.stack([seen[name] for name in ("log pT", "deta", "dphi")], axis=1)
     counts = np.minimum(jets.counts, LEADING)
     rows = ragged.rows(jets.starts, counts)
-    return ragged.spread(flat[rows], counts, LEADING).reshape(len(counts), -1)
+    return ragged.pad(flat[rows], counts, LEADING).reshape(len(counts), -1)
 
 
 def _eta(jets: Sample) -> Float[np.ndarray, "b"]:
@@ -109,8 +109,8 @@ def _correlation(jets: Sample, z: Float[np.ndarray, "n"]) -> Float[np.ndarray, "
     40 particles."""
     counts = np.minimum(jets.counts, PAIRED)
     rows = ragged.rows(jets.starts, counts)
-    shares = ragged.spread(z[rows], counts, PAIRED)
-    places = ragged.spread(jets.place[rows] @ np.array([1, 1j]), counts, PAIRED)
+    shares = ragged.pad(z[rows], counts, PAIRED)
+    places = ragged.pad(jets.place[rows] @ np.array([1, 1j]), counts, PAIRED)
     found = []
     for first in range(0, len(counts), BLOCK):
         part = np.s_[first : first + BLOCK]

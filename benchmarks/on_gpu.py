@@ -183,11 +183,12 @@ def replicas(deadline: float, out: Path, found: dict[str, Any]) -> None:
             racing[str(count)] = made
         times = race(racing, 3, 0.2)
         loop = times.pop("loop").fair
-        found[width] = {
+        key = str(width)
+        found[key] = {
             name: round(loop / taken.fair, 3) for name, taken in times.items()
         }
-        found[width]["loop_us"] = round(1e6 * loop, 1)
-        found[width]["chosen"] = chosen_lanes(width, packing)
+        found[key]["loop_us"] = round(1e6 * loop, 1)
+        found[key]["chosen"] = chosen_lanes(width, packing)
 
 
 def roofline(deadline: float, out: Path, found: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ def to_host(store: Store, num_train: int) -> Contender:
         num_train=num_train,
         epochs=EPOCHS,
         seed=0,
-        together=SCAN_LENGTH,
+        batches_per_read=SCAN_LENGTH,
     )
     return lambda: len(next(stream).counts)
 

@@ -25,14 +25,14 @@ MAY_IMPORT["runs"] = ALL
 MAY_IMPORT |= {"studies": ALL, "cli": {*ALL, "studies"}}
 
 ONLY = {
-    "uproot": {"data/jetclass/files.py", "data/jetclass/writer.py"},
+    "uproot": {"data/jetclass/reader.py", "data/jetclass/writer.py"},
     "orbax": {"training/checkpoint.py"},
     "pythia8mc": {
         f"data/pythia/{name}.py"
         for name in ("events", "labels", "generator_filter", "vetoes")
     },
     "fastjet": {"data/pythia/jet_finding.py"},
-    "pyarrow": {"data/jetclass/files.py", "laws/table_io.py"},
+    "pyarrow": {"data/jetclass/reader.py", "laws/table_io.py"},
     "grain": {"data/loader.py"},
     "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/passes.py"},
     "matplotlib": {

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from jetlab.data import ragged
-from jetlab.data.atomic import refuse_existing, whole_file
+from jetlab.data.atomic import atomic_file, refuse_existing
 from jetlab.data.features import featurize
 from jetlab.data.store import Store
 from jetlab.records import Record
@@ -73,7 +73,7 @@ class TrainedModel:
             raise ValueError("there are no jets to apply the network to")
         size = min(CHUNK, max(BLOCK, 1 << (count - 1).bit_length()))
         chunks = [
-            ragged.between(jets, first, start, min(start + size, count))
+            ragged.slice_jets(jets, first, start, min(start + size, count))
             for start in range(0, count, size)
         ]
         packing = self._packing(np.asarray(jets.counts))
@@ -211,7 +211,7 @@ def write_scores(
             f" {', '.join(source.classes)}"
         )
     written = 0
-    with whole_file(out) as partial, ExitStack() as stack:
+    with atomic_file(out) as partial, ExitStack() as stack:
         writer = None
         for columns in _scores(model, source, jets):
             table = pa.table(columns)

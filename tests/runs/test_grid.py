@@ -8,6 +8,7 @@ import pytest
 from jetlab.data.features import Inputs
 from jetlab.data.shower.source import Shower
 from jetlab.models import scaling
+from jetlab.models.tagger import Tagger
 from jetlab.runs import cost
 from jetlab.runs.grid import PAPER_RATE, Size, balanced, clip_sizes, grid, log_spaced
 from jetlab.training.run_config import cost as flops_of
@@ -50,7 +51,7 @@ def test_a_grid_has_every_combination_once():
 def test_single_values_are_axes_of_one_point():
     own = Inputs(particles=7, features=("part_pt_log", "part_deta"))
     (run,) = grid(Shelf(), inputs=own, width=4, num_train=256, learning_rate=PAPER_RATE)
-    assert run.model.features == 2
+    assert run.model == Tagger(width=4, features=2)
     assert run.input_config == own
     assert run.learning_rate == 1e-4
 
@@ -63,7 +64,7 @@ def test_slices_and_sums_are_grids_on_the_same_jets():
     assert both[0].id == both[1].id  # an arm decides no number
     elsewhere = replace(other, source=Shelf(identity="elsewhere"))
     with pytest.raises(ValueError, match="different jets"):
-        one + elsewhere
+        _ = one + elsewhere
 
 
 def test_more_jets_than_the_source_has_are_refused():

@@ -9,7 +9,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from jetlab.data.atomic import whole_file
+from jetlab.data.atomic import atomic_file
 from jetlab.data.pythia import branches
 from jetlab.data.pythia.campaign import Block
 from jetlab.data.pythia.detector import Objects, respond
@@ -30,7 +30,7 @@ def make(block: Block, path: Path) -> Seconds:
     spent: Seconds = {}
     rng = block.generator()
     jets: Any = ak.concatenate(list(_parts(block, rng, spent)))
-    with _stage(spent, "writing"), whole_file(path) as partial:
+    with _stage(spent, "writing"), atomic_file(path) as partial:
         ak.to_parquet(jets[rng.permutation(len(jets))], partial)
     return spent
 
