@@ -28,8 +28,7 @@ ONLY = {
     "uproot": {"data/jetclass/reader.py", "data/jetclass/writer.py"},
     "orbax": {"training/checkpoint.py"},
     "pythia8mc": {
-        f"data/pythia/{name}.py"
-        for name in ("events", "labels", "generator_filter", "vetoes")
+        f"data/pythia/{name}.py" for name in ("generator", "generator_filter")
     },
     "fastjet": {"data/pythia/jet_finding.py"},
     "pyarrow": {"data/jetclass/reader.py", "laws/table_io.py"},

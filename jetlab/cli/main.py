@@ -1,5 +1,6 @@
 """The command line: thin commands over functions that scripts can import too."""
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,8 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 with one line on standard error for bad input."""
+    logging.basicConfig(format="%(message)s")  # on standard error
+    logging.getLogger("jetlab").setLevel(logging.INFO)
     try:
         cli.main(arguments, prog_name="jetlab", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

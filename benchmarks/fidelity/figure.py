@@ -1,18 +1,18 @@
-"""Simulated jets beside real ones: the figure."""
+"""Figure: Q-Q plots of the spectra, and the masses of the resonances."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import observables
-from benchmarks.fidelity_spectra import Owned, paired
-from benchmarks.fidelity_tables import MASSES, Draws
-from benchmarks.jet_samples import Sample
-from benchmarks.resampling import quantiles
+from benchmarks.fidelity import observables
+from benchmarks.fidelity.bootstrap import quantiles
+from benchmarks.fidelity.samples import Sample
+from benchmarks.fidelity.spectra import Owned, paired
+from benchmarks.fidelity.tables import MASSES, Bootstrap
 from jetlab.runs.plots import styled
 from jetlab.types import CLASSES
 
-SHARES = np.linspace(0.01, 0.99, 99)
+PROBABILITIES = np.linspace(0.01, 0.99, 99)
 LABELS = {
     "log pT": r"particle $\log(p_T/\mathrm{GeV})$",
     "dR": r"particle $\Delta R$",
@@ -27,45 +27,47 @@ BINS = np.arange(40, 241, 4.0)
 
 
 @styled
-def figure(both: Draws, jets: Sample) -> Figure:
-    """Quantiles of simulated less those of real jets, against these, with one and two
-    standard errors; and the masses of resonances."""
-    drawn = Figure(figsize=(13.0, 6.2))
-    panels = drawn.subplots(2, 4).ravel()
+def figure(both: Bootstrap, jets: Sample) -> Figure:
+    """Differences of quantiles against the reference with one and two standard errors,
+    and mass spectra of the simulated jets."""
+    fig = Figure(figsize=(13.0, 6.2))
+    panels = fig.subplots(2, 4).ravel()
     for ax, (name, (ours, theirs)) in zip(panels, paired(both).items(), strict=False):
         _differences(ax, ours, theirs, both)
         ax.set(xlabel=LABELS[name])
     for ax in panels[[0, 4]]:
-        ax.set(ylabel="simulated − real quantile")
+        ax.set(ylabel="simulated − reference quantile")
     handles, labels = panels[0].get_legend_handles_labels()
-    drawn.legend(
+    fig.legend(
         handles, labels, loc="outside upper center", ncols=4,
-        title="quantiles of simulated jets less those of real ones, by the real ones",
+        title="quantiles of simulated minus reference jets, against the reference",
     )  # fmt: skip
     _masses(panels[7], jets)
-    return drawn
+    return fig
 
 
-def _differences(ax: Axes, ours: Owned, theirs: Owned, both: Draws) -> None:
-    """A Q-Q plot with its diagonal laid flat."""
-    mine, my_error = quantiles(*ours, both.of_simulated, SHARES)
-    real, error = quantiles(*theirs, both.of_real, SHARES)
-    off, error = mine - real, np.hypot(my_error, error)
+def _differences(ax: Axes, ours: Owned, theirs: Owned, both: Bootstrap) -> None:
+    """A Q-Q plot minus its diagonal."""
+    simulated, simulated_error = quantiles(*ours, both.simulated_times, PROBABILITIES)
+    reference, error = quantiles(*theirs, both.reference_times, PROBABILITIES)
+    difference, error = simulated - reference, np.hypot(simulated_error, error)
     for errors, alpha in ((2, 0.15), (1, 0.25)):
         label = f"± {errors} standard error{'s' if errors > 1 else ''}"
-        reach = errors * error
         ax.fill_between(
-            real, -reach, reach, color="tab:blue", alpha=alpha, lw=0, label=label
-        )
+            reference, -errors * error, errors * error,
+            color="tab:blue", alpha=alpha, lw=0, label=label,
+        )  # fmt: skip
     ax.axhline(0, color="0.3", lw=0.8)
-    ax.plot(real, off, color="tab:red", label="1 % to 99 %")
-    marked = np.searchsorted(SHARES, (0.049, 0.249, 0.499, 0.749, 0.949))
+    ax.plot(reference, difference, color="tab:red", label="1 % to 99 %")
+    marked = np.searchsorted(PROBABILITIES, (0.049, 0.249, 0.499, 0.749, 0.949))
     label = "of these 5, 25, 50, 75, 95 %"
-    ax.plot(real[marked], off[marked], "o", ms=4, color="tab:red", label=label)
+    ax.plot(
+        reference[marked], difference[marked], "o", ms=4, color="tab:red", label=label
+    )
 
 
 def _masses(ax: Axes, jets: Sample) -> None:
-    groomed = jets.of_jet.get("jet_sdmass")
+    groomed = jets.jet_columns.get("jet_sdmass")
     mass = observables.of_jets(jets)["mass"] if groomed is None else groomed
     for name, color in SHOWN.items():
         own = mass[jets.label == CLASSES.index(name)]
