@@ -9,7 +9,7 @@ from benchmarks.fidelity.bootstrap import quantiles
 from benchmarks.fidelity.samples import Sample
 from benchmarks.fidelity.spectra import Owned, paired
 from benchmarks.fidelity.tables import MASSES, Bootstrap
-from jetlab.runs.plots import styled
+from jetlab.laws.plot_style import styled
 from jetlab.types import CLASSES
 
 PROBABILITIES = np.linspace(0.01, 0.99, 99)

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jetlab.data.shower.bayes_limit import KnownRejection
+from jetlab.laws.plot_style import axes, styled
 from jetlab.laws.rejection import rejection_at
-from jetlab.runs.plots import axes, styled
 from jetlab.studies.performance.rejection_laws import RejectionLaw
 from jetlab.studies.repetition.inputs_figures import COLORS, LABELS
 

@@ -76,13 +76,13 @@ def mapping(
         )
     ]
     R, error = np.array(told).reshape(-1, 2).T
-    law, table = fit_rejection(points["loss"], R, error)
+    law, _ = fit_rejection(points["loss"], R, error)
     limits = int(points["limit"].sum())
     if limits > MOST_LIMITS * len(R):
         why = f"{limits} of {len(R)} runs give a lower limit only"
         law = replace(law, identified=False, message=f"{law.message}; {why}")
     if draws:
-        law = replace(law, draws=bootstrap(law, table, draws=draws))
+        law = replace(law, draws=bootstrap(law, draws=draws))
     known = np.flatnonzero(~points["limit"])
     common = error[known[np.argmin(points["loss"][known])]] if len(known) else np.inf
     return RejectionLaw(

@@ -11,9 +11,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.laws.overfitting import Threshold
+from jetlab.laws.plot_style import axes, decades, plain_ticks, styled
 from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
-from jetlab.runs.plots import Frontier, axes, decades, plain_ticks, styled
+from jetlab.runs.plots import Frontier
 from jetlab.studies.repetition.repeated import Repeats
 
 SIZES = mpl.colormaps["cividis"]

@@ -2,14 +2,13 @@
 Table 2 of arXiv:2602.15781, beside the known limits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from jetlab.data.features import INPUTS
 from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
 from jetlab.laws.joint_fit import Shared, held_out, shared
 from jetlab.laws.result import FitResult
@@ -88,8 +87,7 @@ def configurations(records: Sequence[Record]) -> list[Configuration]:
 
 
 def _fitted(rows: TableLike, fixed: Mapping[str, float]) -> FitResult:
-    law = fit(forms.repeated, rows, fixed=fixed)
-    return replace(law, draws=bootstrap(law, rows))
+    return fit(forms.repeated, rows, fixed=fixed, bootstrap=1000)
 
 
 def compare_inputs(found: Sequence[Configuration]) -> Findings:
