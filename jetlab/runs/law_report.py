@@ -80,7 +80,7 @@ def _approaches(beside: Approaches) -> str:
         for one in beside.found
     ]
     table = Grid(["approach", "a", "error of a", "a_D", "gamma"], rows).markdown()
-    words = [*beside.words, *(f"{one.name}: {one.message}" for one in beside.found)]
+    words = [*beside.remarks, *(f"{one.name}: {one.message}" for one in beside.found)]
     return "\n".join([table, "", *(f"- {sentence}" for sentence in words), ""])
 
 

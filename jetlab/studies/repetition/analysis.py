@@ -11,7 +11,7 @@ from jetlab.laws.backtest import rollout
 from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
 from jetlab.laws.form import Form
-from jetlab.laws.overfitting import Threshold, threshold
+from jetlab.laws.overfitting import OverfittingThreshold, overfitting_threshold
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, TableLike
 from jetlab.runs.study import Findings
@@ -80,9 +80,9 @@ def analyse_repeats(
     )
 
 
-def _threshold(found: Repeats) -> tuple[Threshold | None, list[str]]:
+def _threshold(found: Repeats) -> tuple[OverfittingThreshold | None, list[str]]:
     try:
-        line = threshold(found.rows["N"], found.rows["U"], found.verdicts)
+        line = overfitting_threshold(found.rows["N"], found.rows["U"], found.verdicts)
     except ValueError as error:
         return None, [f"No overfitting threshold: {error}."]
     exponent = with_interval(line.exponent, line.intervals.get("exponent"))
