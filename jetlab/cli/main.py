@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from jetlab.cli import jets, laws, plans, prospects, runs
+from jetlab.cli import jets, laws, plans, runs
 
 # Commands import what they need when they run: `--help` should not wait for JAX.
 
@@ -26,7 +26,7 @@ for command in (
     laws.fit,
     plans.allocate,
     plans.suggest,
-    prospects.predict,
+    plans.predict,
     laws.flops,
     runs.report,
     runs.apply,

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.laws.allocation import optima
-from jetlab.laws.budgets import with_draws
+from jetlab.laws.plan import params_and_draws
 from jetlab.laws.plot_style import (
     LOSSES,
     SIZES,
@@ -223,7 +223,7 @@ def contours(law: FitResult) -> Figure:
     ax.clabel(lines, fmt="%.3g", fontsize=7)
     ax.plot(rows["D"], rows["N"], "o", ms=3, color="0.3", label="rows")
     products = np.geomspace(N[0] * D[0], N[-1] * D[-1], 30)
-    params = {n: v[: 1 + BAND] for n, v in with_draws(law).items()}
+    params = {n: v[: 1 + BAND] for n, v in params_and_draws(law).items()}
     sizes = [optima(law.form, params, np.log(nd))["N"] for nd in products]
     best, others = np.array(sizes)[:, 0], np.array(sizes)[:, 1:]
     if np.isfinite(others).any(axis=1).all():

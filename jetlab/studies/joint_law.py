@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.allocation import Allocation, frontier
+from jetlab.laws.allocation import frontier
 from jetlab.laws.fit import fit
+from jetlab.laws.plan import Plan
 from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
 from jetlab.runs.plots import Frontier
@@ -113,7 +114,7 @@ def budgets(rows: TableLike, beyond: float = 1) -> list[float]:
 def trajectory(law: FitResult, budgets: Sequence[float], n_p: float) -> Frontier:
     """The optimal N, D and loss at each budget, for a figure."""
     plans = frontier(law, budgets, particles=n_p)
-    names = ("budget", "N", "D", "loss")
+    names = ("flops", "N", "D", "loss")
     return Frontier(*(np.array([getattr(p, name) for p in plans]) for name in names))
 
 
@@ -146,7 +147,7 @@ def _cells(law: FitResult, names: Published) -> list[str]:
 def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
     rows = [
         [
-            scientific(plan.budget),
+            scientific(plan.flops),
             _size(plan, "N"),
             _size(plan, "D"),
             with_interval(plan.loss, plan.intervals.get("loss")),
@@ -157,7 +158,7 @@ def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
     return TextTable(["C [FLOPs]", "N", "D", "loss", ""], rows)
 
 
-def _size(plan: Allocation, name: str) -> str:
+def _size(plan: Plan, name: str) -> str:
     """N or D with its interval, as text."""
     value = scientific(getattr(plan, name))
     if name not in plan.intervals:

@@ -8,7 +8,7 @@ from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
 from jetlab.laws.diagnostics import backtest
 from jetlab.laws.fit import fit
-from jetlab.laws.overfitting import Threshold, threshold
+from jetlab.laws.overfitting import OverfittingThreshold, overfitting_threshold
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 from jetlab.records import Record, TableLike
@@ -78,9 +78,9 @@ def analyse_repeats(
     )
 
 
-def _threshold(found: Repeats) -> tuple[Threshold | None, list[str]]:
+def _threshold(found: Repeats) -> tuple[OverfittingThreshold | None, list[str]]:
     try:
-        line = threshold(found.rows["N"], found.rows["U"], found.verdicts)
+        line = overfitting_threshold(found.rows["N"], found.rows["U"], found.verdicts)
     except ValueError as error:
         return None, [f"No overfitting threshold: {error}."]
     exponent = with_interval(line.exponent, line.intervals.get("exponent"))
