@@ -67,9 +67,7 @@ class Inputs:
             )
         content = (self.particles, self.features)
         if not self.label:
-            default = f"{len(self.features)}f-{self.particles}p"
-            equal = [name for name, paper in _PAPER.items() if paper == content]
-            object.__setattr__(self, "label", equal[0] if equal else default)
+            object.__setattr__(self, "label", _default_label(*content))
         if not _LABEL.fullmatch(self.label):
             raise ValueError(
                 f"label {self.label!r}: use letters, digits and . _ + - only, as it is "
@@ -78,8 +76,15 @@ class Inputs:
         if _PAPER.get(self.label, content) != content:
             raise ValueError(
                 f"label {self.label!r} names another input configuration, of "
-                f"arXiv:2602.15781: choose another label"
+                "arXiv:2602.15781: choose another label"
             )
+
+
+def _default_label(particles: int, features: tuple[str, ...]) -> str:
+    for name, content in _PAPER.items():
+        if content == (particles, features):
+            return name
+    return f"{len(features)}f-{particles}p"
 
 
 def _check_features(features: tuple[str, ...]) -> None:

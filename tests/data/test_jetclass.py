@@ -134,7 +134,8 @@ def test_an_invalid_jet_is_named_or_skipped(tmp_path, data, branch, value, probl
 
 
 def test_the_first_of_several_errors_counts(tmp_path, data):
-    bad = spoil(spoil(data, "jet_pt", 7, -1), "part_energy", 7, 0)
+    bad = spoil(spoil(data, "jet_pt", 7, -1), "jet_phi", 7, NAN)
+    bad = spoil(bad, "part_energy", 7, 0)
     bad = spoil(spoil(bad, "part_energy", 3, NAN), "jet_eta", 30, NAN)
     path = write_tree(tmp_path / "bad.root", bad)
     with pytest.raises(BadInput, match="entry 3, branch part_energy: NaN"):

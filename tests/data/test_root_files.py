@@ -100,22 +100,24 @@ def test_a_store_survives_root_files_bit_by_bit(tmp_path, monkeypatch, classes, 
 
 
 def test_momenta_follow_from_the_angles():
-    """Two jets, at positive and negative eta, with known four-momenta."""
+    """Jets at positive, negative and zero eta, whose sign counts too."""
+    axes = [[600, 1, 1, 900], [600, -1, 3, 900], [600, 0, 1, 600], [600, -0.0, 3, 600]]
     jets = Jets(
-        label=np.array([0, 9], np.int16),
-        counts=np.array([1, 1], np.int32),
-        jet=np.array([[600, 1, 1, 900], [600, -1, 3, 900]], np.float32),
-        measured=np.array([[10, 20, 0.5, 0.25, 0, 0, 0, 0]] * 2, np.float16),
-        charge=np.array([1, -1], np.int8),
-        species=np.array([0, 4], np.int8),
+        label=np.array([0, 9, 1, 1], np.int16),
+        counts=np.ones(4, np.int32),
+        jet=np.array(axes, np.float32),
+        measured=np.array([[10, 20, 0.5, 0.25, 0, 0, 0, 0]] * 4, np.float16),
+        charge=np.array([1, -1, 0, 0], np.int8),
+        species=np.array([0, 4, 1, 2], np.int8),
     )
     step: Any = encode(jets, CLASSES)
-    np.testing.assert_allclose(ak.flatten(step["part_px"]), 10 * np.cos([1.25, 3.25]))
-    np.testing.assert_allclose(ak.flatten(step["part_py"]), 10 * np.sin([1.25, 3.25]))
-    np.testing.assert_allclose(ak.flatten(step["part_pz"]), 10 * np.sinh([1.5, -1.5]))
-    assert step["label_QCD"].to_list() == [1, 0]
-    assert step["label_Tbl"].to_list() == [0, 1]
-    assert step["part_isMuon"].to_list() == [[0], [1]]
+    phi, eta = [1.25, 3.25, 1.25, 3.25], [1.5, -1.5, 0.5, -0.5]
+    np.testing.assert_allclose(ak.flatten(step["part_px"]), 10 * np.cos(phi))
+    np.testing.assert_allclose(ak.flatten(step["part_py"]), 10 * np.sin(phi))
+    np.testing.assert_allclose(ak.flatten(step["part_pz"]), 10 * np.sinh(eta))
+    assert step["label_QCD"].to_list() == [1, 0, 0, 0]
+    assert step["label_Tbl"].to_list() == [0, 1, 0, 0]
+    assert step["part_isMuon"].to_list() == [[0], [1], [0], [0]]
 
 
 def test_labels_without_branches_are_refused(tmp_path):

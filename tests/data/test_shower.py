@@ -10,6 +10,7 @@ import pytest
 
 from jetlab.data import ragged
 from jetlab.data.features import INPUTS, Inputs
+from jetlab.data.shower import bayes_limit as limits_module
 from jetlab.data.shower import parameters as fixed
 from jetlab.data.shower.bayes_limit import (
     BAYES_LIMITS,
@@ -305,6 +306,17 @@ def test_bayes_limit_agrees_with_the_posterior():
     assert limit.loss == pytest.approx(0.65129, abs=1e-3)
     assert limit.entropy == pytest.approx(0.66900, abs=1e-3)
     assert limit.accuracy == pytest.approx(0.770, abs=2e-3)
+
+
+def test_the_posterior_takes_one_block_after_the_other(monkeypatch):
+    monkeypatch.setattr(
+        limits_module, "log_posterior", lambda jets, _: jets.y[:, :10, 0]
+    )
+    found, label = posterior(VARIABLES, jets=2 * BLOCK, seed=SOURCE.seed)
+    blocks = [block(), SOURCE.showers(BAYES, 1)]
+    expected = np.concatenate([jets.y[:, :10, 0] for jets in blocks])
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(label, np.arange(2 * BLOCK) % 10)
 
 
 def test_known_rejections_agree_with_other_jets():

@@ -14,6 +14,8 @@ from jetlab.data import ragged, shuffle, store_writer
 from jetlab.data import store as store_module
 from jetlab.data.features import FEATURES
 from jetlab.data.jetclass.convert import convert
+from jetlab.data.shower.source import Shower
+from jetlab.data.source import absolute_name, open_source
 from jetlab.data.store import Store, describe
 from jetlab.data.store_writer import write
 from jetlab.types import CLASSES, Jets
@@ -114,6 +116,9 @@ def test_validation_is_balanced_fixed_nested_and_disjoint(store):
     few, more = stored.valid(50), stored.valid(200)
     assert np.bincount(more.label).tolist() == [20] * 10
     assert same(stored.valid(200), more)
+    in_order = stored.take(np.arange(1600, 2000)).jet[:, 0]
+    chosen = np.isin(in_order, more.jet[:, 0])
+    np.testing.assert_array_equal(more.jet[:, 0], in_order[chosen])
     numbers = [set(jets.jet[:, 0]) for jets in (few, more, stored.train(0, 1600))]
     assert numbers[0] < numbers[1]
     assert not numbers[1] & numbers[2]
@@ -271,6 +276,14 @@ def test_describe_counts_jets_particles_and_skipped_entries(tmp_path):
     }
 
 
+def test_a_given_origin_names_the_simulator(tmp_path):
+    path = write_tree(tmp_path / "good.root", branches(10))
+    origin = {"simulator": "pythia-8"}
+    content = convert([path], tmp_path / "store", origin=origin)
+    assert content["origin"] == {"simulator": "pythia-8", "skipped": {}}
+    assert content["identity"] == f"pythia-8:{content['hash'][:12]}"
+
+
 def test_an_existing_store_is_refused_and_kept(tmp_path):
     path = write_tree(tmp_path / "good.root", branches(40))
     identity = convert([path], tmp_path / "store")["identity"]
@@ -348,6 +361,16 @@ def test_a_killed_conversion_leaves_no_store(tmp_path, moment):
         Store(out)
     assert convert([path], out)["jets"] == 40
     assert {p.name for p in tmp_path.iterdir()} == {"good.root", "store"}
+
+
+def test_sources_open_by_name_from_any_folder(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert open_source("shower") == Shower(seed=0)
+    assert absolute_name("shower") == "shower"
+    assert absolute_name("store") == str(store[0].path.resolve())
+    assert open_source("store").identity == store[0].identity
+    with pytest.raises(ValueError, match=r"absent is not a store, manifest\.json is"):
+        open_source("absent")
 
 
 def test_damage_is_detected_on_opening(store):

@@ -107,6 +107,6 @@ def _observe(
     if not variables.marks:
         density, far = jnp.zeros_like(density), jnp.zeros_like(far)
     most = density.max(-1)
-    stop = jnp.where(mask[-1], t[-1], fixed.END)
+    stop = t[-1]  # END for jets with fewer particles
     observed = Observation(t, y, mask, density - most[:, None], far, stop)
     return observed, jnp.where(mask, most, 0.0).sum()

@@ -3,10 +3,11 @@
 The density of a jet in each class is known exactly (`likelihood`), and with it the loss
 of the best possible tagger (`bayes_limit`).
 
-The inputs of a network and of the likelihood determine one another. All jets have the
-same pT: if it varied, the likelihood of inputs without the jet's pT would need an
-integral over it. The jet's eta and phi are independent of all else. Particles are
-massless. The rounding of `Jets` to float16 is far finer than the narrowest structure.
+The likelihood is that of the variables which the inputs of a network determine. All
+jets have the same pT: if it varied, the likelihood of inputs without the jet's pT would
+need an integral over it. The jet's eta and phi are independent of all else, and
+particles are massless. The rounding of `Jets` to float16 is far finer than the
+narrowest structure.
 """
 
 from dataclasses import dataclass
