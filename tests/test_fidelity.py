@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import uproot
 
-from benchmarks.fidelity import observables, tables
+from benchmarks.fidelity import observables, tables, two_sample_test
 from benchmarks.fidelity.__main__ import balance, main
 from benchmarks.fidelity.bootstrap import (
     Estimate,
@@ -21,6 +21,7 @@ from benchmarks.fidelity.bootstrap import (
 )
 from benchmarks.fidelity.samples import Sample, read_reference, read_simulated
 from benchmarks.fidelity.two_sample_test import (
+    Auc,
     Features,
     _folds,
     logistic,
@@ -275,6 +276,23 @@ def test_folds_are_stratified_by_class():
         [np.bincount(fold[label == k], minlength=5) for k in range(10)]
     )
     assert set(per_class.ravel()) == {2, 3}
+
+
+def test_jets_in_place_of_the_reference_are_not_simulated_ones_too(monkeypatch):
+    """The control never compares a jet with itself."""
+    tested = []
+
+    def recorded(make, reference, pool, **options):
+        tested.append((reference.x[:, 0], pool.x[:, 0]))
+        return Auc(0.5, 0.4, 0.6)
+
+    monkeypatch.setattr(two_sample_test, "two_sample_auc", recorded)
+    label = np.repeat([0, 1], 10)
+    pool = Features(np.arange(20.0)[:, None], label)
+    null(logistic, pool, label[5:13], draws=1, repetitions=3, seed=0)
+    for reference, rest in tested:
+        np.testing.assert_array_equal(reference >= 10, label[5:13])
+        assert sorted([*reference, *rest]) == list(range(20))
 
 
 def test_a_shift_is_found_and_no_difference_is_not():

@@ -83,10 +83,10 @@ def test_curvature_is_pt_over_three_tenths_of_the_field():
 
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_soft_track_curls_to_the_end_of_the_solenoid(side):
-    found = tracking.propagate(stable([0.2, 0.0, side * 0.3]))
+    found = tracking.propagate(stable([0.2, 0.0, side * 0.3], vertex=(0, 0, 100)))
     r = 0.2 * CURVATURE / FIELD
     assert 2 * r < SOLENOID_RADIUS
-    turned = 3000 / (0.3 / 0.2) / r
+    turned = (3000 - side * 100) / (0.3 / 0.2) / r
     chord = 2 * r * abs(np.sin(turned / 2))
     np.testing.assert_allclose(
         found.exit_eta, side * np.arcsinh(3000 / chord), rtol=1e-9

@@ -40,6 +40,8 @@ def test_only_channels_that_can_give_a_class_are_open():
     is_open = [line for line in settings if "Channel = 1" in line and line[:2] != "36"]
     assert [line.split(" 100 ")[1] for line in is_open] == ["35 35", "5 -5", "13 -13"]
     assert "35:addChannel = 0 0.25 100 15 -15" in settings  # closed, with its fraction
+    assert "25:oneChannel = 0 0.5 100 37 -37" in settings
+    assert "25:addChannel = 1 0.5 100 35 35" in settings
     for name in FINAL_STATES:
         for _, settings in subprocesses(name):
             assert any("Channel = 1" in line for line in settings), name

@@ -17,6 +17,7 @@ from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.convert import convert
 from jetlab.data.jetclass.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
+from jetlab.data.pythia import simulation_chain
 from jetlab.data.pythia.campaign import (
     JETCLASS2_CLASSES,
     MAX_JETS_PER_JOB,
@@ -137,6 +138,27 @@ def test_a_job_is_reproducible_and_no_other_has_its_jets(zqq, tmp_path):
         assert equal is same
         shared = set(ak.to_list(first.jet_pt)) & set(ak.to_list(other.jet_pt))
         assert len(shared) == (40 if same else 0)
+
+
+def test_subprocesses_give_their_fractions_of_the_jets(tmp_path, monkeypatch):
+    """Of ten QCD jets a third, rounded to three, from Z + jet; batches give four."""
+    monkeypatch.setattr(simulation_chain, "Generator", BatchesOfFour)
+    monkeypatch.setattr(simulation_chain, "_jets_of_batch", lambda batch, *rest: batch)
+    job = ProductionJob(name="QCD", number=0, jets=10, seed=0)
+    run_job(job, tmp_path / job.file)
+    settings = ak.to_list(ak.from_parquet(tmp_path / job.file).settings)
+    first, second = (settings for _, settings in PROCESSES["QCD"].subprocesses)
+    assert (settings.count(str(first)), settings.count(str(second))) == (3, 7)
+
+
+class BatchesOfFour:
+    """In place of the generator: every jet names its settings."""
+
+    def __init__(self, event_filter, settings, seed):
+        self.jets = ak.Array([{"settings": str(settings)}] * 4)
+
+    def next_batch(self):
+        return self.jets
 
 
 @pytest.mark.slow

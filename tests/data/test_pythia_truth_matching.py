@@ -206,7 +206,11 @@ def test_both_prongs_lie_in_the_jet_or_it_has_no_class(turn):
 
 def test_a_charged_resonance_has_prongs_of_two_flavours():
     rows = ((90, -1, -1, 0.0), (-37, 2, 3, 0.0), (3, -1, -1, -0.1), (-4, -1, -1, 0.1))
-    assert classes_of(event_record(*rows), 0.0, resonances=(37,)) == ["X_cs"]
+    record = event_record(*rows)
+    assert classes_of(record, 0.0, resonances=(37,)) == ["X_cs"]
+    selected, columns = labelling_scheme("X_cs").select_and_label(record, jets_at(0.0))
+    assert selected.tolist() == [0]
+    assert columns["aux_genpart_pid"].tolist() == [-37]
 
 
 FOUR: tuple[Row, ...] = (
@@ -279,6 +283,8 @@ def test_a_lepton_with_a_sibling_neutrino_is_another_prong():
         ((16, -211, 111), (-16, -11, 12), "X_tauhtaue"),
         ((16, 13, -14), (-16, 211, 111), "X_tauhtaum"),
         ((16, -211, 111), (-16, 211, 111), "X_tauhtauh"),
+        ((16, -211, 111), (-16, 12, -11), "X_tauhtaue"),
+        ((16, -14, 13), (-16, 211, 111), "X_tauhtaum"),
         ((16, 13, -14), (-16, -11, 12), "none"),
     ],
 )
