@@ -81,7 +81,8 @@ def mapping(
     limits = int(points["limit"].sum())
     if limits > MOST_LIMITS * len(R):
         why = f"{limits} of {len(R)} runs give a lower limit only"
-        law = replace(law, identified=False, message=f"{law.message}; {why}")
+        message, issues = f"{law.message}; {why}", (*law.issues, why)
+        law = replace(law, identified=False, message=message, issues=issues)
     if draws:
         law = replace(law, draws=bootstrap(law, draws=draws))
     known = np.flatnonzero(~points["limit"])
