@@ -19,7 +19,7 @@ from jetlab.data.shower.intensity import compensator
 from jetlab.data.shower.likelihood import VIEWS, log_prob, log_prob_by_configuration
 from jetlab.data.shower.marks import ORIGIN_RATES, SPECIES_RATES
 from jetlab.data.shower.source import BLOCK, LIMIT, TRAIN, VALID, Shower, to_ragged
-from jetlab.physics.performance import performance
+from jetlab.physics.metrics import performance
 from jetlab.types import CLASSES, SPECIES
 
 # Of JetClass (arXiv:2202.03772), class by class.

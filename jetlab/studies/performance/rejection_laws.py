@@ -16,7 +16,7 @@ from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.rejection import fit_rejection, unpassed
 from jetlab.laws.rejection_forecast import Expected, Mapped, expect
 from jetlab.laws.result import FitResult
-from jetlab.physics.performance import BACKGROUND, working_point
+from jetlab.physics.metrics import BACKGROUND, working_point
 from jetlab.records import Record, Rejected, TableLike
 from jetlab.runs.tables import TextTable, scientific, with_interval
 from jetlab.studies.run_quality import begun
