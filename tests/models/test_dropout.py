@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jetlab.models import layers
 from jetlab.models.layers import Layer, dropout
+from jetlab.models.tagger import Tagger
 from jetlab.models.token_layout import PaddedLayout
 
 TOKENS = 128 * 129  # of the largest batch
@@ -149,3 +151,32 @@ def test_dropout_depends_on_the_token_id_and_not_on_the_row():
     order = np.random.default_rng(0).permutation(50)
     straight = dropout(x, ids, seed, 0.5)
     np.testing.assert_array_equal(dropout(x, ids[order], seed, 0.5), straight[order])
+
+
+def test_a_layer_drops_its_branches_independently():
+    """Both branches are made to give ones, so the layer adds the two masks."""
+    layer = Layer(4, 1, 0.5, rngs=nnx.Rngs(0))
+    for last in (layer.attention.out, layer.forward.down):
+        last.kernel[...] = jnp.zeros_like(last.kernel[...])
+        last.bias[...] = jnp.ones_like(last.bias[...])
+    tokens, layout = jnp.zeros((2 + 62, 4)), PaddedLayout(np.ones((2, 31), bool))
+    seeds = jax.random.bits(jax.random.key(1), (2, 2))
+    ones = jnp.ones_like(tokens)
+    first, second = (dropout(ones, layout.token_ids, seed, 0.5) for seed in seeds)
+    np.testing.assert_array_equal(layer(tokens, layout, seeds), first + second)
+    assert not np.array_equal(first, second)
+
+
+def test_every_branch_of_every_layer_has_its_own_seed(monkeypatch):
+    found = []
+
+    def recorded(x, ids, seed, rate):
+        found.append((tuple(np.asarray(seed).tolist()), rate))
+        return dropout(x, ids, seed, rate)
+
+    monkeypatch.setattr(layers, "dropout", recorded)
+    model = Tagger(width=4, layers=3, dropout=0.25).build(nnx.Rngs(0))
+    for key in range(2):
+        model(np.ones((2, 3, 21)), np.ones((2, 3), bool), rngs=nnx.Rngs(dropout=key))
+    assert len({seed for seed, _ in found}) == len(found) == 2 * 3 * 2
+    assert {rate for _, rate in found} == {0.25}

@@ -60,6 +60,16 @@ def test_stratified_mean_by_hand():
     assert error == pytest.approx(np.sqrt(20) / 4)
 
 
+def test_classes_of_unequal_size_are_weighted_by_their_jets():
+    labels = np.array([0, 0, 0, 1, 1])
+    losses = np.array([1.0, 2.0, 6.0, 10.0, 14.0])
+    loss, error = stratified_mean(losses, labels)
+    assert loss == pytest.approx(33 / 5)
+    # sample variances 7 and 8: (3/5)^2 7/3 + (2/5)^2 8/2
+    assert error == pytest.approx(np.sqrt(0.36 * 7 / 3 + 0.16 * 8 / 2))
+    assert np.isnan(stratified_mean(losses[2:4], labels[2:4])[1])
+
+
 def test_error_is_the_standard_deviation_of_repeated_samples():
     """Class means differ widely: only the variance within classes counts."""
     rng = np.random.default_rng(0)
