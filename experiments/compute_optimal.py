@@ -107,7 +107,13 @@ def _figures(rows: Table, idle: Table, laws: Laws, n_p: float) -> dict[str, Figu
     if not np.isfinite(law.objective):
         return {}
     drawn = {
-        "loss_against_data": plots.loss_against_data(rows, idle, law, laws.limit),
+        "loss_against_data": plots.loss_against_data(
+            law,
+            idle,
+            laws.limit,
+            xlabel="training jets $D$",
+            ylabel="validation loss [nats]",
+        ),
         "residuals": plots.residuals(rows, law),
     }
     if not has_optimum(law):

@@ -103,7 +103,7 @@ def _fits(laws: Laws) -> list[str]:
     pinned = laws.pinned
     return [
         f"Free fit to {laws.free.rows} runs: {laws.free.message}.",
-        *(f"{sentence}." for sentence in laws.evidence.words),
+        *(f"{sentence}." for sentence in laws.free.diagnostics.sentences),
         *([f"L_inf fixed to the known limit: {pinned.message}."] if pinned else []),
     ]
 

@@ -1,37 +1,19 @@
-"""House style, and the figures of a law in N and D; the only file that knows
-matplotlib's drawing."""
+"""Figures of the law of a study in N and D."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib as mpl
-import matplotlib.ticker as ticker
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from jetlab.laws.plot_style import LOSSES, axes, ends, plain_ticks, spread, styled
+from jetlab.laws.plots import loss_against_data as loss_against_data
 from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
 
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "lines.linewidth": 1.4,
-    "savefig.dpi": 160,
-    "figure.constrained_layout.use": True,
-}
 BUDGETS = mpl.colormaps["plasma"]
-LOSSES = mpl.colormaps["viridis"]
 
 
 class Frontier(NamedTuple):
@@ -43,24 +25,6 @@ class Frontier(NamedTuple):
     loss: Float[np.ndarray, "n"]
 
 
-def axes(width: float = 5.2, height: float = 4.0) -> tuple[Figure, Axes]:
-    """An empty figure in the house style; sizes in inches."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height))
-        return figure, figure.add_subplot()
-
-
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw under the house style without changing it for anybody else."""
-
-    def drawn(*args, **kwargs) -> Figure:
-        with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    drawn.__doc__ = draw.__doc__
-    return drawn
-
-
 @styled
 def loss_surface(
     rows: TableLike, law: FitResult, frontier: Frontier, n_p: float
@@ -68,12 +32,12 @@ def loss_surface(
     """L(N, D) over the runs: iso-loss contours, iso-FLOP lines and the trajectory
     (arXiv:2602.15781, Fig. 1a)."""
     figure, ax = axes(6.0, 4.4)
-    D, N = (_spread(rows[name], 2.0) for name in ("D", "N"))
+    D, N = (spread(rows[name], 2.0) for name in ("D", "N"))
     surface = law.predict({"N": np.repeat(N, len(D)), "D": np.tile(D, len(N))})
     surface = surface.reshape(len(N), len(D))
     least, most = min(rows["L"].min(), surface.min()), rows["L"].max()
     norm, levels = LogNorm(least, most), np.geomspace(least, most, 12)
-    ax.set(xscale="log", yscale="log", xlim=_ends(D), ylim=_ends(N))  # before labels
+    ax.set(xscale="log", yscale="log", xlim=ends(D), ylim=ends(N))  # before labels
     lines = ax.contour(D, N, surface, levels, cmap=LOSSES, norm=norm, linewidths=1.2)
     ax.clabel(lines, fmt="%.2f", fontsize=7)
     budgets = LogNorm(frontier.C.min(), frontier.C.max())
@@ -99,65 +63,25 @@ def iso_flops(
     (arXiv:2602.15781, Fig. 1b). Points are the runs, coloured by their own budget."""
     figure, ax = axes(6.0, 4.4)
     budgets = LogNorm(frontier.C.min(), frontier.C.max())
-    spread = _spread(rows["N"], 3.0)
+    N = spread(rows["N"], 3.0)
     reach = rows["D"].min() / 4, rows["D"].max() * 4
     for C in frontier.C:
-        D = C / (6 * n_p * spread)
+        D = C / (6 * n_p * N)
         near = (reach[0] < D) & (reach[1] > D)
-        curve = law.predict({"N": spread[near], "D": D[near]})
-        ax.plot(spread[near], curve, color=BUDGETS(budgets(C)))
+        curve = law.predict({"N": N[near], "D": D[near]})
+        ax.plot(N[near], curve, color=BUDGETS(budgets(C)))
     points = ax.scatter(
         rows["N"], rows["L"], c=rows["C"], cmap=BUDGETS, norm=budgets, s=26,
         edgecolors="white", linewidths=0.5, zorder=3,
     )  # fmt: skip
     ax.plot(frontier.N, frontier.loss, "--", color="tab:blue", lw=2, label="optimal")
     ax.set(xscale="log", yscale="log", xlabel="parameters $N$")
-    ax.set(ylabel="validation loss [nats]", xlim=_ends(spread))
+    ax.set(ylabel="validation loss [nats]", xlim=ends(N))
     low, high = rows["L"].min(), rows["L"].max()
     ax.set_ylim(low * (low / high) ** 0.08, high * (high / low) ** 0.08)
     plain_ticks(ax)
     figure.colorbar(points, label=r"compute $C = 6\,n_p N D$ [FLOPs]")
     ax.legend(loc="upper right")
-    return figure
-
-
-@styled
-def loss_against_data(
-    rows: TableLike,
-    left_out: TableLike,
-    law: FitResult,
-    limit: tuple[float, float] | None,
-) -> Figure:
-    """Loss against D, one colour a model size, with the law's curves, its floor, and
-    the known limit (value, error) where there is one. Open circles were left out."""
-    figure, ax = axes()
-    sizes = np.unique(rows["N"])
-    shades = mpl.colormaps["cividis"](np.linspace(0, 0.9, len(sizes)))
-    D, least = _spread(rows["D"], 3.0), rows["L"].min()
-    for N, shade in zip(sizes, shades, strict=True):
-        of_size = rows["N"] == N
-        ax.plot(
-            rows["D"][of_size], rows["L"][of_size], "o", ms=4, color=shade,
-            label=f"N = {N:,}",
-        )  # fmt: skip
-        ax.plot(D, law.predict({"N": np.full(len(D), N), "D": D}), color=shade)
-        idle = left_out["N"] == N
-        ax.plot(
-            left_out["D"][idle], left_out["L"][idle], "o", ms=4, mfc="none", color=shade
-        )
-    floor = law.params["L_inf"]
-    text = rf"fitted $L_\infty$ = {floor:.3f}" + ("" if law.identified else " (open)")
-    if floor < least / 4:  # too far below the runs to be drawn beside them
-        ax.plot([], [], ls=":", color="0.3", label=text)
-    else:
-        ax.axhline(floor, ls=":", color="0.3", label=text)
-    if limit is not None:
-        text = f"known limit = {limit[0]:.3f} ± {limit[1]:.3f}"
-        ax.axhline(limit[0], color="tab:red", lw=1, label=text)
-    ax.set(xscale="log", yscale="log", xlim=_ends(D))
-    ax.set(xlabel="training jets $D$", ylabel="validation loss [nats]")
-    plain_ticks(ax)
-    ax.legend(ncols=2, loc="best", fontsize=7)
     return figure
 
 
@@ -176,36 +100,3 @@ def residuals(rows: TableLike, law: FitResult) -> Figure:
     ax.set(ylabel="loss above the law [%]")
     ax.legend(ncols=3, fontsize=7)
     return figure
-
-
-def plain_ticks(ax: Axes) -> None:
-    """Losses as 0.5, 1, 2: less than a decade needs no powers of ten."""
-    low, high = ax.get_ylim()
-    marks = np.array([1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8]) / 10
-    marks = np.concatenate([marks, 10 * marks])
-    shown = marks[(marks >= low) & (marks <= high)]
-    if len(shown) < 3:  # a narrow range
-        shown = ticker.MaxNLocator(6).tick_values(low, high)
-    ax.yaxis.set_major_locator(ticker.FixedLocator(list(shown)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(ticker.NullLocator())
-
-
-def decades(axis: Axis) -> None:
-    """Labels at 1, 2 and 5 of each decade: those between run into each other."""
-    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(ticker.FuncFormatter(_plain))
-    axis.set_minor_formatter(ticker.NullFormatter())
-
-
-def _plain(value: float, _: int) -> str:
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
-
-
-def _spread(values: np.ndarray, factor: float) -> Float[np.ndarray, "n"]:
-    """Points from below the least to above the largest value, at equal ratios."""
-    return np.geomspace(values.min() / factor, values.max() * factor, 120)
-
-
-def _ends(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    return float(values[0]), float(values[-1])

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+from jetlab.laws.formatting import scientific as scientific
+from jetlab.laws.formatting import with_interval as with_interval
+
 
 class TextTable(NamedTuple):
     """Cells that are text already, with their headers."""
@@ -22,31 +25,3 @@ class TextTable(NamedTuple):
 
     def html(self) -> str:
         return tabulate(self.rows, self.headers, "html", disable_numparse=True)
-
-
-def with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    """0.32 (0.29, 0.34), as arXiv:2602.15781 prints it; the value alone without one."""
-    digits = _digits(value)
-
-    def shown(number: float) -> str:
-        if abs(number) >= 1e5 or 0 < abs(value) < 1e-3:
-            return scientific(number)
-        return f"{number:.{digits}f}"
-
-    if interval is None:
-        return shown(value)
-    low, high = interval
-    return f"{shown(value)} ({shown(low)}, {shown(high)})"
-
-
-def scientific(value: float) -> str:
-    return f"{value:.2e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
-
-
-def _digits(value: float) -> int:
-    """Three decimals below ten, more below a tenth; two below a thousand, then none."""
-    if 0 < abs(value) < 0.1:
-        return 4 if abs(value) >= 0.01 else 5
-    if abs(value) < 10:
-        return 3
-    return 2 if abs(value) < 1000 else 0

@@ -5,17 +5,15 @@ it: the first is what one would do without knowing, the second what one then kno
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.allocation import Allocation, frontier
-from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.diagnostics import Evidence, evidence
+from jetlab.laws.allocation import frontier
 from jetlab.laws.fit import fit
-from jetlab.laws.result import FitResult, percentiles
+from jetlab.laws.plan import Plan
+from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
 from jetlab.runs.plots import Frontier
 from jetlab.runs.tables import TextTable, scientific, with_interval
@@ -29,19 +27,16 @@ Published = Mapping[str, tuple[float, tuple[float, float]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Laws:
-    """The free fit, what its rows can tell, and beside it the fit with L_inf fixed to a
-    known limit."""
+    """The free fit, and beside it the fit with L_inf fixed to a known limit."""
 
     free: FitResult
-    evidence: Evidence
     pinned: FitResult | None
     limit: Limit | None
 
     @property
     def best(self) -> FitResult:
         """The fit to plan by: the free one where the rows can tell its floor."""
-        told = self.free.identified and self.free.converged
-        return self.free if told or not self.pinned else self.pinned
+        return self.free if self.free.reliable or not self.pinned else self.pinned
 
     @property
     def drawn(self) -> FitResult:
@@ -52,12 +47,12 @@ class Laws:
     def results(self) -> dict[str, str]:
         """The fits as JSON, by the name of their file."""
         pinned = {"fit_known_limit": self.pinned.to_json()} if self.pinned else {}
-        return {"fit": self.evidence.beside(self.free), **pinned}
+        return {"fit": self.free.to_json(diagnostics=True), **pinned}
 
     def words(self) -> list[str]:
         """What the fits say of themselves."""
         words = [f"Free fit to {self.free.rows} runs: {self.free.message}."]
-        words += [f"{sentence}." for sentence in self.evidence.words]
+        words += [f"{sentence}." for sentence in self.free.diagnostics.sentences]
         words += _sureness("Free fit", self.free)
         if self.pinned and self.limit:
             value, error = self.limit
@@ -72,7 +67,7 @@ class Laws:
             words.append("The plan uses the fit with L_inf fixed.")
         if not has_optimum(self.best):
             words.append("The best law has no optimum: there is no plan.")
-        elif not (self.best.identified and self.best.converged):
+        elif not self.best.reliable:
             words.append("The rows do not decide the law: its plan is a sketch.")
         return words
 
@@ -103,11 +98,10 @@ def fit_laws(rows: TableLike, limit: Limit | None) -> Laws:
     """L_inf + A/N^alpha + B/D^beta through columns N, D, L, with bootstrap draws."""
 
     def fitted(fixed: dict[str, float]) -> FitResult:
-        law = fit(forms.additive, rows, fixed=fixed)
-        return replace(law, draws=bootstrap(law, rows, draws=1000))
+        return fit(forms.additive, rows, fixed=fixed, bootstrap=1000)
 
     free, pinned = fitted({}), fitted({"L_inf": limit[0]}) if limit else None
-    return Laws(free=free, evidence=evidence(free, rows), pinned=pinned, limit=limit)
+    return Laws(free=free, pinned=pinned, limit=limit)
 
 
 def budgets(rows: TableLike, beyond: float = 1) -> list[float]:
@@ -120,7 +114,7 @@ def budgets(rows: TableLike, beyond: float = 1) -> list[float]:
 def trajectory(law: FitResult, budgets: Sequence[float], n_p: float) -> Frontier:
     """The optimal N, D and loss at each budget, for a figure."""
     plans = frontier(law, budgets, particles=n_p)
-    names = ("budget", "N", "D", "loss")
+    names = ("flops", "N", "D", "loss")
     return Frontier(*(np.array([getattr(p, name) for p in plans]) for name in names))
 
 
@@ -143,29 +137,17 @@ def _sureness(name: str, law: FitResult) -> list[str]:
     return [f"{name}: median |residual| of log L {median:.2f} %{drawn}."]
 
 
-def _gamma(params: Mapping[str, Any]) -> Any:
-    """gamma = alpha beta / (alpha + beta), exponent of the compute-optimal loss
-    (arXiv:2602.15781, Eq. 3)."""
-    alpha, beta = params["alpha"], params["beta"]
-    return alpha * beta / (alpha + beta)
-
-
 def _cells(law: FitResult, names: Published) -> list[str]:
     """One column of Table 1: values, with intervals where they are not fixed."""
-    values = law.params | {"gamma": _gamma(law.params)}
-    spread = dict(law.intervals)
-    if spread:
-        low, high = percentiles(_gamma(law.draws.values if law.draws else {}))
-        spread["gamma"] = (float(low), float(high))
-    for name in law.fixed:
-        spread.pop(name, None)
+    values = law.params | law.derived
+    spread = {n: law.interval(n) for n in names if law.intervals and n not in law.fixed}
     return [with_interval(values[name], spread.get(name)) for name in names]
 
 
 def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
     rows = [
         [
-            scientific(plan.budget),
+            scientific(plan.flops),
             _size(plan, "N"),
             _size(plan, "D"),
             with_interval(plan.loss, plan.intervals.get("loss")),
@@ -176,7 +158,7 @@ def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
     return TextTable(["C [FLOPs]", "N", "D", "loss", ""], rows)
 
 
-def _size(plan: Allocation, name: str) -> str:
+def _size(plan: Plan, name: str) -> str:
     """N or D with its interval, as text."""
     value = scientific(getattr(plan, name))
     if name not in plan.intervals:

@@ -8,12 +8,13 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate
-from jetlab.laws.batched import Lanes
 from jetlab.laws.bootstrap import refit
-from jetlab.laws.envelope import records
-from jetlab.laws.fit import fit, pose
-from jetlab.laws.isoflop import Valley, isoflop
+from jetlab.laws.chinchilla import pareto_front
+from jetlab.laws.fit import fit
+from jetlab.laws.isoflop import IsoflopOptions, isoflop
 from jetlab.laws.misfit import ABSOLUTE
+from jetlab.laws.newton import ProblemBatch
+from jetlab.laws.objective import pose
 from jetlab.laws.result import Draws, percentiles
 
 
@@ -61,12 +62,12 @@ def test_chinchilla_bootstrap(law, chinchilla):
     random = np.random.RandomState(42)
     picks = np.array([random.choice(240, 240) for _ in range(4000)])
     with jax.enable_x64(True):
-        problem = pose(forms.additive, chinchilla, {}, {}, 1e-3)
+        problem = pose(forms.additive, chinchilla)
         start = np.tile(problem.space.coordinates(law.params), (4000, 1))
         losses = np.tile(problem.rows.log_loss, (4000, 1))
         rows = losses.shape[1]  # 240 and padding of weight zero
         weight = np.array([np.bincount(pick, minlength=rows) for pick in picks], float)
-        z, found = refit(problem, Lanes(start, losses, weight))
+        z, found = refit(problem, ProblemBatch(start, losses, weight))
         values = problem.space.many_params(z)
     assert found.all()
     error = {name: draws.std() for name, draws in values.items()}
@@ -101,7 +102,7 @@ def test_teacher_and_student(teacher_student):
 def test_teacher_and_student_by_approach_1(teacher_student):
     """Published a_N .415, a_D .569: the cells (means over seeds, iso-FLOP runs among
     them) that no cheaper one does as well as, compute as the table counts it."""
-    found = records(teacher_student)
+    found = pareto_front(teacher_student)
     assert len(found.C) == 60
     assert found.size.exponent == pytest.approx(0.415, abs=5e-4)
     assert found.data.exponent == pytest.approx(0.569, abs=5e-4)
@@ -112,7 +113,7 @@ def test_teacher_and_student_by_approach_2(teacher_student):
     lowest of a group, through the dedicated runs, minima counted alike."""
     own = teacher_student["iso_C"] > 0
     rows = {name: column[own] for name, column in teacher_student.items()}
-    valley = Valley(degree=2, logarithm=False, rise=6)
-    found = isoflop(rows, group="iso_C", valley=valley, weighted=False).trajectory
+    options = IsoflopOptions(degree=2, log_loss=False, max_loss_ratio=6)
+    found = isoflop(rows, group="iso_C", options=options, weighted=False).path
     assert found.size.exponent == pytest.approx(0.558, abs=5e-4)
     assert found.data.exponent == pytest.approx(0.411, abs=5e-4)

@@ -9,14 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.backtest import levels
 from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.cells import cells
+from jetlab.laws.diagnostics import levels
 from jetlab.laws.fit import fit
 from jetlab.laws.misfit import ABSOLUTE, HUBER, SQUARES, Misfit
 from jetlab.laws.profile import profile
 from jetlab.laws.result import FitResult
-from jetlab.records import TableLike
+from jetlab.records import Table, TableLike
 
 Interval = tuple[float, float]
 
@@ -41,7 +40,7 @@ def reaches(
     values = np.asarray(rows[column], float)
     kept = [(end, values <= end) for end in levels(values)[LEVELS - 1 :][::-1]]
     nested = [Reach(end, {n: c[own] for n, c in rows.items()}) for end, own in kept]
-    return [reach for reach in nested if cells(reach.rows).max() >= free]
+    return [reach for reach in nested if Table(reach.rows).cells().max() >= free]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,26 +66,21 @@ class Estimate:
 
 
 class Estimator(NamedTuple):
-    """A misfit, and the 68 % interval of L_inf from a fit, its rows and a number of
-    draws."""
+    """A misfit, and the 68 % interval of L_inf from a fit and a number of draws."""
 
     name: str
     misfit: Misfit
-    interval: Callable[[FitResult, TableLike, int], Interval | None]
+    interval: Callable[[FitResult, int], Interval | None]
 
 
-def _drawn(law: FitResult, rows: TableLike, draws: int) -> Interval | None:
-    return bootstrap(law, rows, draws=draws).intervals.get("L_inf")
+def _drawn(law: FitResult, draws: int) -> Interval | None:
+    return bootstrap(law, draws=draws).intervals.get("L_inf")
 
 
-def _wild(law: FitResult, rows: TableLike, draws: int) -> Interval | None:
-    return bootstrap(law, rows, draws=draws, wild=True).intervals.get("L_inf")
-
-
-def _profiled(law: FitResult, rows: TableLike, _: int) -> Interval | None:
+def _profiled(law: FitResult, _: int) -> Interval | None:
     """None without an end above: the lowest loss bounds L_inf, so that a profile which
     found no bound, starting from a value of nearly zero, has not come that far."""
-    low, high = profile(law, rows, "L_inf").interval
+    low, high = profile(law, "L_inf").interval
     return (low, high) if isfinite(high) else None
 
 
@@ -94,7 +88,6 @@ ESTIMATORS = (
     Estimator("Huber, cells drawn anew", HUBER, _drawn),
     Estimator("Huber, profile", HUBER, _profiled),
     Estimator("least squares, cells drawn anew", SQUARES, _drawn),
-    Estimator("least squares, wild by cell", SQUARES, _wild),
     Estimator("absolute deviations, cells drawn anew", ABSOLUTE, _drawn),
 )
 """The default of `jetlab.laws` first."""
@@ -107,17 +100,15 @@ def estimates(rows: TableLike, *, draws: int = 1000) -> dict[str, Estimate]:
         misfit: fit(forms.additive, rows, misfit=misfit)
         for misfit in dict.fromkeys(estimator.misfit for estimator in ESTIMATORS)
     }
-    return {e.name: _estimate(e, laws[e.misfit], rows, draws) for e in ESTIMATORS}
+    return {e.name: _estimate(e, laws[e.misfit], draws) for e in ESTIMATORS}
 
 
-def _estimate(
-    estimator: Estimator, law: FitResult, rows: TableLike, draws: int
-) -> Estimate:
+def _estimate(estimator: Estimator, law: FitResult, draws: int) -> Estimate:
     there = isfinite(law.objective)
     return Estimate(
         value=law.params["L_inf"],
-        interval=estimator.interval(law, rows, draws) if there else None,
-        identified=law.identified and law.converged,
+        interval=estimator.interval(law, draws) if there else None,
+        identified=law.reliable,
     )
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jetlab.runs.plots import styled
+from jetlab.laws.plot_style import styled
 from jetlab.studies.closure.estimators import ESTIMATORS, Interval
 from jetlab.studies.closure.grids import Closure, Floors, Gain
 
@@ -16,7 +16,6 @@ LOOKS = (
     ("o", "tab:blue"),
     ("s", "tab:cyan"),
     ("^", "tab:green"),
-    ("v", "tab:olive"),
     ("D", "tab:purple"),
 )
 CUTS = {"D": ("o", "single passes cut"), "U": ("s", "repeated sets cut")}

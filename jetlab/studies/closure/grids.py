@@ -1,7 +1,7 @@
 """Does an extrapolated floor close? L_inf and omega by how far the grid reaches, beside
 the known limit and beside what the same grid would say if the law held."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import NamedTuple
 
@@ -9,10 +9,9 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
-from jetlab.laws.form import Form
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
 from jetlab.records import TableLike
 from jetlab.studies.closure.estimators import (
     Coverage,
@@ -138,7 +137,5 @@ def _gain(
 
 
 def _fitted(form: Form, rows: TableLike, fixed: dict[str, float]) -> FitResult | None:
-    law = fit(form, rows, fixed=fixed)
-    if not isfinite(law.objective):
-        return None
-    return replace(law, draws=bootstrap(law, rows))
+    law = fit(form, rows, fixed=fixed, bootstrap=1000)
+    return law if isfinite(law.objective) else None

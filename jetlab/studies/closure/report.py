@@ -13,7 +13,7 @@ from jetlab.studies.closure.grids import Closure, Floors
 
 DEFAULT = ESTIMATORS[0].name
 FEW = 0.5  # of such grids that decide L_inf: fewer, and the grid is too short
-CLEARLY = 3.0  # binomial errors, five estimators being asked
+CLEARLY = 3.0  # binomial errors, four estimators being asked
 RARE = 0.05  # a share of such grids beyond which the losses are not the law's
 
 

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jetlab.data.shower.bayes_limit import Known
+from jetlab.data.shower.bayes_limit import KnownRejection
+from jetlab.laws.plot_style import axes, styled
 from jetlab.laws.rejection import rejection_at
-from jetlab.runs.plots import axes, styled
 from jetlab.studies.performance.rejection_laws import RejectionLaw
 from jetlab.studies.repetition.inputs_figures import COLORS, LABELS
 
@@ -31,7 +31,7 @@ class Curve(NamedTuple):
 def rejection_against_loss(
     found: Mapping[str, RejectionLaw],
     floor: float | None,
-    ideal: Mapping[str, Known],
+    ideal: Mapping[str, KnownRejection],
     published: Mapping[str, float],
 ) -> Figure:
     """Rejection of each signal class against the loss, with R(L) down to the `floor`

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.rejection import fit_rejection, unpassed
-from jetlab.laws.rejection_forecast import Expected, Mapped, expect
+from jetlab.laws.plan import RejectionForecast
+from jetlab.laws.rejection import estimate_from_limit, fit_rejection
+from jetlab.laws.rejection_forecast import WorkingPoint, forecast_rejection
 from jetlab.laws.result import FitResult
 from jetlab.physics.metrics import BACKGROUND, working_point
 from jetlab.records import Record, Rejected, TableLike
@@ -70,19 +71,20 @@ def mapping(
     """R(L) of a signal class at an efficiency that records hold."""
     points = _points(records, signal, efficiency)
     told = [
-        unpassed(R) if limit else (R, np.log(high / low) / 2)
+        estimate_from_limit(R) if limit else (R, np.log(high / low) / 2)
         for R, low, high, limit in zip(
             *(points[name] for name in ("R", "low", "high", "limit")), strict=True
         )
     ]
     R, error = np.array(told).reshape(-1, 2).T
-    law, table = fit_rejection(points["loss"], R, error)
+    law, _ = fit_rejection(points["loss"], R, error)
     limits = int(points["limit"].sum())
     if limits > MOST_LIMITS * len(R):
         why = f"{limits} of {len(R)} runs give a lower limit only"
-        law = replace(law, identified=False, message=f"{law.message}; {why}")
+        message, issues = f"{law.message}; {why}", (*law.issues, why)
+        law = replace(law, identified=False, message=message, issues=issues)
     if draws:
-        law = replace(law, draws=bootstrap(law, table, draws=draws))
+        law = replace(law, draws=bootstrap(law, draws=draws))
     known = np.flatnonzero(~points["limit"])
     common = error[known[np.argmin(points["loss"][known])]] if len(known) else np.inf
     return RejectionLaw(
@@ -132,11 +134,11 @@ def beside(text: str, found: Mapping[str, RejectionLaw]) -> str:
 
 def at_loss(
     one: RejectionLaw, loss: float, draws: Float[np.ndarray, "m"] | None = None
-) -> Expected:
+) -> RejectionForecast:
     """The rejection expected at a loss in nats, known sharply or by draws."""
-    mapped = Mapped(one.efficiency, BACKGROUND, one.law, one.common_error)
-    return expect(
-        one.signal, mapped, loss, np.array([loss]) if draws is None else draws
+    point = WorkingPoint(one.efficiency, BACKGROUND, one.law, one.common_error)
+    return forecast_rejection(
+        one.signal, point, loss, np.array([loss]) if draws is None else draws
     )
 
 

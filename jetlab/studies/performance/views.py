@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetlab.data.features import INPUTS
-from jetlab.data.shower.bayes_limit import Known, known_limit, known_rejections
+from jetlab.data.shower.bayes_limit import KnownRejection, known_limit, known_rejections
 from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES
 from jetlab.records import Record
 from jetlab.runs.plots import Figure
@@ -50,7 +50,7 @@ class View:
     best: Record
     maps: Mapping[str, RejectionLaw]
     floor: Floor | None
-    ideal: Mapping[tuple[str, float], Known]
+    ideal: Mapping[tuple[str, float], KnownRejection]
 
 
 def views(records: Sequence[Record]) -> list[View]:
@@ -219,7 +219,7 @@ def _foretold(view: View, loss: float) -> Curve:
     return Curve(np.array(EFFICIENCIES), value, value, value)
 
 
-def _ideal(table: Mapping[tuple[str, float], Known]) -> Curve:
+def _ideal(table: Mapping[tuple[str, float], KnownRejection]) -> Curve:
     """Without the efficiencies at which too few jets were simulated to say."""
     rows = [(e, *table[TOP, e]) for e in EFFICIENCIES if (TOP, e) in table]
     told = [row for row in rows if row[3] is not None]

@@ -6,17 +6,16 @@ and those at the rate that their width has by `jetlab.models.scaling`.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.cells import cells
 from jetlab.laws.compare import Difference, aligned, compare
 from jetlab.laws.fit import fit
-from jetlab.laws.result import FitResult, percentiles
+from jetlab.laws.result import FitResult
 from jetlab.models import scaling
-from jetlab.records import Record, Table, TableLike
+from jetlab.records import Record, Table
 from jetlab.runs.grid import PAPER_RATE
 from jetlab.studies.joint_law import Laws, Limit, fit_laws
 from jetlab.studies.rates.best import Scan, scan
@@ -105,24 +104,15 @@ def pairs(found: Mapping[str, Arm], limit: Limit | None) -> list[Pair]:
     ]
 
 
-def exponent(params: Mapping[str, Any]) -> Any:
-    """a = beta / (alpha + beta): N ~ C^a (arXiv:2602.15781, Eq. 3)."""
-    return params["beta"] / (params["alpha"] + params["beta"])
-
-
 def told(law: FitResult | None) -> bool:
     """Whether there is a law that its rows decide."""
-    return law is not None and law.identified and law.converged
+    return law is not None and law.reliable
 
 
 def estimates(law: FitResult) -> Estimates:
     """What the tables quote; no interval for what is fixed."""
-    values, spread = law.params | {"a": exponent(law.params)}, dict(law.intervals)
-    if law.draws and spread:
-        low, high = percentiles(exponent(law.draws.values))
-        spread["a"] = (float(low), float(high))
-    for name in law.fixed:
-        spread.pop(name, None)
+    values = law.params | law.derived
+    spread = {n: law.interval(n) for n in PAPER if law.intervals and n not in law.fixed}
     return {name: (values[name], spread.get(name)) for name in PAPER}
 
 
@@ -138,16 +128,13 @@ def _pair(
     pairs = list(zip(names, laws, strict=True))
     unsure = tuple(name for name, law in pairs if not told(law))
     lost = [f"{name}: {law.message}" for name, law in pairs if not law.converged]
-    moved = lost[0] if lost else _difference((laws[0], one), (laws[1], other))
+    moved = lost[0] if lost else _difference(*laws)
     return Pair(names, kind, len(one["L"]), median, moved, unsure)
 
 
-def _difference(
-    first: tuple[FitResult, TableLike], second: tuple[FitResult, TableLike]
-) -> Difference | str:
-    labels, derived = cells(first[1]), {"a": exponent}
+def _difference(first: FitResult, second: FitResult) -> Difference | str:
     try:
-        return compare(first, second, labels=labels, derived=derived)
+        return compare(first, second)
     except ValueError as error:
         return str(error)
 

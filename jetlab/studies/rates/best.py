@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jetlab.laws.cells import cells
-from jetlab.laws.resampling import student
+from jetlab.laws.bootstrap import student_quantile
 from jetlab.laws.result import LEVEL, percentiles
-from jetlab.records import TableLike
+from jetlab.records import Table, TableLike
 
 WIDTH, STEPS = 64, 2048  # where the law of the best rate quotes its value
 DEMO = {"at": 0.00535, "p": 0.374, "q": 0.617}
@@ -86,7 +85,7 @@ class Scan:
 def scan(rows: TableLike, rates: Float[np.ndarray, "rate"]) -> Scan:
     """The cells of rows with columns N, D, width, steps, seed, rate and L, their rates
     all in `rates`. Cells without a rate at which every seed finished are left out."""
-    label = cells(rows)
+    label = Table(rows).cells()
     first = np.unique(label, return_index=True)[1]
     seeds, seed = np.unique(rows["seed"], return_inverse=True)
     losses = np.full((len(first), len(rates), len(seeds)), np.nan)
@@ -137,7 +136,7 @@ def rate_law(found: Scan, *, draws: int = DRAWS, seed: int = 0) -> RateLaw:
     chosen = np.random.default_rng(seed).integers(0, count, (draws, count))
     whole = np.linalg.matrix_rank(design[chosen]) == free
     others = np.array([np.linalg.lstsq(design[c], target[c])[0] for c in chosen[whole]])
-    wider = student(LEVEL, count - free) / student(LEVEL, np.inf)
+    wider = student_quantile(LEVEL, count - free) / student_quantile(LEVEL, np.inf)
     ends = percentiles(best + wider * (others - best))
     return RateLaw(
         params=_physical(best),

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from jetlab.runs.plots import decades, plain_ticks, styled
+from jetlab.laws.plot_style import decades, plain_ticks, styled
 from jetlab.studies.rates.arms import Estimates
 from jetlab.studies.rates.best import Scan
 

@@ -1,18 +1,16 @@
 """What repeats add to a law of single passes: threshold, envelope, Eqs. 4 and 5."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
-from jetlab.laws.backtest import rollout
-from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.diagnostics import backtest
 from jetlab.laws.fit import fit
-from jetlab.laws.form import Form
-from jetlab.laws.overfitting import Threshold, threshold
+from jetlab.laws.overfitting import OverfittingThreshold, overfitting_threshold
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
 from jetlab.records import Record, TableLike
 from jetlab.runs.study import Findings
 from jetlab.runs.tables import TextTable, scientific, with_interval
@@ -80,9 +78,9 @@ def analyse_repeats(
     )
 
 
-def _threshold(found: Repeats) -> tuple[Threshold | None, list[str]]:
+def _threshold(found: Repeats) -> tuple[OverfittingThreshold | None, list[str]]:
     try:
-        line = threshold(found.rows["N"], found.rows["U"], found.verdicts)
+        line = overfitting_threshold(found.rows["N"], found.rows["U"], found.verdicts)
     except ValueError as error:
         return None, [f"No overfitting threshold: {error}."]
     exponent = with_interval(line.exponent, line.intervals.get("exponent"))
@@ -119,10 +117,8 @@ def _saturated(best: TableLike, law: FitResult) -> FitResult | None:
         return None
     rows = {"D": best["U"], "L": best["L"]}
     floor = max(law.params["L_inf"], LOWEST)
-    found = fit(forms.repeated, rows, fixed={"L_inf": floor})
-    if not np.isfinite(found.objective):
-        return None
-    return replace(found, draws=bootstrap(found, rows))
+    found = fit(forms.repeated, rows, fixed={"L_inf": floor}, bootstrap=1000)
+    return found if np.isfinite(found.objective) else None
 
 
 def _factor(law: FitResult, best: TableLike, n_p: float) -> list[str]:
@@ -214,7 +210,7 @@ def _line(form: Form, rows: TableLike) -> list[str]:
     if not np.isfinite(law.objective):
         return [form.name, form.source[:16], str(law.rows), "", "", law.message]
     error = f"{100 * np.median(np.abs(law.residuals)):.2f} %"
-    ahead = [100 * forecast.spread for forecast in rollout(law, rows, "U")]
+    ahead = [100 * forecast.spread for forecast in backtest(law, "U")]
     told = f"{ahead[-1]:.2f} %" if ahead else ""
     sure = "yes" if law.identified and law.converged else "no"
     return [form.name, form.source[:16], str(law.rows), error, told, sure]

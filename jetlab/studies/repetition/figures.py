@@ -10,10 +10,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from jetlab.laws.overfitting import Threshold
+from jetlab.laws.overfitting import OverfittingThreshold
+from jetlab.laws.plot_style import axes, decades, plain_ticks, styled
 from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
-from jetlab.runs.plots import Frontier, axes, decades, plain_ticks, styled
+from jetlab.runs.plots import Frontier
 from jetlab.studies.repetition.repeated import Repeats
 
 SIZES = mpl.colormaps["cividis"]
@@ -110,7 +111,7 @@ def _omega(ax: Axes, gain: Gain) -> None:
 
 
 @styled
-def overfitting(found: Repeats, line: Threshold | None) -> Figure:
+def overfitting(found: Repeats, line: OverfittingThreshold | None) -> Figure:
     """Which runs overfit, in N and unique jets, and from where on (Fig. 3)."""
     figure, ax = axes()
     rows, said = found.rows, np.array(found.verdicts)

@@ -2,16 +2,15 @@
 Table 2 of arXiv:2602.15781, beside the known limits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from jetlab.data.features import INPUTS
 from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
-from jetlab.laws.joint_fit import Shared, held_out, shared
+from jetlab.laws.joint_fit import JointFit, holdout_errors, joint_fit
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, TableLike
 from jetlab.runs.study import Findings
@@ -88,8 +87,7 @@ def configurations(records: Sequence[Record]) -> list[Configuration]:
 
 
 def _fitted(rows: TableLike, fixed: Mapping[str, float]) -> FitResult:
-    law = fit(forms.repeated, rows, fixed=fixed)
-    return replace(law, draws=bootstrap(law, rows))
+    return fit(forms.repeated, rows, fixed=fixed, bootstrap=1000)
 
 
 def compare_inputs(found: Sequence[Configuration]) -> Findings:
@@ -167,13 +165,14 @@ def _sharing(found: Sequence[Configuration]) -> tuple[TextTable, list[str]]:
         tables = [one.rows for one in of]
         known = [{"L_inf": one.limit[0]} for one in of if one.limit]
         fixed = known if floor == "known" else [{} for _ in of]
-        both = shared(forms.repeated, tables, "beta_rep", fixed)
+        both = joint_fit(forms.repeated, tables, "beta_rep", fixed)
         ahead = _foretold(tables, fixed, parameters)
-        alone = ", ".join(f"{law.params['beta_rep']:.3f}" for law in both.free)
+        alone = ", ".join(f"{law.params['beta_rep']:.3f}" for law in both.separate)
         rows.append(
             [
                 f"{floor}: {', '.join(one.name for one in of)}", f"{both.value:.3f}",
-                alone, _shown(both.chance, ".2g"), _shown(both.aic, "+.1f"), ahead,
+                alone, _shown(both.p_value, ".2g"), _shown(both.delta_aicc, "+.1f"),
+                ahead,
             ]
         )  # fmt: skip
         words.append(_verdict(floor, both))
@@ -190,7 +189,7 @@ def _foretold(
     """Nothing where a table without its largest data set bears no fit."""
     if min(len(rows["L"]) for rows in tables) < parameters + 2:
         return ""
-    errors = held_out(forms.repeated, tables, "beta_rep", fixed)
+    errors = holdout_errors(forms.repeated, tables, "beta_rep", fixed)
     return " and ".join(f"{100 * error:.1f} %" for error in errors)
 
 
@@ -198,19 +197,19 @@ def _shown(value: float, digits: str) -> str:
     return format(value, digits) if np.isfinite(value) else "too few rows"
 
 
-def _verdict(floor: str, both: Shared) -> str:
+def _verdict(floor: str, both: JointFit) -> str:
     """What the rows say of the paper's claim."""
-    if not np.isfinite(both.chance):
+    if not np.isfinite(both.p_value):
         said = "are too few to test one beta_rep"
-    elif both.chance < CONTRADICTED:
+    elif both.p_value < CONTRADICTED:
         said = "contradict one beta_rep"
     else:
         said = "do not contradict one beta_rep"
-    unsure = sum(not law.identified for law in both.free)
+    unsure = sum(not law.identified for law in both.separate)
     return (
-        f"With floors {floor}, the rows {said} (F test: {_shown(both.chance, '.2g')})."
+        f"With floors {floor}, the rows {said} (F test: {_shown(both.p_value, '.2g')})."
         + (
-            f" {unsure} of the {len(both.free)} laws are not identified."
+            f" {unsure} of the {len(both.separate)} laws are not identified."
             if unsure
             else ""
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from jetlab.runs.plots import axes, plain_ticks, styled
+from jetlab.laws.plot_style import axes, plain_ticks, styled
 
 if TYPE_CHECKING:
     from jetlab.studies.repetition.inputs import Configuration

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jetlab.laws import budgets
 from jetlab.laws.allocation import optima
-from jetlab.laws.overfitting import verdict
+from jetlab.laws.overfitting import classify_curve
+from jetlab.laws.plan import check_law, params_and_draws
 from jetlab.laws.result import FitResult, percentiles
 from jetlab.records import Record, TableLike
 from jetlab.studies.run_quality import begun
@@ -46,7 +46,9 @@ def repeats(records: Sequence[Record]) -> Repeats:
         "epoch": seen / unique,
         "L": np.array([r.loss for r in kept], float),
     }
-    said = tuple(verdict(np.array([loss for _, loss in r.valid_curve])) for r in kept)
+    said = tuple(
+        classify_curve(np.array([loss for _, loss in r.valid_curve])) for r in kept
+    )
     return Repeats(
         rows=rows,
         begun=begun(rows["L"], np.array([r.chance_loss for r in kept])),
@@ -89,8 +91,8 @@ def compute_factor(
     Raises:
       ValueError: for a law that divides no budget, or whose floor lies above a row.
     """
-    budgets.check_law(law)
-    params = budgets.with_draws(law)
+    check_law(law)
+    params = params_and_draws(law)
     log_nd = float(np.mean(np.log(rows["C"] / (6 * n_p))))
     best = optima(law.form, params, log_nd)
     reducible = rows["L"] - params["L_inf"][:, None]
