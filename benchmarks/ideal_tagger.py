@@ -16,7 +16,7 @@ from tqdm import tqdm
 from jetlab.data.shower.bayes_limit import REJECTIONS, posterior
 from jetlab.data.shower.likelihood import OBSERVED
 from jetlab.data.shower.parameters import VERSION
-from jetlab.physics.performance import performance, working_point
+from jetlab.physics.metrics import performance, working_point
 from jetlab.runs.tables import TextTable, with_interval
 from jetlab.types import CLASSES
 

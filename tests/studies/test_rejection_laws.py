@@ -10,7 +10,7 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.rejection_forecast import predict_rejections, read_fits
-from jetlab.physics.performance import EFFICIENCIES
+from jetlab.physics.metrics import EFFICIENCIES
 from jetlab.records import Record, Rejected
 from jetlab.studies.performance.rejection_laws import (
     at_loss,

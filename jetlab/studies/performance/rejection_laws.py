@@ -17,7 +17,7 @@ from jetlab.laws.plan import RejectionForecast
 from jetlab.laws.rejection import estimate_from_limit, fit_rejection
 from jetlab.laws.rejection_forecast import WorkingPoint, forecast_rejection
 from jetlab.laws.result import FitResult
-from jetlab.physics.performance import BACKGROUND, working_point
+from jetlab.physics.metrics import BACKGROUND, working_point
 from jetlab.records import Record, Rejected, TableLike
 from jetlab.runs.tables import TextTable, scientific, with_interval
 from jetlab.studies.run_quality import begun

@@ -8,7 +8,7 @@ import numpy as np
 
 from jetlab.data.features import INPUTS
 from jetlab.data.shower.bayes_limit import KnownRejection, known_limit, known_rejections
-from jetlab.physics.performance import BACKGROUND, EFFICIENCIES
+from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES
 from jetlab.records import Record
 from jetlab.runs.plots import Figure
 from jetlab.runs.tables import with_interval
