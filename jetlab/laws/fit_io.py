@@ -81,7 +81,7 @@ def _numbers(column: Float[np.ndarray, "n"], digits: int = 12) -> list[float | N
 
 def _column(fit: FitResult, name: str | None, digits: int) -> list[float | None] | None:
     """A column of the rows; None where the fit does not hold it."""
-    return _numbers(fit.table[name], digits) if name in fit.table else None
+    return _numbers(fit.table[name], digits) if name and name in fit.table else None
 
 
 def _draws_record(draws: Draws | None) -> dict | None:
