@@ -5,7 +5,7 @@ size and read at the loss that a law predicts. In X = e^L it is a constant and a
 law, so that everything made for laws of the loss applies:
 
     law, table = fit_rejection(losses, rejections, errors)
-    law = replace(law, draws=bootstrap(law, table))
+    law = replace(law, draws=bootstrap(law))
 """
 
 from collections.abc import Mapping

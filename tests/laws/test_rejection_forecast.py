@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from jetlab.laws import forms
 from jetlab.laws.rejection_forecast import WorkingPoint, predict_rejections, read_fits
+from jetlab.records import Table
 from tests.laws.stated import draws, stated
 
 PLANTED = {"C": 40.0, "A": 2e5, "B": 9.0}
@@ -25,16 +26,16 @@ def rejections(loss):
 @pytest.fixture
 def law(jets):
     span = {"N": (1e3, 1e7), "D": (1e3, 1e8), "ND": (1e6, 1e15)}
-    columns = {name: np.ones(9) for name in ("N", "D")}
-    return stated(forms.additive, jets, span=span, points=columns)
+    table = Table({name: np.ones(9) for name in ("N", "D", "L")})
+    return stated(forms.additive, jets, span=span, table=table)
 
 
 @pytest.fixture
 def hbb():
     """R(L) fitted to losses from 0.45 to 1.2."""
     span = {"X": (np.exp(0.45), np.exp(1.2))}
-    points = {"X": np.ones(9)}
-    fitted = stated(forms.rejection, PLANTED, span=span, points=points)
+    table = Table({"X": np.ones(9), "L": np.ones(9)})
+    fitted = stated(forms.rejection, PLANTED, span=span, table=table)
     return WorkingPoint(0.5, "QCD", fitted, 0.0)
 
 
