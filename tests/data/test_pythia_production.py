@@ -1,5 +1,4 @@
-"""Campaigns and their jobs: what the files hold, and that they depend on their name
-alone."""
+"""Campaigns and production jobs: contents of the files, and reproducibility."""
 
 from collections import Counter
 from dataclasses import replace
