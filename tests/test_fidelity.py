@@ -137,7 +137,7 @@ def test_missing_files_are_named_in_one_line(files, tmp_path, capsys, missing):
 
 
 def labelled(counts: dict[int, int]) -> Sample:
-    """So many jets of each class with one particle each, numbered in deta."""
+    """`counts[k]` jets of class k, of one particle each; deta is the jet's number."""
     label = np.repeat(list(counts), list(counts.values()))
     n = len(label)
     momentum = np.tile([500.0, 0, 0, 500], (n, 1))

@@ -118,7 +118,7 @@ def _root_files(path: Path) -> list[Path]:
 
 
 def _read(file: reader.InputFile, stop: int) -> Sample:
-    opened: Any = uproot.open(file.path)  # its annotations allow what is no file
+    opened: Any = uproot.open(file.path)  # annotated as more than a file
     with opened as source:
         tree = source["tree"]
         names = [*MOMENTUM, *ANGLES, *IMPACT, *FLAGS, *TEN_LABELS]

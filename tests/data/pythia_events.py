@@ -42,7 +42,7 @@ def jets_at(*phis: float, eta: float = 0.0, turn: float = 0.0) -> JetCollection:
 
 
 class Particle(NamedTuple):
-    """What a generator filter asks of a particle of Pythia's."""
+    """The part of Pythia's particle interface that generator filters use."""
 
     pid: int
     daughters: tuple[int, int] = (0, 0)
