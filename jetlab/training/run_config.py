@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from jetlab.data.features import Inputs, resolve_inputs
+from jetlab.data.features import INPUTS, Inputs, resolve_inputs
 from jetlab.records import identity
 from jetlab.training.step import num_params
 from jetlab.types import ModelConfig, Task
@@ -50,7 +50,8 @@ class RunConfig:
     arm: str = field(default="", metadata={"identity": None})
 
     def __post_init__(self):
-        resolve_inputs(self.inputs)
+        if self.input_config.label in INPUTS:  # one identity, however it is given
+            object.__setattr__(self, "inputs", self.input_config.label)
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
             raise ValueError(f"precision {self.precision!r}: choose from {known}")

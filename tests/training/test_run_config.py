@@ -1,7 +1,10 @@
 """RunConfig: identities, cost, trajectories, and invalid values."""
 
+from dataclasses import replace
+
 import pytest
 
+from jetlab.data.features import FEATURES, INPUTS, Inputs
 from jetlab.models.tagger import Tagger
 from jetlab.tasks.tagging import Tagging
 from jetlab.training.run_config import RunConfig, cost
@@ -52,3 +55,13 @@ def test_single_epoch_runs_that_differ_in_num_train_share_a_trajectory():
     assert spec().trajectory != spec(seed=1).trajectory
     assert spec(epochs=2).trajectory is None
     assert spec(patience=1).trajectory is None
+
+
+def test_a_configuration_of_the_paper_has_the_identity_of_its_name():
+    same = Inputs(particles=10, features=INPUTS["full-10"].features)
+    assert spec(inputs=same) == spec()
+    assert spec(inputs=same).id == "25d67cdeec6c"
+    own = [Inputs(particles=10, features=FEATURES[:n], label="own") for n in (3, 4)]
+    assert len({spec(inputs=inputs).id for inputs in own}) == 2
+    renamed = replace(own[0], label="other")
+    assert spec(inputs=renamed).id == spec(inputs=own[0]).id
