@@ -83,11 +83,11 @@ def jets_in(store) -> Counter[bytes]:
     ids=["ten", "fine"],
 )
 def test_a_store_survives_root_files_bit_by_bit(tmp_path, monkeypatch, classes, labels):
-    monkeypatch.setattr(convert_module, "STEP", 50)
-    monkeypatch.setattr(writer, "JETS_PER_FILE", 10)
-    monkeypatch.setattr(writer, "BASKET", 4)
-    monkeypatch.setattr(writer, "BUFFER", 75)
-    jets = hard_jets(12 * len(labels), labels)
+    monkeypatch.setattr(convert_module, "STEP", 25)
+    monkeypatch.setattr(writer, "JETS_PER_FILE", 5)
+    monkeypatch.setattr(writer, "BASKET", 2)
+    monkeypatch.setattr(writer, "BUFFER", 38)
+    jets = hard_jets(6 * len(labels), labels)
     total = len(jets.counts)
     write([jets], tmp_path / "a", expected=total, origin={}, classes=classes)
     written = to_root([tmp_path / "a"], tmp_path / "root")

@@ -51,7 +51,7 @@ def many():
 @cache
 def log_p_of(name):
     """ln p(class | jet) of the block, or of fewer jets for many particles."""
-    jets = first({"full-10": BLOCK, "full-128": 200}.get(name, 500))
+    jets = first({"full-10": BLOCK, "full-128": 100}.get(name, 300))
     return np.asarray(log_posterior(jets, OBSERVED[name]), np.float64)
 
 
@@ -116,6 +116,37 @@ LOG_P_V1 = [
     [-6.372, 6.772, -0.139, -3.031, -4.989, -9.137, 0.332, -6.327, -0.403, -5.323],
     [-0.118, 10.049, 12.784, 0.404, -0.539, -0.667, 7.483, 5.510, 4.687, -2.051],
 ]
+
+
+@pytest.mark.parametrize("name", OBSERVED)
+def test_posteriors_are_those_of_the_version(name):
+    """ln p(class | jet) of a QCD jet of 17 particles."""
+    known = POSTERIOR_V1["full-40" if name == "full-128" else name]
+    np.testing.assert_allclose(log_p_of(name)[0], known, rtol=0, atol=2e-3)
+
+
+POSTERIOR_V1 = {
+    "kinematics-40": [
+        *(-1.666, -6.277, -5.108, -7.782, -3.647),
+        *(-0.622, -2.783, -2.042, -7.352, -3.051),
+    ],
+    "full-10": [
+        *(-0.932, -8.583, -6.193, -4.668, -3.345),
+        *(-1.161, -2.273, -1.951, -7.252, -7.650),
+    ],
+    "full-40": [
+        *(-1.602, -11.967, -7.859, -7.525, -4.377),
+        *(-0.469, -2.728, -2.367, -9.527, -8.224),
+    ],
+}
+
+
+def test_jets_of_fewer_than_40_particles_need_no_more():
+    few = np.asarray(block().mask.sum(1))[:100] < 40
+    assert 20 < few.sum() < 80
+    most, all_ = (log_p_of(name)[:100] for name in ("full-40", "full-128"))
+    np.testing.assert_allclose(most[few], all_[few], rtol=0, atol=2e-3)
+    assert abs(most[~few] - all_[~few]).max() > 0.1
 
 
 def test_visible_products_carry_the_jet_and_its_axis():
@@ -233,6 +264,7 @@ def test_jets_do_not_depend_on_their_neighbours():
     np.testing.assert_allclose(batch, np.stack(single), rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_float32_is_enough():
     jets = first(40)
     single = np.asarray(log_prob(block(), VARIABLES))[:40]

@@ -343,7 +343,6 @@ SLOW = """
     "moment",
     [
         ("reader", "decode"),
-        ("store_writer", "_Summary"),
         ("store_writer", "Manifest"),
     ],
 )
