@@ -65,7 +65,7 @@ class FlatJets(NamedTuple):
 
     x: Float[np.ndarray, "total f"]  # float16
     counts: Int[np.ndarray, "b"]  # int32
-    y: Int[np.ndarray, "b"]  # int32, labels
+    y: Any  # int32 labels, or what a task predicts of each jet
 
 
 @runtime_checkable
