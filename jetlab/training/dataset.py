@@ -226,7 +226,7 @@ def _read(
     )
 
 
-def _joined(parts: Sequence[_Examples]) -> FlatJets:
+def _joined(parts: Sequence[FlatJets]) -> FlatJets:
     return jax.tree.map(lambda *columns: np.concatenate(columns), *parts)
 
 
