@@ -2,7 +2,7 @@
 matplotlib's drawing."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.ticker as ticker
@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.laws.result import FitResult
-from jetlab.records import TableLike
+from jetlab.records import Table
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -34,15 +34,6 @@ BUDGETS = mpl.colormaps["plasma"]
 LOSSES = mpl.colormaps["viridis"]
 
 
-class Frontier(NamedTuple):
-    """The compute-optimal trajectory: one entry a budget C in FLOPs."""
-
-    C: Float[np.ndarray, "n"]
-    N: Float[np.ndarray, "n"]
-    D: Float[np.ndarray, "n"]
-    loss: Float[np.ndarray, "n"]
-
-
 def axes(width: float = 5.2, height: float = 4.0) -> tuple[Figure, Axes]:
     """An empty figure in the house style; sizes in inches."""
     with mpl.rc_context(STYLE):
@@ -51,7 +42,7 @@ def axes(width: float = 5.2, height: float = 4.0) -> tuple[Figure, Axes]:
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw under the house style without changing it for anybody else."""
+    """Draw in the house style, which is then reset."""
 
     def drawn(*args, **kwargs) -> Figure:
         with mpl.rc_context(STYLE):
@@ -62,11 +53,9 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 @styled
-def loss_surface(
-    rows: TableLike, law: FitResult, frontier: Frontier, n_p: float
-) -> Figure:
-    """L(N, D) over the runs: iso-loss contours, iso-FLOP lines and the trajectory
-    (arXiv:2602.15781, Fig. 1a)."""
+def loss_surface(rows: Table, law: FitResult, path: Table, n_p: float) -> Figure:
+    """L(N, D) over the runs: iso-loss contours, iso-FLOP lines and the compute-optimal
+    `path` (arXiv:2602.15781, Fig. 1a)."""
     figure, ax = axes(6.0, 4.4)
     D, N = (_spread(rows[name], 2.0) for name in ("D", "N"))
     surface = law.predict({"N": np.repeat(N, len(D)), "D": np.tile(D, len(N))})
@@ -76,14 +65,14 @@ def loss_surface(
     ax.set(xscale="log", yscale="log", xlim=_ends(D), ylim=_ends(N))  # before labels
     lines = ax.contour(D, N, surface, levels, cmap=LOSSES, norm=norm, linewidths=1.2)
     ax.clabel(lines, fmt="%.2f", fontsize=7)
-    budgets = LogNorm(frontier.C.min(), frontier.C.max())
-    for C in frontier.C:
+    budgets = LogNorm(path["C"].min(), path["C"].max())
+    for C in path["C"]:
         ax.plot(D, C / (6 * n_p * D), color=BUDGETS(budgets(C)), lw=0.7, alpha=0.7)
     points = ax.scatter(
         rows["D"], rows["N"], c=rows["L"], cmap=LOSSES, norm=norm, s=34,
         edgecolors="white", linewidths=0.6, zorder=3,
     )  # fmt: skip
-    ax.plot(frontier.D, frontier.N, "--", color="tab:blue", lw=2, label="optimal")
+    ax.plot(path["D"], path["N"], "--", color="tab:blue", lw=2, label="optimal")
     ax.set(xlabel="training jets $D$", ylabel="parameters $N$")
     bar = figure.colorbar(points, label="validation loss [nats]")
     plain_ticks(bar.ax)
@@ -92,16 +81,14 @@ def loss_surface(
 
 
 @styled
-def iso_flops(
-    rows: TableLike, law: FitResult, frontier: Frontier, n_p: float
-) -> Figure:
-    """Loss against N at fixed compute, with the trajectory through the minima
-    (arXiv:2602.15781, Fig. 1b). Points are the runs, coloured by their own budget."""
+def iso_flops(rows: Table, law: FitResult, path: Table, n_p: float) -> Figure:
+    """Loss against N at fixed compute, with the compute-optimal `path` through the
+    minima (arXiv:2602.15781, Fig. 1b). Points are the runs, coloured by compute."""
     figure, ax = axes(6.0, 4.4)
-    budgets = LogNorm(frontier.C.min(), frontier.C.max())
+    budgets = LogNorm(path["C"].min(), path["C"].max())
     spread = _spread(rows["N"], 3.0)
     reach = rows["D"].min() / 4, rows["D"].max() * 4
-    for C in frontier.C:
+    for C in path["C"]:
         D = C / (6 * n_p * spread)
         near = (reach[0] < D) & (reach[1] > D)
         curve = law.predict({"N": spread[near], "D": D[near]})
@@ -110,7 +97,7 @@ def iso_flops(
         rows["N"], rows["L"], c=rows["C"], cmap=BUDGETS, norm=budgets, s=26,
         edgecolors="white", linewidths=0.5, zorder=3,
     )  # fmt: skip
-    ax.plot(frontier.N, frontier.loss, "--", color="tab:blue", lw=2, label="optimal")
+    ax.plot(path["N"], path["loss"], "--", color="tab:blue", lw=2, label="optimal")
     ax.set(xscale="log", yscale="log", xlabel="parameters $N$")
     ax.set(ylabel="validation loss [nats]", xlim=_ends(spread))
     low, high = rows["L"].min(), rows["L"].max()
@@ -123,13 +110,13 @@ def iso_flops(
 
 @styled
 def loss_against_data(
-    rows: TableLike,
-    left_out: TableLike,
+    rows: Table,
+    left_out: Table,
     law: FitResult,
-    limit: tuple[float, float] | None,
+    floor: tuple[float, float] | None,
 ) -> Figure:
-    """Loss against D, one colour a model size, with the law's curves, its floor, and
-    the known limit (value, error) where there is one. Open circles were left out."""
+    """Loss against D, one colour a model size, with the law, its L_inf, and the known
+    `floor` (value, error) where there is one. Open circles were not fitted."""
     figure, ax = axes()
     sizes = np.unique(rows["N"])
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.9, len(sizes)))
@@ -141,19 +128,17 @@ def loss_against_data(
             label=f"N = {N:,}",
         )  # fmt: skip
         ax.plot(D, law.predict({"N": np.full(len(D), N), "D": D}), color=shade)
-        idle = left_out["N"] == N
-        ax.plot(
-            left_out["D"][idle], left_out["L"][idle], "o", ms=4, mfc="none", color=shade
-        )
-    floor = law.params["L_inf"]
-    text = rf"fitted $L_\infty$ = {floor:.3f}" + ("" if law.identified else " (open)")
-    if floor < least / 4:  # too far below the runs to be drawn beside them
+        own = left_out.where(N=N)
+        ax.plot(own["D"], own["L"], "o", ms=4, mfc="none", color=shade)
+    fitted, note = law.params["L_inf"], "" if law.reliable else " (not reliable)"
+    text = rf"fitted $L_\infty$ = {fitted:.3f}{note}"
+    if fitted < least / 4:  # too far below the runs to be drawn beside them
         ax.plot([], [], ls=":", color="0.3", label=text)
     else:
-        ax.axhline(floor, ls=":", color="0.3", label=text)
-    if limit is not None:
-        text = f"known limit = {limit[0]:.3f} ± {limit[1]:.3f}"
-        ax.axhline(limit[0], color="tab:red", lw=1, label=text)
+        ax.axhline(fitted, ls=":", color="0.3", label=text)
+    if floor is not None:
+        text = f"Bayes limit = {floor[0]:.3f} ± {floor[1]:.3f}"
+        ax.axhline(floor[0], color="tab:red", lw=1, label=text)
     ax.set(xscale="log", yscale="log", xlim=_ends(D))
     ax.set(xlabel="training jets $D$", ylabel="validation loss [nats]")
     plain_ticks(ax)
@@ -162,8 +147,8 @@ def loss_against_data(
 
 
 @styled
-def residuals(rows: TableLike, law: FitResult) -> Figure:
-    """How far each run lies from the law, against its compute."""
+def residuals(rows: Table, law: FitResult) -> Figure:
+    """Loss of each run above the law, against its compute."""
     figure, ax = axes(5.2, 3.0)
     sizes = np.unique(rows["N"])
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.9, len(sizes)))

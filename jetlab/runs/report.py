@@ -1,4 +1,4 @@
-"""One self-contained HTML page per study: figures, tables, and the fit in words."""
+"""One self-contained HTML page per study: sentences, tables and figures."""
 
 import base64
 from importlib.resources import files
@@ -18,7 +18,7 @@ def page(title: str, findings: Findings, facts: dict[str, str]) -> str:
     return environment.from_string(source).render(
         title=title,
         facts=facts,
-        words=findings.words,
+        sentences=findings.sentences,
         tables={name: Markup(grid.html()) for name, grid in findings.tables.items()},
         figures={name: _embedded(figure) for name, figure in findings.figures.items()},
     )

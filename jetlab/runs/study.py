@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from jetlab.records import Record
 from jetlab.runs.grid import Size
@@ -15,13 +16,15 @@ from jetlab.runs.tables import TextTable
 from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """The results of a study: sentences, tables by title, figures and JSON texts by the
     name of their file."""
 
-    words: Sequence[str]
+    sentences: Sequence[str]
     tables: dict[str, TextTable] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
@@ -51,6 +54,37 @@ def _titled(
 
 Analysis = Callable[[Sequence[Record]], Findings]
 """The records of a study, one for each run and arm, to its findings."""
+
+
+def for_each_inputs(analyse: Analysis) -> Analysis:
+    """An analysis of runs with one input configuration, made for each in turn, in the
+    order of the runs. With several, their labels are added to the names of tables,
+    figures and files."""
+
+    def analyse_each(records: Sequence[Record]) -> Findings:
+        labels = list(dict.fromkeys(record.inputs for record in records))
+        if len(labels) == 1:
+            return analyse(records)
+        parts = {
+            label: analyse([record for record in records if record.inputs == label])
+            for label in labels
+        }
+        return Findings(
+            sentences=[f"{n}: {s}" for n, one in parts.items() for s in one.sentences],
+            tables=_labelled("{}, {}", {n: one.tables for n, one in parts.items()}),
+            figures=_labelled("{}_{}", {n: one.figures for n, one in parts.items()}),
+            results=_labelled("{}_{}", {n: one.results for n, one in parts.items()}),
+        )
+
+    return analyse_each
+
+
+def _labelled(layout: str, parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    return {
+        layout.format(name, label): value
+        for label, values in parts.items()
+        for name, value in values.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
