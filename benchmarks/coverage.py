@@ -5,8 +5,8 @@
 Tables are drawn from arXiv:2602.15781, Table 1, with normal scatter of log L (1 % by
 default) on grids of N in 1e3..1e7 and D in 1e3..1e8, fitted by `jetlab.laws.fit`, and
 their 68 % intervals are compared with the truth: the share that holds it, mean over the
-five parameters, for each way of making intervals and each number of cells. With
-`--seeds` every cell has so many runs that share a scatter of the cell.
+five parameters, for each method and each number of cells. With `--seeds` every cell has
+that number of runs, with a common scatter of the cell.
 """
 
 import argparse
@@ -20,7 +20,6 @@ from tqdm import tqdm
 from benchmarks.timing import lined_up
 from jetlab.laws import forms
 from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.cells import cells
 from jetlab.laws.fit import fit
 from jetlab.laws.misfit import HUBER, SQUARES, Misfit
 from jetlab.laws.profile import profile
@@ -31,42 +30,37 @@ TRUTH = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
 GRIDS = {9: (3, 3), 16: (4, 4), 40: (5, 8), 80: (8, 10), 200: (10, 20)}
 DRAWS = 100
 
-Intervals = Callable[[FitResult, TableLike], dict[str, tuple[float, float]]]
+Intervals = Callable[[FitResult], dict[str, tuple[float, float]]]
 
 
 @dataclass(frozen=True)
-class Way:
-    """A misfit and a way of making intervals."""
+class Method:
+    """A misfit and a method of making intervals."""
 
     name: str
     misfit: Misfit
     intervals: Intervals
 
 
-def drawn(
-    law: FitResult, table: TableLike, *, wild: bool
-) -> dict[str, tuple[float, float]]:
-    draws = bootstrap(law, table, draws=DRAWS, labels=cells(table), wild=wild)
-    return draws.intervals
+def drawn(law: FitResult) -> dict[str, tuple[float, float]]:
+    return bootstrap(law, draws=DRAWS).intervals
 
 
-def profiled(law: FitResult, table: TableLike) -> dict[str, tuple[float, float]]:
-    return {name: profile(law, table, name).interval for name in TRUTH}
+def profiled(law: FitResult) -> dict[str, tuple[float, float]]:
+    return {name: profile(law, name).interval for name in TRUTH}
 
 
-WAYS = [
-    Way("Huber, cells drawn anew", HUBER, partial(drawn, wild=False)),
-    Way("Huber, wild", HUBER, partial(drawn, wild=True)),
-    Way("Huber, profile", HUBER, profiled),
-    Way("squares, cells drawn anew", SQUARES, partial(drawn, wild=False)),
-    Way("squares, wild", SQUARES, partial(drawn, wild=True)),
-    Way("squares, profile", SQUARES, profiled),
+METHODS = [
+    Method("Huber, cells drawn anew", HUBER, drawn),
+    Method("Huber, profile", HUBER, profiled),
+    Method("squares, cells drawn anew", SQUARES, drawn),
+    Method("squares, profile", SQUARES, profiled),
 ]
 
 
 def experiment(count: int, scatter: float, seeds: int, number: int) -> TableLike:
-    """A table with so many cells; half the variance is the cell's where it has more
-    than one seed."""
+    """A table of `count` cells, half the variance common to a cell that has more than
+    one seed."""
     sizes, num_train = GRIDS[count]
     n, d = np.meshgrid(np.logspace(3, 7, sizes), np.logspace(3, 8, num_train))
     rng = np.random.default_rng((number, count))
@@ -79,12 +73,12 @@ def experiment(count: int, scatter: float, seeds: int, number: int) -> TableLike
     return rows | {"L": exact * np.exp(scatter * noise)}
 
 
-def coverage(way: Way, tables: Sequence[TableLike], laws: Sequence[FitResult]) -> float:
+def coverage(method: Method, laws: Sequence[FitResult]) -> float:
     """Share of the parameters' intervals that hold the truth."""
     held = []
-    for law, table in zip(laws, tables, strict=True):
+    for law in laws:
         if np.isfinite(law.objective):
-            found = way.intervals(law, table)
+            found = method.intervals(law)
             held += [low <= TRUTH[n] <= high for n, (low, high) in found.items()]
     return float(np.mean(held))
 
@@ -98,17 +92,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     counts = (9, 16) if args.quick else tuple(GRIDS)
     number = 20 if args.quick else args.tables
-    columns: dict[str, list[str]] = {way.name: [] for way in WAYS}
+    columns: dict[str, list[str]] = {method.name: [] for method in METHODS}
     for count in tqdm(counts, "cells", disable=None):
         make = partial(experiment, count, args.scatter, args.seeds)
         tables = [make(i) for i in range(number)]
         for misfit in (HUBER, SQUARES):
             laws = [fit(forms.additive, table, misfit=misfit) for table in tables]
-            for way in WAYS:
-                if way.misfit is misfit:
-                    share = coverage(way, tables, laws)
-                    columns[way.name].append(f"{share:.2f}")
-                    tqdm.write(f"{count} cells, {way.name}: {share:.2f}")
+            for method in METHODS:
+                if method.misfit is misfit:
+                    share = coverage(method, laws)
+                    columns[method.name].append(f"{share:.2f}")
+                    tqdm.write(f"{count} cells, {method.name}: {share:.2f}")
     print(f"share of 68 % intervals that hold the truth, {number} tables a size")
     print(
         lined_up(

@@ -18,7 +18,7 @@ from benchmarks.telling_apart import (
     told_apart,
 )
 from jetlab.physics.metrics import auc
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 
 SEED = 1
 SHOWN = 10  # observables that differ most

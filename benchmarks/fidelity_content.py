@@ -12,7 +12,7 @@ from benchmarks import observables
 from benchmarks.fidelity_tables import NONE, Draws, Section, formed, pull
 from benchmarks.jet_samples import Sample
 from benchmarks.resampling import Sums, mean, measured, ratio, spread
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 from jetlab.types import CLASSES, SPECIES
 
 FRACTIONS = (0.470, 0.107, 0.408, 0.009, 0.006)

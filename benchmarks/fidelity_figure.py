@@ -9,7 +9,7 @@ from benchmarks.fidelity_spectra import Owned, paired
 from benchmarks.fidelity_tables import MASSES, Draws
 from benchmarks.jet_samples import Sample
 from benchmarks.resampling import quantiles
-from jetlab.runs.plots import styled
+from jetlab.laws.plot_style import styled
 from jetlab.types import CLASSES
 
 SHARES = np.linspace(0.01, 0.99, 99)

@@ -7,7 +7,7 @@ from benchmarks import observables
 from benchmarks.fidelity_tables import Draws, Section
 from benchmarks.jet_samples import Sample
 from benchmarks.resampling import Measured, quantiles
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 
 SHARES = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 TRACK_SHARES = (0.25, 0.50, 0.75, 0.95, 0.99)

@@ -16,7 +16,7 @@ from benchmarks.resampling import (
     peak,
     times_drawn,
 )
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 from jetlab.types import CLASSES
 
 MULTIPLICITY = (35.2, 42.0, 38.4, 56.3, 48.5, 28.3, 33.9, 32.2, 50.9, 27.6)

@@ -25,8 +25,8 @@ from benchmarks.baselines import BATCH, shower_jets
 from benchmarks.ceilings import flops_of_product, product
 from benchmarks.engine import chosen_lanes, engine_contender, packing_of
 from benchmarks.timing import race
+from jetlab.laws.plot_style import axes, styled
 from jetlab.models import flops, scaling
-from jetlab.runs.plots import axes, styled
 from jetlab.types import FlatJets
 
 WIDTHS, QUICK = (4, 8, 16, 32, 64, 96, 128), (4, 16, 64)

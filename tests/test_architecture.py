@@ -34,18 +34,18 @@ ONLY = {
     "fastjet": {"data/pythia/jet_finding.py"},
     "pyarrow": {"data/jetclass/files.py", "laws/table_io.py"},
     "grain": {"data/loader.py"},
-    "jaxopt": {"laws/fit.py", "laws/allocation.py", "laws/passes.py"},
+    "jaxopt": {"laws/solver.py", "laws/allocation.py", "laws/passes.py"},
     "matplotlib": {
         str(p.relative_to(ROOT / "jetlab"))
         for p in FILES
-        if "figures" in p.stem or "plots" in p.stem
+        if "figures" in p.stem or "plot" in p.stem
     },
     "click": {
         f"cli/{name}.py"
         for name in ("main", "options", "jets", "runs", "laws", "plans", "prospects")
     },
     "jinja2": {"runs/report.py"},
-    "tabulate": {"runs/tables.py"},
+    "tabulate": {"runs/report.py", "laws/export.py"},
     "distributed": {"runs/dask_backend.py"},
     "dask": {"runs/dask_backend.py"},
     "dask_jobqueue": {"runs/dask_backend.py"},

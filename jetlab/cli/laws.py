@@ -1,13 +1,22 @@
 """Commands that fit laws, and count parameters and FLOPs."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from jetlab.cli.options import Pairs, as_json, example, show
-from jetlab.runs.tables import with_interval
+from jetlab.laws.formatting import with_interval
+
+if TYPE_CHECKING:
+    import jetlab.laws.result
+
+log = logging.getLogger(__name__)
+
+WEIGHT, CLUSTER = "weight", "cluster"  # names of these columns in the table
 
 
 @click.command(
@@ -21,7 +30,7 @@ from jetlab.runs.tables import with_interval
     type=Pairs(str),
     default="N=N,D=D,L=L",
     show_default=True,
-    help="Which columns of the table hold N, D and L; C in place of D.",
+    help="Columns of the table that hold N, D and L; C in place of D.",
 )
 @click.option(
     "--form",
@@ -37,16 +46,20 @@ from jetlab.runs.tables import with_interval
     type=click.Choice(["huber", "squares", "absolute"]),
     default="huber",
     show_default=True,
-    help="What is minimised, of log L; Huber's delta is 0.001.",
+    help="Objective in log L; Huber's delta is 0.001.",
 )
 @click.option("--weight", help="A column of weights of the rows.")
 @click.option(
     "--clusters",
-    help="A column that names rows which share their luck, trajectories say: intervals"
-    " draw them as one. Without, rows of equal N and D.",
+    help="A column of labels, equal on rows that are correlated (one trajectory, say):"
+    " the bootstrap draws them as one. By default, rows of equal N and D.",
 )
 @click.option(
-    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Number of draws.",
 )
 @click.option(
     "--seed",
@@ -60,7 +73,7 @@ from jetlab.runs.tables import with_interval
     type=click.FloatRange(min=0, min_open=True),
     default=40.0,
     show_default=True,
-    help="n_p of D from C.",
+    help="n_p of D = C / (6 n_p N), where D is not given.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="A folder for tables and figures."
@@ -80,46 +93,103 @@ def fit(
     out: Path | None,
     as_json: bool,
 ):
-    """A law through the rows of a CSV file, L_inf + A/N^alpha + B/D^beta by default.
+    """Fit a law to the rows of a CSV file, L_inf + A/N^alpha + B/D^beta by default.
 
     Rows without a positive, finite number in every column are left out and named.
+    Warnings go to standard error.
     """
     from jetlab.laws.misfit import Misfit
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
-    from jetlab.runs.foreign import Choices, fit_file
 
     enable_compilation_cache(user_folder())
-    choices = Choices(
+    law = fit_csv(
+        table,
+        columns,
         form=form,
-        fixed=fix,
-        misfit=Misfit(kind=misfit),
+        particles=particles,
         weight=weight,
         clusters=clusters,
-        draws=bootstrap,
+        fixed=fix,
+        misfit=Misfit(kind=misfit),
+        bootstrap=bootstrap,
         seed=seed,
-        particles=particles,
     )
-    found = fit_file(table, columns, choices)
+    for sentence in law.warnings:
+        log.warning("warning: %s", sentence)
     if out is not None:
-        from jetlab.runs.law_report import export
+        from jetlab.laws.export import export
 
-        export(found, out)
+        export(law, out, particles=particles)
     if as_json:
-        click.echo(found.to_json())
+        click.echo(law.to_json(diagnostics=True))
         return
-    law = found.law
-    click.echo(f"{law.rows} rows: {law.message}")
-    for words in (*found.remarks, *found.evidence.words):
-        click.echo(f"- {words}")
-    if not (law.converged and law.identified):
-        click.echo(
-            "These rows do not decide the law; what follows is not to be quoted."
-        )
+    verdict = "reliable" if law.reliable else "not reliable, do not quote these values"
+    click.echo(f"{law.form.formula}, {law.rows} rows: {verdict}")
     for name, value in law.params.items():
-        click.echo(f"{name}: {with_interval(value, law.intervals.get(name))}")
+        fixed = ", fixed" if name in law.fixed else ""
+        interval = None if fixed else law.intervals.get(name)
+        click.echo(f"{name}: {with_interval(value, interval)}{fixed}")
+    for name, value in law.derived.items():
+        interval = law.interval(name) if law.intervals else None
+        click.echo(f"{name}: {with_interval(value, interval)}")
     click.echo(f"objective: {law.objective:.8g}")
+    for sentence in law.diagnostics.sentences:
+        click.echo(f"- {sentence}")
     if law.draws:
-        click.echo(law.draws.message)
+        click.echo(f"- {law.draws.message}")
+
+
+def fit_csv(
+    path: Path,
+    columns: Mapping[str, str],
+    *,
+    form: str = "additive",
+    particles: float = 40.0,
+    weight: str | None = None,
+    clusters: str | None = None,
+    **choices: Any,
+) -> "jetlab.laws.result.FitResult":
+    """Fit the rows of a CSV file; `columns` maps the form's names to the file's.
+
+    Rows without a positive, finite number in every column are left out, and named in
+    the fit.
+
+    Raises:
+      ValueError: for a column that is missing or not given, a cell that is not a
+        number, or rows and choices that no law can be fitted to.
+    """
+    from jetlab.laws import forms
+    from jetlab.laws.fit import fit
+    from jetlab.laws.table_io import read_csv, usable
+
+    needed = [*forms.named(form).columns, "L"]
+    computed = {"D"} if {"N", "C"} <= columns.keys() else set()
+    if missing := sorted(set(needed) - set(columns) - computed):
+        words = ",".join(f"{name}=..." for name in needed)
+        raise ValueError(
+            f"no column given for {', '.join(missing)}: write --columns {words}"
+        )
+    if {"C", "D"} <= columns.keys() and "C" not in needed:
+        log.warning("warning: column C is not used, as D is given")
+    more = {WEIGHT: weight, CLUSTER: clusters}
+    more = {name: column for name, column in more.items() if column is not None}
+    table = read_csv(path, particles=particles, **{**columns, **more})
+    used = [*needed, WEIGHT] if weight else needed
+    rows, left_out = usable(table, used)
+    if not rows.rows:
+        row, reason = next(iter(left_out.items()))
+        raise ValueError(
+            f"{path}: no row has a positive, finite number in each of"
+            f" {', '.join(used)}; row {row} (from 0): {reason}"
+        )
+    return fit(
+        form,
+        rows,
+        weight=WEIGHT if weight else None,
+        clusters=CLUSTER if clusters else None,
+        left_out=left_out,
+        **choices,
+    )
 
 
 @click.command(epilog=example("jetlab flops --width 64"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jetlab.cli.options import Pairs, as_json, example
-from jetlab.runs.tables import scientific, with_interval
+from jetlab.laws.formatting import scientific, with_interval
 
 FIT = click.Path(path_type=Path, exists=True, dir_okay=False)
 

@@ -23,8 +23,8 @@ from jaxtyping import Array, Float
 
 from jetlab.laws import budgets
 from jetlab.laws.budgets import PARTICLES
-from jetlab.laws.form import Form, Theta
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form, Theta
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.

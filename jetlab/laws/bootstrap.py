@@ -1,192 +1,211 @@
-"""How far would the parameters move with other runs? Rows drawn anew and refitted.
+"""Bootstrap intervals: clusters of rows drawn with replacement, and the law refitted.
 
-Each draw takes as many clusters of rows as there are, with replacement (as
-arXiv:2404.10102 and arXiv:2602.15781 draw rows), and is refitted from the optimum. Two
-things are wrong with the quantiles of such draws where clusters are few, G of them for
-k parameters:
+Each draw takes as many clusters of rows as there are (as arXiv:2404.10102 and
+arXiv:2602.15781 draw rows) and is refitted from the optimum. Quantiles of such draws
+are wrong in two ways where clusters are few, G of them for k parameters:
 
 - A fit of absolute deviations, or of Huber's far below the scatter, passes through k
-  rows, and other k of every draw: like the jackknife it moves too far, by about
+  rows, and other k in every draw: like the jackknife it moves too far, by about
   1 / sqrt(1 - k / G). Least squares do not.
-- They take the scatter for known. It is estimated, and Student's t with G - k degrees
+- They take the scatter as known. It is estimated, and Student's t with G - k degrees
   of freedom is wider than the normal distribution (the expanded percentile interval of
   Hesterberg, arXiv:1411.5279, Section 5).
 
-Draws are therefore moved along the line from the optimum by the product of both, which
-does nothing to large tables. `docs/intervals.md` has the coverage that was measured,
-with and without.
+Draws are therefore scaled about the optimum by the product of both factors, which is
+near 1 for large tables. `docs/intervals.md` has the coverage measured with and without.
 """
 
+from collections.abc import Sequence
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import stdtrit
 
-from jetlab.laws.batched import HostOrDevice, Lanes, polish
-from jetlab.laws.fit import CONVERGED, descend, pose_again
-from jetlab.laws.newton import Problem, residuals
-from jetlab.laws.resampling import (
-    Labels,
-    clusters,
-    drawn,
-    scattered,
-    student,
-)
+from jetlab.laws.newton import CONVERGED, HostOrDevice, ProblemBatch, newton_batch
+from jetlab.laws.objective import Problem, Rows
 from jetlab.laws.result import LEVEL, Draws, FitResult
-from jetlab.records import TableLike
+from jetlab.laws.solver import levenberg_marquardt
+
+Labels = Sequence | np.ndarray
+"""Labels of the rows, equal for rows of one cluster."""
 
 ALTERNATIVES = 12  # other starts for a draw that did not converge from the optimum
-FEW = 4  # times the parameters: fewer clusters of several rows give narrow intervals
-TOO_MANY = 0.03  # a share of refits lost that may bend the intervals
+FEW = 4  # clusters a parameter: fewer, of several rows each, give narrow intervals
+TOO_MANY = 0.03  # a share of refits lost that may bias the intervals
 
 
 def bootstrap(
     fit: FitResult,
-    table: TableLike,
     *,
     draws: int = 1000,
     seed: int = 0,
     labels: Labels | None = None,
-    wild: bool = False,
     keep_lost: bool = False,
 ) -> Draws:
-    """Refits of `draws` other tables; `dataclasses.replace(fit, draws=...)` keeps them
-    with the fit.
+    """Refits of `draws` resampled tables; `fit(..., bootstrap=1000)` keeps them with
+    the fit.
 
-    Cells are drawn anew, rows that agree in the form's columns; with `labels` (names of
-    trajectories, a number for each row) other clusters are. With `wild` the rows keep
-    N and D and their residuals are turned by random signs, one a cluster. Refits that
-    did not converge are left out and counted in `message`; with `keep_lost` they are
-    NaN in their places, so that draws of one seed can be paired. A fit that has no
-    parameters, or no more clusters than it has, gives no draws. Absolute deviations are
-    refitted as Huber's with their delta.
+    Clusters are those of `row_clusters`. Refits that did not converge are left out and
+    counted in `message`; with `keep_lost` they are NaN in their places, so that draws
+    of one seed can be paired. A fit without parameters, or with no more clusters than
+    parameters, gives no draws. Absolute deviations are refitted as Huber's with their
+    delta.
 
     Raises:
-      ValueError: if `table` is not what was fitted, or labels are not one a row.
+      ValueError: for labels of another number of rows.
     """
     if np.isnan(fit.objective):
         return Draws(values={}, asked=0, message="no draws: there was no fit")
+    ids = row_clusters(fit, labels)
+    count = int(ids.max()) + 1
+    if count <= fit.free:
+        why = too_few(count, fit.free)
+        return Draws(values={}, asked=0, message=why, warnings=(why,))
     with jax.enable_x64(True):
-        problem = pose_again(fit, table)
+        problem = fit.problem
         optimum = problem.space.coordinates(fit.params)
-        left = _residuals(problem, optimum, fit)
-        ids = clusters(labels, table, fit.form.columns)
-        count = int(ids.max()) + 1
-        if count <= fit.free:
-            return Draws(values={}, asked=0, message=_too_few(count, fit))
-        lanes = _lanes(problem, optimum, left, ids, draws, seed, wild)
-        z, converged = refit(problem, lanes)
-        if not wild:
-            squares = fit.misfit.kind == "squares"
-            z = corrected(z, lanes.z, count, squares=squares)
-        values = problem.space.many_params(z if keep_lost else z[converged])
-        if keep_lost:
-            values = {k: np.where(converged, v, np.nan) for k, v in values.items()}
-        return Draws(
-            values=values,
-            asked=draws,
-            message=_words(converged, fit, count),
+        starts = np.broadcast_to(optimum, (draws, len(optimum)))
+        batch = ProblemBatch.same_rows(starts, problem.rows)._replace(
+            weight=resampled_weights(problem.rows, ids, draws, seed)
         )
+        z, converged = refit(problem, batch)
+        z = corrected(z, batch.z, count, squares=fit.misfit.kind == "squares")
+        values = problem.space.many_params(z if keep_lost else z[converged])
+    if keep_lost:
+        values = {k: np.where(converged, v, np.nan) for k, v in values.items()}
+    lost = f"{np.sum(~converged)} of {draws} refits did not converge and are left out"
+    warnings = _warnings(float(np.mean(~converged)), fit, count)
+    message = "; ".join([lost, *warnings])
+    return Draws(values=values, asked=draws, message=message, warnings=warnings)
 
 
-def _lanes(
-    problem: Problem,
-    optimum: Float[np.ndarray, "k"],
-    left: Float[np.ndarray, "n"],
-    ids: Int[np.ndarray, "n"],
-    draws: int,
-    seed: int,
-    wild: bool,
-) -> Lanes:
-    """The other tables, each to be fitted from the optimum."""
-    free = len(optimum)
-    same = Lanes.same_rows(np.broadcast_to(optimum, (draws, free)), problem.rows)
-    if wild:
-        others = scattered(problem.rows, left, ids, free, draws, seed)
-        return same._replace(log_loss=others)
-    return same._replace(weight=drawn(problem.rows, ids, draws, seed))
+def row_clusters(fit: FitResult, labels: Labels | None = None) -> Int[np.ndarray, "n"]:
+    """The number of each row's cluster: by `labels`, else by those that the fit was
+    given, else rows that agree in the form's columns.
+
+    Raises:
+      ValueError: for labels of another number of rows.
+    """
+    if labels is not None:
+        return cluster_ids(labels, fit.rows)
+    if fit.clusters is not None:
+        return fit.clusters
+    return fit.table.cells(fit.form.columns)
 
 
-def refit(
-    problem: Problem, lanes: Lanes
-) -> tuple[Float[np.ndarray, "lane k"], Bool[np.ndarray, "lane"]]:
-    """The optimum of each lane, sought from its z first, and whether it was found."""
-    z, imbalance = _from_here(problem, lanes)
-    stray = np.flatnonzero(~(imbalance <= CONVERGED))
-    if stray.size:
-        z[stray], imbalance[stray] = _from_elsewhere(problem, lanes.take(stray))
-    return z, imbalance <= CONVERGED
+def cluster_ids(labels: Labels, rows: int) -> Int[np.ndarray, "n"]:
+    """Numbers from 0 for labels.
+
+    Raises:
+      ValueError: for labels of another number of rows, or empty ones.
+    """
+    values = np.asarray(labels)
+    if values.shape != (rows,):
+        raise ValueError(f"{len(values)} labels for a table of {rows} rows")
+    text = not np.issubdtype(values.dtype, np.number)
+    empty = int(np.sum(values == "")) if text else int(np.sum(np.isnan(values)))
+    if empty:
+        raise ValueError(f"clusters: no label on {empty} rows; every row needs one")
+    return np.unique(values, return_inverse=True)[1].reshape(-1)
+
+
+def resampled_weights(
+    rows: Rows, ids: Int[np.ndarray, "n"], draws: int, seed: int
+) -> Float[np.ndarray, "draws p"]:
+    """Weights of tables whose clusters are drawn with replacement, as many as there
+    are; zero for rows that pad."""
+    count = ids.max() + 1
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(count, np.full(count, 1 / count), draws)
+    weight = np.asarray(rows.weight)
+    resampled = np.zeros((draws, len(weight)))
+    resampled[:, : len(ids)] = times[:, ids]
+    return resampled * weight
+
+
+def student_quantile(level: float, freedom: float) -> float:
+    """t such that |Student's t| with `freedom` degrees of freedom is below it with
+    probability `level`."""
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def corrected(
-    z: Float[np.ndarray, "lane k"],
-    optima: Float[HostOrDevice, "lane k"],
+    z: Float[np.ndarray, "b k"],
+    optima: Float[HostOrDevice, "b k"],
     clusters: int,
     *,
     squares: bool,
-) -> Float[np.ndarray, "lane k"]:
-    """Draws moved from or towards the optimum, for so many clusters drawn."""
+) -> Float[np.ndarray, "b k"]:
+    """Draws scaled about their optima by t / normal quantile, times sqrt(1 - k / G) but
+    for least squares; G is `clusters`."""
     free = z.shape[1]
-    factor = student(LEVEL, clusters - free) / student(LEVEL, np.inf)
+    factor = student_quantile(LEVEL, clusters - free) / student_quantile(LEVEL, np.inf)
     if not squares:
         factor *= np.sqrt(1 - free / clusters)
     return np.asarray(optima + factor * (z - optima))
 
 
-def _from_here(problem: Problem, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
-    z, _ = descend(problem, lanes, 10)
-    return _polished(problem, lanes, z)
+def refit(
+    problem: Problem, batch: ProblemBatch
+) -> tuple[Float[np.ndarray, "b k"], Bool[np.ndarray, "b"]]:
+    """The optimum of each fit, from its z first, and whether it converged."""
+    z, _ = levenberg_marquardt(problem, batch, 10)
+    z, gradient = _polished(problem, batch, z)
+    stray = np.flatnonzero(~(gradient <= CONVERGED))
+    if stray.size:
+        z[stray], gradient[stray] = _from_elsewhere(problem, batch.take(stray))
+    return z, gradient <= CONVERGED
 
 
-def _from_elsewhere(problem: Problem, lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest of several descents in each lane, polished."""
+def _from_elsewhere(
+    problem: Problem, batch: ProblemBatch
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest of several descents for each fit, polished."""
     grid = problem.space.grid()
     starts = grid[np.linspace(0, len(grid) - 1, ALTERNATIVES).astype(int)]
-    count = len(lanes.z)
-    copies = lanes.take(np.repeat(np.arange(count), ALTERNATIVES))
-    z, value = descend(problem, copies._replace(z=np.tile(starts, (count, 1))), 40)
+    count = len(batch.z)
+    copies = batch.take(np.repeat(np.arange(count), ALTERNATIVES))
+    copies = copies._replace(z=np.tile(starts, (count, 1)))
+    z, value = levenberg_marquardt(problem, copies, 40)
     lowest = value.reshape(count, ALTERNATIVES).argmin(axis=1)
     z = z.reshape(count, ALTERNATIVES, -1)[np.arange(count), lowest]
-    return _polished(problem, lanes, z)
+    return _polished(problem, batch, z)
 
 
 def _polished(
-    problem: Problem, lanes: Lanes, z: Float[np.ndarray, "lane k"]
+    problem: Problem, batch: ProblemBatch, z: Float[np.ndarray, "b k"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """z and imbalance after Newton's method; a descent that failed starts over."""
-    start = np.where(np.isfinite(z), z, lanes.z)
-    z, _, imbalance = polish(problem, lanes._replace(z=start))
-    return z, imbalance
+    """z and relative gradient after Newton's method; a descent that failed restarts."""
+    start = np.where(np.isfinite(z), z, batch.z)
+    z, _, gradient = newton_batch(problem, batch._replace(z=start))
+    return z, gradient
 
 
-def _residuals(
-    problem: Problem, optimum: np.ndarray, fit: FitResult
-) -> Float[np.ndarray, "n"]:
-    """Those of the fit. Raises ValueError if the rows are not those fitted."""
-    if problem.rows.count == fit.rows:
-        ours = np.asarray(residuals(jnp.asarray(optimum), problem))[: fit.rows]
-        if np.allclose(ours, fit.residuals, rtol=1e-4, atol=1e-4):
-            return ours
-    raise ValueError("the table is not the one that was fitted: its residuals differ")
-
-
-def _too_few(count: int, fit: FitResult) -> str:
+def too_few(clusters: int, free: int) -> str:
+    """Why `clusters` clusters give `free` parameters no intervals."""
     return (
-        f"no intervals: {count} clusters of rows cannot tell how sure {fit.free}"
-        " parameters are; take finer clusters, or fix parameters"
+        f"no intervals: {clusters} clusters of rows for {free} parameters; take finer"
+        f" clusters ({free + 1} at least), or fix parameters"
     )
 
 
-def _words(converged: Bool[np.ndarray, "draw"], fit: FitResult, clusters: int) -> str:
-    lost = int(np.sum(~converged))
-    words = f"{lost} of {len(converged)} refits did not converge and are left out"
-    if lost > TOO_MANY * len(converged):
-        words += "; that is too many for the intervals to be trusted"
+def _warnings(lost: float, fit: FitResult, clusters: int) -> tuple[str, ...]:
+    """Why the intervals may be wrong."""
+    found = []
+    if lost > TOO_MANY:
+        found.append(
+            f"{100 * lost:.0f} % of the refits did not converge, {100 * TOO_MANY:.0f} %"
+            " allowed: the intervals may be biased; fix or bound a parameter"
+        )
     if clusters < min(fit.rows, FEW * fit.free):
-        words += (
-            f"; {clusters} clusters are few for {fit.free} parameters: the intervals"
-            " are too narrow"
+        found.append(
+            f"{clusters} clusters are few for {fit.free} parameters: the intervals are"
+            f" too narrow; add runs in {FEW * fit.free} clusters or more"
         )
     if fit.misfit.kind == "absolute":
-        words += f"; refitted by Huber's function, delta {fit.delta:g}"
-    return words
+        found.append(
+            f"draws are refitted by Huber's function, delta {fit.delta:g}, in place of"
+            " absolute deviations"
+        )
+    return tuple(found)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from jetlab.laws.form import Form
 from jetlab.laws.passes import CHUNK, Terms, solved
+from jetlab.laws.terms import Form
 
 ROUNDS, WIDTH = 7, 70.0  # zooms into a range of so many e-folds, 31-fold each
 

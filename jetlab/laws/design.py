@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jetlab.laws.budgets import Plan
-from jetlab.laws.fit import pose_again
-from jetlab.laws.newton import Problem, residuals
+from jetlab.laws.objective import Problem, residuals
 from jetlab.laws.result import FitResult
+from jetlab.records import Table
 
 DRAWS = 50  # parameter sets that gains are averaged over
 MOST = 200  # runs suggested; more are a new grid
@@ -94,8 +94,8 @@ class _Local:
 def _linearised(
     fit: FitResult, candidates: Mapping[str, np.ndarray], target: Target
 ) -> _Local:
-    there = fit.points | {"L": fit.predict(fit.points)}
-    problem = pose_again(replace(fit, weight=None), there)
+    there = Table(fit.points, L=fit.predict(fit.points))
+    problem = replace(fit, weight=None, table=there).problem
     columns = fit.form.columns
     logs = {n: jnp.log(jnp.asarray(candidates[n], float)) for n in columns}
     wanted = problem.rows._replace(logs=logs, log_loss=jnp.zeros(len(logs["N"])))

@@ -1,167 +1,253 @@
-"""Can these rows tell? What stands before the numbers of a fit.
+"""Diagnostics of a fit: how well its rows determine it, and how well it predicts.
 
-How unequally the rows know the parameters, how far the floor lies below any of them,
-and how well the same fit to smaller runs foretold the larger ones.
+The condition number, the gap between the lowest loss and the floor, trends of the
+residuals, and backtests: fits to the smaller runs that predict the larger ones.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from scipy.special import fdtrc
 from scipy.stats import rankdata
 
 from jetlab.laws import identifiability
-from jetlab.laws.backtest import Forecast, levels, rollout
-from jetlab.laws.fit import pose_again
+from jetlab.laws.fit import fit_part
 from jetlab.laws.result import FitResult
-from jetlab.records import TableLike
 
-UNLIKELY = 1e-3  # a chance at which residuals are said to depend on a column
+SIGNIFICANT = 1e-3  # a p-value below which residuals depend on a column
+ALIKE = 0.02  # log-distance within which two values of a column are one size
+LARGEST_ERROR = 10.0  # of log L: larger errors of a prediction are cut here
+SIZES = 12  # at most; columns with more are grouped
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What the rows of a fit can tell.
+class Forecast:
+    """Predictions by a fit to the rows with column `over` up to `seen`, of the rows
+    above, up to `next`: their errors log L_predicted - log L. `reliable` is that of the
+    fit to `fitted` rows."""
 
-    `condition` is that of the fit, 1 for parameters that the rows know equally well,
-    and `loosest` are the parameters in the combination that they know least. `above`
-    is how far the lowest loss of the law at any row lies above L_inf, relative to
-    L_inf; None for a law without a floor. `scatter` is that of log L about the law, and
-    `bent` names the columns on whose values the residuals depend. `forecasts` are those
-    of `rollout` over each column of the form.
+    over: str
+    seen: float
+    next: float
+    fitted: int
+    errors: Float[np.ndarray, "n"]
+    reliable: bool
+
+    @property
+    def bias(self) -> float:
+        """Mean error; positive where the runs were better than predicted."""
+        return float(np.mean(self.errors))
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the errors."""
+        return float(np.sqrt(np.mean(self.errors**2)))
+
+    def record(self) -> dict[str, str | float | int | bool]:
+        """The forecast as JSON holds it."""
+        own = (self.over, self.seen, self.next, self.fitted, len(self.errors))
+        names = ("over", "seen", "next", "fitted", "foretold")
+        found = {"bias": self.bias, "spread": self.spread, "told": self.reliable}
+        return dict(zip(names, own, strict=True)) | found
+
+
+def backtest(law: FitResult, over: str = "D") -> list[Forecast]:
+    """Forecasts of each size of column `over` by the same fit to the smaller sizes, for
+    every window with enough rows for a fit.
+
+    Raises:
+      ValueError: for a column that is not in the law's table.
+    """
+    if over not in law.table:
+        raise ValueError(f"the table has no column {over}; it has {list(law.table)}")
+    column, found = law.table[over], []
+    for seen, coming in pairwise(levels(column)):
+        before = column <= seen
+        after = ~before & (column <= coming)
+        part = fit_part(law, before)
+        if not np.isfinite(part.objective):
+            continue
+        with np.errstate(divide="ignore"):
+            errors = np.log(part.predict(law.table)) - np.log(law.table["L"])
+        errors = np.nan_to_num(errors, nan=LARGEST_ERROR)
+        found.append(
+            Forecast(
+                over=over,
+                seen=seen,
+                next=coming,
+                fitted=part.rows,
+                errors=np.clip(errors, -LARGEST_ERROR, LARGEST_ERROR)[after],
+                reliable=part.reliable,
+            )
+        )
+    return found
+
+
+def levels(column: Float[np.ndarray, "n"]) -> Sequence[float]:
+    """The sizes of a column, each by its largest value.
+
+    Values within `ALIKE` of the one below are one size, and neighbours are grouped
+    where there are more than `SIZES`.
+    """
+    values = np.unique(column)
+    ends = values[np.append(np.diff(np.log(values)) > ALIKE, True)]
+    groups = np.array_split(ends, min(SIZES, len(ends)))
+    return [float(group[-1]) for group in groups]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnostics:
+    """What `diagnose` finds.
+
+    Attributes:
+      condition: condition number of the scaled Jacobian; 1 is ideal, infinite for
+        parameters without effect.
+      worst_determined: parameters in the combination that is determined worst.
+      gap_to_floor: (lowest loss of the law at any row) / L_inf - 1; None for a law
+        without a floor.
+      scatter: robust sigma of log L about the law.
+      trends: columns on which the residuals depend.
+      forecasts: of `backtest` over each column of the form.
     """
 
     condition: float
-    loosest: tuple[str, ...]
-    above: float | None
+    worst_determined: tuple[str, ...]
+    gap_to_floor: float | None
     scatter: float
-    bent: tuple[str, ...]
+    trends: tuple[str, ...]
     forecasts: tuple[Forecast, ...]
 
     @property
-    def words(self) -> list[str]:
-        """Sentences, the conditioning first."""
-        return [*self._condition(), *self._floor(), *self._bent(), *self._foretold()]
+    def sentences(self) -> list[str]:
+        """The findings in words, the condition number first."""
+        return [
+            *self._condition(), *self._floor(), *self._scatter(), *self.warnings,
+            *self._backtests(),
+        ]  # fmt: skip
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence on trends of the residuals, if there are any."""
+        if not self.trends:
+            return []
+        return [
+            f"residuals depend on {' and on '.join(self.trends)} (p < {SIGNIFICANT:g}):"
+            " the law does not fit, or rows are correlated; name their clusters, or fit"
+            " a smaller range: the intervals account for neither"
+        ]
 
     def record(self) -> dict[str, Any]:
-        """As JSON writes it, null for a number that there is not."""
+        """As JSON holds it, null for a number that is not finite."""
         return {
             "condition": self.condition if isfinite(self.condition) else None,
-            "loosest": list(self.loosest),
-            "lowest_row_above_floor": self.above,
-            "residuals_depend_on": list(self.bent),
+            "loosest": list(self.worst_determined),
+            "lowest_row_above_floor": self.gap_to_floor,
+            "residuals_depend_on": list(self.trends),
             "rollout": [forecast.record() for forecast in self.forecasts],
-            "words": self.words,
+            "words": self.sentences,
         }
-
-    def beside(self, law: FitResult, remarks: Sequence[str] = ()) -> str:
-        """The fit as `FitResult.from_json` reads it, with `evidence` and `remarks`."""
-        more = {"evidence": self.record(), "remarks": list(remarks)}
-        return json.dumps(json.loads(law.to_json()) | more, allow_nan=False)
 
     def _condition(self) -> list[str]:
         if not isfinite(self.condition):
             return []
         return [
-            f"condition number {self.condition:.3g}, known least: a combination of"
-            f" {', '.join(self.loosest)}"
+            f"condition number {self.condition:.3g}; determined worst: a combination"
+            f" of {', '.join(self.worst_determined)}"
         ]
 
     def _floor(self) -> list[str]:
-        if self.above is None:
+        if self.gap_to_floor is None:
             return []
         return [
-            f"the lowest loss at any row is {100 * self.above:.3g} % above L_inf"
-            if self.above < 10
+            f"the lowest loss at any row is {100 * self.gap_to_floor:.3g} % above L_inf"
+            if self.gap_to_floor < 10
             else "L_inf is less than a tenth of the lowest loss at any row"
         ]
 
-    def _bent(self) -> list[str]:
-        words = []
-        if isfinite(self.scatter):
-            words.append(
-                f"the rows scatter by {100 * self.scatter:.2g} % about the law"
-            )
-        if self.bent:
-            words.append(
-                f"residuals depend on {' and on '.join(self.bent)}: the law is bent, or"
-                " rows share their luck (name their clusters); its intervals know of"
-                " neither"
-            )
-        return words
+    def _scatter(self) -> list[str]:
+        if not isfinite(self.scatter):
+            return []
+        return [f"the rows scatter by {100 * self.scatter:.2g} % about the law"]
 
-    def _foretold(self) -> list[str]:
-        """The last forecast over each column, and the worst of those that a fit stood
-        behind."""
-        words = []
+    def _backtests(self) -> list[str]:
+        """The last forecast over each column, and the worst of the earlier reliable
+        ones."""
+        found = []
         for over in dict.fromkeys(forecast.over for forecast in self.forecasts):
             ours = [forecast for forecast in self.forecasts if forecast.over == over]
             last = ours[-1]
             sentence = (
-                f"rows up to {over} = {last.seen:.3g} foretold those up to"
+                f"backtest: rows up to {over} = {last.seen:.3g} predict those up to"
                 f" {last.next:.3g} to {100 * last.spread:.2g} % (bias"
                 f" {100 * last.bias:+.2g} %)"
             )
-            if not last.told:
-                sentence += ", by a fit that was not identified"
-            told = [forecast for forecast in ours[:-1] if forecast.told]
-            if told:
-                worst = 100 * max(forecast.spread for forecast in told)
-                sentence += f"; {len(told)} smaller windows to {worst:.2g} % at worst"
-            words.append(sentence)
-        return words
+            if not last.reliable:
+                sentence += ", by a fit that is not reliable"
+            earlier = [forecast for forecast in ours[:-1] if forecast.reliable]
+            if earlier:
+                worst = 100 * max(forecast.spread for forecast in earlier)
+                sentence += (
+                    f"; {len(earlier)} smaller windows to {worst:.2g} % at worst"
+                )
+            found.append(sentence)
+        return found
 
 
-def evidence(law: FitResult, table: TableLike) -> Evidence:
-    """What the rows that `law` was fitted to can tell; nothing for a fit without
-    parameters. Raises ValueError for a table without the form's columns."""
+def diagnose(law: FitResult) -> Diagnostics:
+    """Diagnostics of a fit; empty for one without parameters. `law.diagnostics` keeps
+    them."""
     if not isfinite(law.objective):
-        return Evidence(
+        return Diagnostics(
             condition=np.inf,
-            loosest=(),
-            above=None,
+            worst_determined=(),
+            gap_to_floor=None,
             scatter=np.nan,
-            bent=(),
+            trends=(),
             forecasts=(),
         )
     with jax.enable_x64(True):
-        problem = pose_again(law, table)
-        optimum = problem.space.coordinates(law.params)
-        number, mixed = identifiability.condition(problem, optimum)
-    found = [f for over in law.form.columns for f in rollout(law, table, over)]
-    return Evidence(
+        optimum = law.problem.space.coordinates(law.params)
+        number, mixed = identifiability.condition(law.problem, optimum)
+    columns = law.form.columns
+    return Diagnostics(
         condition=number,
-        loosest=mixed,
-        above=_above(law),
+        worst_determined=mixed,
+        gap_to_floor=_gap_to_floor(law),
         scatter=law.scatter,
-        bent=tuple(n for n in law.form.columns if _depends(law, law.points[n])),
-        forecasts=tuple(found),
+        trends=tuple(
+            n for n in columns if trend(law.residuals, law.table[n]) < SIGNIFICANT
+        ),
+        forecasts=tuple(f for over in columns for f in backtest(law, over)),
     )
 
 
-def _depends(law: FitResult, column: np.ndarray) -> bool:
-    """Whether residuals differ between the sizes of a column by more than chance has
-    it: the F test of one-way analysis of variance on their ranks (Conover and Iman, Am.
-    Stat. 35 (1981) 124), by which outliers do not count."""
+def trend(residuals: Float[np.ndarray, "n"], column: Float[np.ndarray, "n"]) -> float:
+    """p-value of the residuals' dependence on the sizes of a column.
+
+    One-way analysis of variance on their ranks (Conover and Iman, Am. Stat. 35 (1981)
+    124), which outliers do not dominate; 1 for fewer than three sizes, or fewer rows
+    than two a size.
+    """
     edges = np.array(levels(column))
     group = np.minimum(np.searchsorted(edges, column), len(edges) - 1)
     count = np.bincount(group)
     groups, within = int(np.sum(count > 0)), len(column) - int(np.sum(count > 0))
     if groups < 3 or within < groups:
-        return False
-    ranks = rankdata(law.residuals)
+        return 1.0
+    ranks = rankdata(residuals)
     means = np.bincount(group, ranks) / np.maximum(count, 1)
     between = np.sum(count * (means - ranks.mean()) ** 2) / (groups - 1)
     inside = np.sum((ranks - means[group]) ** 2) / within
-    return bool(fdtrc(groups - 1, within, between / max(inside, 1e-300)) < UNLIKELY)
+    return float(fdtrc(groups - 1, within, between / max(inside, 1e-300)))
 
 
-def _above(law: FitResult) -> float | None:
+def _gap_to_floor(law: FitResult) -> float | None:
     floor = law.params.get("L_inf")
     if floor is None:
         return None

@@ -1,13 +1,13 @@
-"""The formulas: what a law says of the loss, one definition each.
+"""The laws that can be fitted, and the list of them by name.
 
-Laws of repeated data are in `jetlab.laws.repeated_data`.
+Laws of repeated data are defined in `jetlab.laws.repeated_data`.
 """
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jetlab.laws.form import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
 from jetlab.laws.repeated_data import amplified, repeated, repetition
+from jetlab.laws.terms import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
 
 additive = Form(
     name="additive",
@@ -47,21 +47,21 @@ compute_only = _one_power(
     "compute_only", "K", "gamma", "C", "arXiv:2001.08361, Eq. 1.3, with a floor"
 )
 
-LINE = 1e-3  # of a: below, the logarithm of a - b ln N goes on as a straight line
+LINEAR_BELOW = 1e-3  # of a: below it log(a - b ln N) is continued by its tangent
 
 
 def _log_of_line(theta: Theta, logs: Logs) -> Array:
-    """log(a - b ln N). The law ends where the line meets zero; its logarithm goes on
-    straight from a thousandth of a, so that a solver that strays there comes back."""
+    """log(a - b ln N), continued by its tangent below a thousandth of a, so that a
+    solver that steps past the zero of the line finds a slope back."""
     height = 1 - jnp.exp(theta["b"] - theta["a"]) * logs["N"]
-    above = jnp.log(jnp.maximum(height, LINE))
-    return theta["a"] + above + (jnp.minimum(height, LINE) / LINE - 1)
+    above = jnp.log(jnp.maximum(height, LINEAR_BELOW))
+    return theta["a"] + above + (jnp.minimum(height, LINEAR_BELOW) / LINEAR_BELOW - 1)
 
 
 logarithmic = Form(
     name="logarithmic",
     formula="a - b ln N",
-    source="arXiv:2605.28940 names a logarithmic law in N; this reading is ours",
+    source="arXiv:2605.28940 names a logarithmic law in N; this form of it is ours",
     columns=("N",),
     parameters=(
         Parameter(name="a", positive=True, starts=(1.2, 2.0, 6.0), unit=(("L", 1.0),)),
@@ -120,7 +120,11 @@ FORMS = (
 
 
 def named(name: str) -> Form:
-    """The form that a saved fit names. Raises ValueError for an unknown one."""
+    """The form of that name.
+
+    Raises:
+      ValueError: for an unknown name; the message lists the known ones.
+    """
     for form in FORMS:
         if form.name == name:
             return form

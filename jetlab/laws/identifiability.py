@@ -1,8 +1,8 @@
-"""Can these rows tell? What a table cannot decide about a law, in words.
+"""Which parameters do these rows determine? Checks before and after a fit.
 
-Two questions: are some parameters without effect, or with effects that the rows cannot
-tell apart whatever their noise (the Jacobian's condition number)? And is a parameter
-uncertain, at the scatter seen, by as much as itself?
+Two kinds: parameters without effect, or whose effects the rows cannot separate
+whatever the noise (the condition number of the Jacobian); and parameters that are
+uncertain, at the scatter seen, by as much as themselves.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,14 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws.information import covariance_of, near
-from jetlab.laws.newton import Problem
+from jetlab.laws.information import covariance_of, linearise
+from jetlab.laws.objective import Problem
 from jetlab.laws.parameterization import Space
+from jetlab.laws.terms import Parameter
 
 NEGLIGIBLE = 1e-4  # a share of the loss, or of a bound's width, that counts as none
 CONDITION = 500.0  # grids have 10 to 100, D = 20 N on every row 1e3 to 1e7
-PARALLEL = 0.02  # scatter of log D at given N below which one follows the other
+PARALLEL = 0.02  # scatter of log D at given N below which D is a power of N
 
 
 def span(logs: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
@@ -31,12 +32,12 @@ def span(logs: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
 
 
 def _exp(log: float) -> float:
-    """exp(log), the largest number there is in place of infinity."""
+    """exp(log), the largest float in place of infinity."""
     return float(np.exp(min(log, np.log(np.finfo(float).max))))
 
 
-def lacking(problem: Problem) -> str | None:
-    """What is missing for a fit to mean anything; None if nothing is."""
+def underdetermined(problem: Problem) -> str | None:
+    """Why no fit of these rows has a meaning; None if one has."""
     space, rows, _ = problem
     free = [parameter.name for parameter in space.free]
     count = rows.count
@@ -44,30 +45,41 @@ def lacking(problem: Problem) -> str | None:
     different = len(np.unique(points, axis=0))
     if different <= len(free):
         at = "" if different == count else f" at {different} different points"
-        asked = f"{len(free)} parameters ({', '.join(free)})"
-        return "; ".join(
-            [f"{count} rows{at} cannot decide {asked}", *_parallel(problem)]
+        words = (
+            f"{count} rows{at} do not determine {len(free)} parameters"
+            f" ({', '.join(free)}): add rows at {len(free) + 1 - different} more"
+            " points, or fix parameters"
         )
+        return "; ".join([words, *_parallel(problem)])
     loss = np.asarray(rows.log_loss)[:count]
     if np.ptp(loss) < 1e-12:
-        return f"L is {np.exp(loss[0]):.6g} on every row: there is nothing to fit"
+        return f"L is {np.exp(loss[0]):.6g} on every row: add rows of another loss"
     floor = space.fixed.get("L_inf", 0.0)
     under = int(np.sum(np.exp(loss) <= floor))
     if under > count / 2:
-        return f"L_inf is fixed at {floor:g}, above the loss of {under} of {count} rows"
-    for name, column in rows.logs.items():
-        exponents = _exponents(space, name) & set(free)
+        return (
+            f"L_inf is fixed at {floor:g}, above the loss of {under} of {count} rows:"
+            " fix it lower"
+        )
+    return _constant(problem)
+
+
+def _constant(problem: Problem) -> str | None:
+    """A column of one value whose exponent is free."""
+    free = {parameter.name for parameter in problem.space.free}
+    for name, column in problem.rows.logs.items():
+        exponents = _exponents(problem.space, name) & free
         if exponents and np.ptp(np.asarray(column)) < 1e-9:
             return (
                 f"{name} is {np.exp(column[0]):.6g} on every row, which leaves"
-                f" {', '.join(sorted(exponents))} open; vary {name} or take a form"
-                " without it"
+                f" {', '.join(sorted(exponents))} undetermined: add rows of another"
+                f" {name}, or take a form without it"
             )
     return None
 
 
 def _exponents(space: Space, column: str) -> set[str]:
-    """Exponents of a column, as the units of the form tell them."""
+    """Exponents of a column, from the units of the form's parameters."""
     return {
         power.removeprefix("-")
         for parameter in space.form.parameters
@@ -76,22 +88,27 @@ def _exponents(space: Space, column: str) -> set[str]:
     }
 
 
-def doubts(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
-    """Why the rows do not decide the parameters at the optimum z; empty if they do."""
+def issues(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
+    """Why the rows do not determine the parameters at the optimum z; empty if they
+    do."""
     found = [*_parallel(problem), *_at_edges(problem.space, z).values()]
-    if problem.rows.count == len(problem.space.free) + 1:
+    free = len(problem.space.free)
+    if problem.rows.count == free + 1:
         found.append(
-            f"{problem.rows.count} rows cannot tell how far they scatter about"
-            f" {len(problem.space.free)} parameters: bring more"
+            f"{problem.rows.count} rows do not determine their scatter about {free}"
+            " parameters: add rows"
         )
     number, mixed = condition(problem, z)
     if number == np.inf:
-        return [*found, *(f"{name} changes the loss at no row" for name in mixed)]
+        return [
+            *found,
+            *(f"{name} changes the loss at no row: fix {name}" for name in mixed),
+        ]
     if number > CONDITION:
         found.append(
             f"the rows cannot separate {', '.join(mixed)} (condition number"
-            f" {number:.1g}): fix one of them, or bring more and wider values of N"
-            " and D"
+            f" {number:.1g}, {CONDITION:g} allowed): fix one of them, or add rows at"
+            f" other {' and '.join(problem.space.form.columns)}"
         )
         return found
     return [*found, *_uncertain(problem, z)]
@@ -100,20 +117,22 @@ def doubts(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
 def condition(
     problem: Problem, z: Float[np.ndarray, "k"]
 ) -> tuple[float, tuple[str, ...]]:
-    """How unequally well the rows know combinations of parameters at z, 1 being
-    equally, and the names in the combination that they know least: the condition number
-    of the effects on log L, each scaled to one. Infinite, with the names of those that
-    have none, where some have no effect."""
+    """Condition number of the Jacobian of log L at z, each column scaled to norm 1, and
+    the parameters in the combination that is determined worst.
+
+    1 is ideal. Infinite, with the names of the parameters without effect, if there are
+    such; parameters that run to a bound or to zero do not count.
+    """
     inner = _inner(problem.space, z)
-    effects = near(problem, z).effects[:, inner]
+    jacobian = linearise(problem, z).jacobian[:, inner]
     names = [problem.space.free[i].name for i in inner]
-    size = np.linalg.norm(effects, axis=0)
-    idle = size <= NEGLIGIBLE * size.max(initial=0)
-    if idle.any() or not inner:
+    size = np.linalg.norm(jacobian, axis=0)
+    without = size <= NEGLIGIBLE * size.max(initial=0)
+    if without.any() or not inner:
         return np.inf, tuple(
-            name for name, none in zip(names, idle, strict=True) if none
+            name for name, none in zip(names, without, strict=True) if none
         )
-    _, sizes, axes = np.linalg.svd(effects / size, full_matrices=False)
+    _, sizes, axes = np.linalg.svd(jacobian / size, full_matrices=False)
     mixed = tuple(n for n, part in zip(names, axes[-1], strict=True) if abs(part) > 0.2)
     return float(sizes[0] / max(sizes[-1], 1e-16)), mixed
 
@@ -125,27 +144,28 @@ def _inner(space: Space, z: Float[np.ndarray, "k"]) -> list[int]:
 
 
 def _parallel(problem: Problem) -> list[str]:
-    """D a power of N on every row, which leaves the two terms one variable."""
+    """D a power of N on every row, which makes the two terms one."""
     rows = problem.rows
     logs = {name: np.asarray(c)[: rows.count] for name, c in rows.logs.items()}
     free = {parameter.name for parameter in problem.space.free}
     ruled = [_exponents(problem.space, name) & free for name in ("N", "D")]
-    if not all(ruled):
-        return []
-    if np.ptp(logs["N"]) == 0:
+    if not all(ruled) or np.ptp(logs["N"]) == 0:
         return []
     power, offset = np.polyfit(logs["N"], logs["D"], 1)
     if np.std(logs["D"] - power * logs["N"] - offset) > PARALLEL:
         return []
     ratio = np.exp(np.mean(logs["D"] - logs["N"]))
-    law = f"{ratio:.3g} N" if abs(power - 1) < 0.01 else f"N^{power:.3g} times a number"
+    law = (
+        f"{ratio:.3g} N" if abs(power - 1) < 0.01 else f"a constant times N^{power:.3g}"
+    )
     return [
-        f"D is {law} on every row, so N and D cannot be told apart; vary D at one N"
+        f"D is {law} on every row, so the terms of N and D cannot be separated: add"
+        " rows of another D at one N"
     ]
 
 
 def _at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
-    """Parameters that run to a bound or to zero, each with its words."""
+    """Parameters that run to a bound or to zero, each with a sentence."""
     found = {}
     for parameter, coordinate in zip(space.free, z, strict=True):
         name = parameter.name
@@ -153,27 +173,51 @@ def _at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
             share = 1 / (1 + np.exp(-coordinate))
             if not NEGLIGIBLE < share < 1 - NEGLIGIBLE:
                 edge = space.bounds[name][int(share > 0.5)]
-                found[name] = f"{name} runs to its bound {edge:g}"
+                found[name] = (
+                    f"{name} runs to its bound {edge:g}: widen the bound, or fix {name}"
+                )
         elif parameter.positive and coordinate < np.log(NEGLIGIBLE):
-            found[name] = f"{name} runs to zero, the rows show none of it: fix it"
+            found[name] = (
+                f"{name} runs to zero (its term is below {NEGLIGIBLE:g} of the loss at"
+                f" the centre of the rows): fix {name}, or add rows where it matters"
+            )
     return found
 
 
 def _uncertain(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
-    """Parameters that are within two standard errors of zero, a scale's error being
-    that of its term at the centre of the rows."""
+    """Parameters within two standard errors of zero; the error of a scale is that of
+    its term at the centre of the rows."""
     free = problem.space.free
-    here, inner = near(problem, z), _inner(problem.space, z)
-    shape = covariance_of(problem, here.left, here.effects[:, inner])
+    here, inner = linearise(problem, z), _inner(problem.space, z)
+    shape = covariance_of(problem, here.residuals, here.jacobian[:, inner])
     errors = np.sqrt(np.diag(shape))
     found = []
     for i, error in zip(inner, errors, strict=True):
         size = 1.0 if free[i].positive else here.theta[i]
-        if size < 2 * error * abs(here.slopes[i, i]):
-            found.append(free[i].name)
-    if not found:
-        return []
-    return [
-        f"at this scatter {', '.join(found)} cannot be told from zero (within two"
-        " standard errors): fix it, or bring more rows"
+        error *= abs(here.theta_jacobian[i, i])
+        if size < 2 * error:
+            share = f"{100 * error / abs(size):.0f} % of its value, 50 % allowed"
+            found.append(
+                f"{free[i].name} is not determined by these rows (standard error"
+                f" {share}): {_advice(problem, free[i])}"
+            )
+    return found
+
+
+def _advice(problem: Problem, parameter: Parameter) -> str:
+    """Rows that would determine a parameter: larger ones for a floor, others of its
+    column for a term."""
+    ranges = span(problem.rows.logs)
+    columns = [
+        name
+        for name in problem.rows.logs
+        if parameter.name in _exponents(problem.space, name)
+        or name in dict(parameter.unit)
     ]
+    if columns:
+        low, high = ranges[columns[0]]
+        where = f"at more values of {columns[0]} (now {low:.2g} to {high:.2g})"
+    else:
+        tops = [f"{name} > {ranges[name][1]:.2g}" for name in problem.rows.logs]
+        where = f"with {' and '.join(tops)}"
+    return f"add rows {where}, or fix {parameter.name}"

@@ -1,7 +1,7 @@
-"""What rows tell near an optimum: what they miss, what moves them, and how surely.
+"""Fisher information of a fit: residuals, Jacobian, scatter and rough errors.
 
-Rough errors of a fit from its derivatives, for verdicts, step sizes and designs; those
-that are quoted come from draws and profiles.
+Errors here, sigma^2 (J^T J)^-1, serve verdicts, step sizes and designs; those that are
+quoted come from bootstrap draws and profiles.
 """
 
 from typing import NamedTuple
@@ -11,50 +11,51 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws.misfit import NEVER
-from jetlab.laws.newton import Problem, residuals
+from jetlab.laws.misfit import QUADRATIC
+from jetlab.laws.objective import Problem, residuals
 
 
-def scatter(left: Float[np.ndarray, "n"], free: int, *, squares: bool) -> float:
-    """Robust standard deviation of log L from the residuals of a fit with so many free
+def scatter(residuals: Float[np.ndarray, "n"], free: int, *, squares: bool) -> float:
+    """Robust standard deviation of log L from the residuals of a fit with `free`
     parameters: 1.4826 times their median size.
 
-    Least squares make every residual smaller, by sqrt(1 - k / n) on average. A fit of
+    Least squares shrink every residual, by sqrt(1 - k / n) on average. A fit of
     absolute deviations, or of Huber's far below the scatter, passes through k rows and
-    leaves the others: those k tell nothing of the scatter, and would make a law through
-    13 rows look five times better than it is.
+    leaves the others: those k say nothing of the scatter, and would make it a fifth of
+    its size for 13 rows.
     """
-    size = np.sort(np.abs(left))
+    size = np.sort(np.abs(residuals))
     if squares:
         return float(1.4826 * np.median(size) * np.sqrt(len(size) / (len(size) - free)))
     return float(1.4826 * np.median(size[free:]))
 
 
-class Near(NamedTuple):
-    """A problem at a point z: what misses, and what moves with z.
+class Linearised(NamedTuple):
+    """A problem near a point z: residuals and their Jacobian, free parameters `theta`
+    and their Jacobian.
 
-    `left` are residuals and `effects` their derivatives, each row scaled as its weight
-    has it: by sqrt(w) for least squares, by w for misfits that pull alike at any
-    distance. `theta` are the free parameters and `slopes` their derivatives.
+    Rows are scaled by their weight as the misfit has it: by sqrt(w) for least squares,
+    by w for misfits whose derivative is bounded.
     """
 
-    left: Float[np.ndarray, "n"]
-    effects: Float[np.ndarray, "n k"]
+    residuals: Float[np.ndarray, "n"]
+    jacobian: Float[np.ndarray, "n k"]
     theta: Float[np.ndarray, "k"]
-    slopes: Float[np.ndarray, "k k"]
+    theta_jacobian: Float[np.ndarray, "k k"]
 
 
-def near(problem: Problem, z: Float[Array | np.ndarray, "k"]) -> Near:
-    """The problem at z, without the rows that pad it."""
+def linearise(problem: Problem, z: Float[Array | np.ndarray, "k"]) -> Linearised:
+    """The problem near z, without the rows that pad it."""
     count = problem.rows.count
-    left, effects, theta, slopes = map(np.asarray, _near(problem, jnp.asarray(z)))
-    return Near(left[:count], effects[:count], theta, slopes)
+    r, jacobian, *theta = map(np.asarray, _linearise(problem, jnp.asarray(z)))
+    return Linearised(r[:count], jacobian[:count], *theta)
 
 
 @jax.jit
-def _near(problem: Problem, z: Float[Array, "k"]) -> tuple[Array, ...]:
+def _linearise(problem: Problem, z: Float[Array, "k"]) -> tuple[Array, ...]:
     weight = problem.rows.weight
-    scale = jnp.where(problem.rho.knee >= NEVER, jnp.sqrt(weight), weight)
+    squares = problem.rho.threshold >= QUADRATIC
+    scale = jnp.where(squares, jnp.sqrt(weight), weight)
 
     def theta(z: Float[Array, "k"]) -> Float[Array, "k"]:
         values = problem.space.theta(z)
@@ -72,18 +73,18 @@ def covariance(
     problem: Problem, z: Float[Array | np.ndarray, "k"]
 ) -> Float[np.ndarray, "k k"]:
     """Rough covariance of z: sigma^2 (J^T J)^-1."""
-    here = near(problem, z)
-    return covariance_of(problem, here.left, here.effects)
+    here = linearise(problem, z)
+    return covariance_of(problem, here.residuals, here.jacobian)
 
 
 def covariance_of(
-    problem: Problem, left: Float[np.ndarray, "n"], effects: Float[np.ndarray, "n j"]
+    problem: Problem, r: Float[np.ndarray, "n"], jacobian: Float[np.ndarray, "n j"]
 ) -> Float[np.ndarray, "j j"]:
-    """sigma^2 from the scatter; absolute deviations, and Huber's far below the scatter,
-    have the efficiency 2 / pi under normal scatter, and k rows that tell nothing."""
-    count, free = effects.shape
-    squares = bool(problem.rho.knee >= NEVER)
-    sigma = scatter(left, free, squares=squares)
+    """sigma^2 is that of the scatter. Absolute deviations, and Huber's far below the
+    scatter, have the efficiency 2 / pi for normal scatter, and pass through k rows."""
+    count, free = jacobian.shape
+    squares = bool(problem.rho.threshold >= QUADRATIC)
+    sigma = scatter(r, free, squares=squares)
     if not squares:
         sigma *= np.sqrt(np.pi / 2 * count / (count - free))
-    return sigma**2 * np.linalg.inv(effects.T @ effects)
+    return sigma**2 * np.linalg.inv(jacobian.T @ jacobian)

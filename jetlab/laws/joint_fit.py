@@ -14,9 +14,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import fdtrc
 
 from jetlab.laws.fit import fit
-from jetlab.laws.form import Form
 from jetlab.laws.misfit import SQUARES
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
 from jetlab.records import TableLike
 
 WIDEST = 3.0  # times the values fitted one by one, between which one is sought

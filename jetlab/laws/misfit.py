@@ -1,30 +1,31 @@
-"""What a fit minimises: how much a row that misses the law counts.
+"""The loss function of a fit: how much a row that misses the law counts.
 
     sum over rows of w rho(log L_fit - log L)
 
 rho is Huber's function (arXiv:2203.15556, Appendix D.3), half the square (least
 squares in log L, the likelihood of normal scatter), or the absolute value (the
-likelihood of Laplace's, to which Epoch AI's fit of the noise scale collapses,
-arXiv:2404.10102). Huber's with delta far below the scatter is nearly the last.
+likelihood of Laplace's distribution, to which Epoch AI's fit of the noise scale
+collapses, arXiv:2404.10102). Huber's with delta far below the scatter is close to the
+last.
 """
 
 from dataclasses import asdict, dataclass
-from math import inf, isfinite
+from math import inf
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 DELTA = 1e-3
-NEVER = 1e9  # a knee, in units of delta, that no residual reaches
+QUADRATIC = 1e9  # a threshold, in units of delta, that no residual reaches
 
 
 class Rho(NamedTuple):
-    """A misfit as the solver sees it, in units of delta: u^2 / 2 up to the knee and
-    straight beyond, times `above` for a run whose loss is above the law."""
+    """A misfit as the solver takes it, in units of delta: u^2 / 2 up to `threshold`,
+    linear beyond, times `above` for a run whose loss is above the law."""
 
     delta: Float[Array, ""]
-    knee: Float[Array, ""]
+    threshold: Float[Array, ""]
     above: Float[Array, ""]
 
 
@@ -32,15 +33,18 @@ class Rho(NamedTuple):
 class Misfit:
     """A choice of rho.
 
-    `delta` is where Huber's function turns from square to straight, in log L; least
-    squares only take it as a unit, and absolute deviations are sought first as Huber's
-    with that delta.
+    Args:
+      delta: where Huber's function turns from quadratic to linear, in log L. Least
+        squares use it as a unit only, and absolute deviations are first fitted as
+        Huber's with this delta.
+      above: factor on rho of the rows whose loss is above the law, which may be
+        undertuned runs: at 0.5 a run 2 % above counts half as much as one 2 % below.
+        The law then moves towards the better runs: a fit of absolute deviations with
+        `above` = f leaves a share f / (1 + f) of equally weighted rows below it, a
+        third at 0.5, a tenth at 1/9. 1 is symmetric.
 
-    `above` multiplies rho of the rows whose loss is above the law, those that may be
-    undertuned: at 0.5 a run 2 % above counts half as much as one 2 % below. The law
-    then sinks towards the better runs: an absolute fit with `above` = f leaves a share
-    f / (1 + f) of the (equally weighted) rows below it, a third at 0.5, a tenth at 1/9.
-    1 is symmetric. Raises ValueError for a choice that is no misfit.
+    Raises:
+      ValueError: for an unknown kind, or a delta or `above` out of range.
     """
 
     kind: Literal["huber", "squares", "absolute"] = "huber"
@@ -50,21 +54,18 @@ class Misfit:
     def __post_init__(self):
         if self.kind not in ("huber", "squares", "absolute"):
             raise ValueError(
-                f"no misfit is called {self.kind!r}; there are huber, squares, absolute"
+                f"unknown misfit {self.kind!r}; known are huber, squares, absolute"
             )
         if not 0 < self.delta < inf:
             raise ValueError(f"Huber's delta is {self.delta}, not positive and finite")
         if not 0 < self.above <= 1:
-            raise ValueError(
-                f"above is {self.above}: runs above the law count at most as much as"
-                " those below it (1) and more than nothing (0)"
-            )
+            raise ValueError(f"above is {self.above}; it must be in (0, 1]")
 
     @property
     def rho(self) -> Rho:
-        """For the solver, in the precision in force."""
-        knee = NEVER if self.kind == "squares" else 1.0
-        return Rho(*(jnp.asarray(x) for x in (self.delta, knee, self.above)))
+        """The choice as arrays, in the precision in force."""
+        threshold = QUADRATIC if self.kind == "squares" else 1.0
+        return Rho(*(jnp.asarray(x) for x in (self.delta, threshold, self.above)))
 
     @property
     def words(self) -> str:
@@ -76,22 +77,13 @@ class Misfit:
         }[self.kind]
         if self.above == 1:
             return name
-        return f"{name}, runs above the law counted {self.above:g} times"
+        return f"{name}, runs above the law with weight {self.above:g}"
 
     def record(self) -> dict[str, str | float]:
-        """The choice as JSON writes it; `Misfit(**record)` reads it."""
+        """The choice as JSON holds it; `Misfit(**record)` reads it."""
         return asdict(self)
 
 
 HUBER = Misfit()
 SQUARES = Misfit(kind="squares")
 ABSOLUTE = Misfit(kind="absolute")
-
-
-def chosen(misfit: Misfit | float) -> Misfit:
-    """A misfit; a number is Huber's delta."""
-    if isinstance(misfit, Misfit):
-        return misfit
-    if not isfinite(misfit) or misfit <= 0:
-        raise ValueError(f"Huber's delta is {misfit}, not positive and finite")
-    return Misfit(delta=misfit)

@@ -1,11 +1,10 @@
-"""The objective of a fit, and Newton's method on it.
+"""Newton's method on the objective of a fit, for one problem and for many at once.
 
-Hoffmann et al. (arXiv:2203.15556, Appendix D.3) minimise the sum over rows of
-Huber_delta(log L_fit - log L) with delta = 1e-3. With scatter of per cents that is
-nearly a sum of absolute deviations: few rows lie in the quadratic zone and the optimum
-sits in a narrow crease, where least-squares steps converge slowly and Newton's do not.
+A vmapped loop runs until its slowest member is done. Batches therefore run in chunks,
+and Newton's method in rounds: after a few steps only the fits that need more go on.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -15,77 +14,18 @@ import numpy as np
 from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
-from jetlab.laws.misfit import Rho
-from jetlab.laws.parameterization import Space
+from jetlab.laws.objective import Problem, Rows, objective, residuals, row_weights
 
+HostOrDevice = np.ndarray | Array
 ROUNDING = 1e-14  # relative, by which the sum over rows may rise in a step downhill
-
-
-class Rows(NamedTuple):
-    """What a fit compares with: logarithms of the columns and of L, and weights.
-
-    Rows of weight 0 pad a table to a size that is already compiled; they are last.
-    """
-
-    logs: dict[str, Float[Array, "n"]]
-    log_loss: Float[Array, "n"]
-    weight: Float[Array, "n"]
-
-    @property
-    def count(self) -> int:
-        """Rows of the table, without the padding."""
-        return int(np.count_nonzero(self.weight))
-
-
-class Problem(NamedTuple):
-    """A fit to do: where to move, what to compare with, and what a miss costs."""
-
-    space: Space
-    rows: Rows
-    rho: Rho
-
-    @property
-    def delta(self) -> Float[Array, ""]:
-        """The unit of residuals; Huber's delta."""
-        return self.rho.delta
-
-    def sharpened(self, delta: float) -> "Problem":
-        """The same problem with another delta."""
-        return self._replace(rho=self.rho._replace(delta=jnp.asarray(delta)))
-
-
-def residuals(z: Float[Array, "k"], problem: Problem) -> Float[Array, "n"]:
-    """log L_fit - log L, row by row."""
-    space, rows, _ = problem
-    return space.form.log_loss(space.theta(z), rows.logs) - rows.log_loss
-
-
-def sided(r: Float[Array, "n"], problem: Problem) -> Float[Array, "n"]:
-    """Weights of the rows, those above the law (L > L_fit) counted `above` times."""
-    return problem.rows.weight * jnp.where(r < 0, problem.rho.above, 1.0)
-
-
-def objective(z: Float[Array, "k"], problem: Problem) -> Float[Array, ""]:
-    """Sum of w rho(r), in units of delta^2 so that a solver sees numbers near 1."""
-    r = residuals(z, problem) / problem.delta
-    size, knee = jnp.abs(r), problem.rho.knee
-    rho = jnp.where(size <= knee, size**2 / 2, knee * size - knee**2 / 2)
-    return jnp.sum(sided(r, problem) * rho)
-
-
-def pseudo_residuals(z: Float[Array, "k"], problem: Problem) -> Float[Array, "n"]:
-    """Numbers whose half sum of squares is the objective, for least-squares solvers:
-    r up to the knee k, sign(r) sqrt(2 k |r| - k^2) beyond (r in units of delta)."""
-    r = residuals(z, problem) / problem.delta
-    knee = problem.rho.knee
-    outside = jnp.abs(r) > knee
-    square = jnp.where(outside, 2 * knee * jnp.abs(r) - knee**2, 1.0)  # no NaN gradient
-    size = jnp.where(outside, jnp.sign(r) * jnp.sqrt(square), r)
-    return jnp.sqrt(sided(r, problem)) * size
+CHUNK = 16  # fits in one call of a compiled program
+ROUNDS = (8, 40, 200)  # Newton steps
+TOLERANCE = 1e-8  # of the relative gradient, where Newton's method stops
+CONVERGED = 1e-5  # of the relative gradient: a fit above it has not converged
 
 
 class State(NamedTuple):
-    """Where Newton's method stands."""
+    """An iterate of Newton's method."""
 
     z: Float[Array, "k"]
     value: Float[Array, ""]
@@ -94,46 +34,51 @@ class State(NamedTuple):
     done: Bool[Array, ""]
 
 
-class Local(NamedTuple):
-    """The objective near a point: slope, curvature, and the curvature of a parabola
-    above it (that of reweighted least squares), which is never negative."""
+class Derivatives(NamedTuple):
+    """Gradient and Hessian of the objective, and the Hessian of reweighted least
+    squares, a parabola above the objective that is never concave."""
 
-    slope: Float[Array, "k"]
-    curvature: Float[Array, "k k"]
+    gradient: Float[Array, "k"]
+    hessian: Float[Array, "k k"]
     majorant: Float[Array, "k k"]
-    imbalance: Float[Array, ""]
+    relative_gradient: Float[Array, ""]
 
 
-def local(z: Float[Array, "k"], problem: Problem) -> Local:
-    """Derivatives at z. `imbalance` is 0 at an optimum and at most 1: for each
-    parameter |sum of pulls| / sum of |pulls| of the rows, the largest of them, a pull
-    being the mean one (of delta at least). A parameter that runs to zero ceases to
-    pull; its sum of |pulls| is held up."""
+def derivatives(z: Float[Array, "k"], problem: Problem) -> Derivatives:
+    """Derivatives at z.
+
+    `relative_gradient` is 0 at an optimum and at most 1: the largest over parameters of
+    |sum over rows| / sum over rows of |.| of w psi dr/dz. In the denominator |psi| is
+    its mean over the rows, of delta at least, and the sum has a lower bound, for
+    parameters that run to zero and cease to change the loss.
+    """
     r = residuals(z, problem) / problem.delta
     jacobian = jax.jacfwd(residuals)(z, problem) / problem.delta
-    weight, knee = sided(r, problem), problem.rho.knee
-    slope = jacobian.T @ (weight * jnp.clip(r, -knee, knee))
-    mean = jnp.sum(weight * jnp.minimum(jnp.abs(r), knee)) / jnp.sum(weight)
-    pull = jnp.abs(jacobian).T @ weight * jnp.maximum(1, mean)
-    idle = 1e-4 * jnp.sum(weight) / problem.delta  # d log L below 1e-4 for dz = 1
-    reweighted = weight / jnp.maximum(1, jnp.abs(r) / knee)
-    return Local(
-        slope=slope,
-        curvature=jax.hessian(objective)(z, problem),
+    weight, threshold = row_weights(r, problem), problem.rho.threshold
+    gradient = jacobian.T @ (weight * jnp.clip(r, -threshold, threshold))
+    mean = jnp.sum(weight * jnp.minimum(jnp.abs(r), threshold)) / jnp.sum(weight)
+    size = jnp.abs(jacobian).T @ weight * jnp.maximum(1, mean)
+    least = 1e-4 * jnp.sum(weight) / problem.delta  # d log L below 1e-4 for dz = 1
+    reweighted = weight / jnp.maximum(1, jnp.abs(r) / threshold)
+    return Derivatives(
+        gradient=gradient,
+        hessian=jax.hessian(objective)(z, problem),
         majorant=(jacobian.T * reweighted) @ jacobian,
-        imbalance=jnp.max(jnp.abs(slope) / jnp.maximum(pull, idle)),
+        relative_gradient=jnp.max(jnp.abs(gradient) / jnp.maximum(size, least)),
     )
 
 
 def newton(
     z: Float[Array, "k"], problem: Problem, *, steps: Int[Array, ""], tolerance: float
 ) -> tuple[Float[Array, "k"], Float[Array, ""], Float[Array, ""]]:
-    """Damped Newton steps until the imbalance is below `tolerance`.
+    """Damped Newton steps until the relative gradient is below `tolerance`.
 
-    The damping is added in the metric of the majorant: large, it is a step of
-    reweighted least squares cut short; small, it is Newton's. A hundredth of its
-    diagonal goes with it, for parameters that the rows cannot separate. Returns z, the
-    objective (in units of delta^2) and the imbalance there.
+    The damping multiplies the majorant: large, a step is one of reweighted least
+    squares cut short; small, it is Newton's. A hundredth of the diagonal goes with it,
+    for parameters that the rows cannot separate.
+
+    Returns:
+      z, the objective (in units of delta^2) and the relative gradient there.
     """
     state = State(
         z=z,
@@ -144,16 +89,16 @@ def newton(
     )
     advance = partial(_advance, problem=problem, tolerance=tolerance)
     state = jax.lax.while_loop(lambda s: ~s.done & (s.step < steps), advance, state)
-    return state.z, state.value, local(state.z, problem).imbalance
+    return state.z, state.value, derivatives(state.z, problem).relative_gradient
 
 
 def _advance(state: State, *, problem: Problem, tolerance: float) -> State:
-    at = local(state.z, problem)
+    at = derivatives(state.z, problem)
     share = 1e-12 + 1e-2 * state.damping  # a flat direction has no metric
     ridge = share * jnp.diag(jnp.diag(at.majorant) + 1e-300)
-    damped = at.curvature + state.damping * at.majorant + ridge
+    damped = at.hessian + state.damping * at.majorant + ridge
     factor = jnp.linalg.cholesky(damped)  # NaN where not positive: the step is refused
-    z = state.z - cho_solve((factor, True), at.slope)
+    z = state.z - cho_solve((factor, True), at.gradient)
     value = objective(z, problem)
     better = value <= state.value * (1 + ROUNDING)  # False for NaN
     return State(
@@ -161,5 +106,75 @@ def _advance(state: State, *, problem: Problem, tolerance: float) -> State:
         value=jnp.where(better, value, state.value),
         damping=jnp.clip(state.damping * jnp.where(better, 0.1, 6.0), 1e-9, 1e8),
         step=state.step + 1,
-        done=at.imbalance <= tolerance,
+        done=at.relative_gradient <= tolerance,
     )
+
+
+class ProblemBatch(NamedTuple):
+    """Fits of one problem that differ in start, losses and weights."""
+
+    z: Float[HostOrDevice, "b k"]
+    log_loss: Float[HostOrDevice, "b n"]
+    weight: Float[HostOrDevice, "b n"]
+
+    @classmethod
+    def same_rows(cls, z: Float[np.ndarray, "b k"], rows: Rows) -> "ProblemBatch":
+        """The same rows from several starts."""
+        shape = (len(z), len(rows.weight))
+        return cls(
+            z,
+            np.broadcast_to(np.asarray(rows.log_loss), shape),
+            np.broadcast_to(np.asarray(rows.weight), shape),
+        )
+
+    def take(self, index: Int[np.ndarray, "some"]) -> "ProblemBatch":
+        """Some of the fits."""
+        return ProblemBatch(*(column[index] for column in self))
+
+
+def one_of_batch(
+    problem: Problem, log_loss: Float[Array, "n"], weight: Float[Array, "n"]
+) -> Problem:
+    """The problem with the losses and weights of one fit of a batch."""
+    return problem._replace(rows=Rows(problem.rows.logs, log_loss, weight))
+
+
+def in_chunks(
+    function: Callable[[ProblemBatch], tuple[Array, ...]], batch: ProblemBatch
+) -> tuple[np.ndarray, ...]:
+    """`function` over a batch, CHUNK fits at a time so that it is compiled once."""
+    count = len(batch.z)
+    padded = np.minimum(np.arange(-(-count // CHUNK) * CHUNK), count - 1)
+    parts = [
+        jax.tree.map(np.asarray, function(batch.take(chunk)))
+        for chunk in padded.reshape(-1, CHUNK)
+    ]
+    return tuple(np.concatenate(column)[:count] for column in zip(*parts, strict=True))
+
+
+@jax.jit
+def _newton_chunk(
+    problem: Problem, batch: ProblemBatch, steps: Array
+) -> tuple[Float[Array, "b k"], Float[Array, "b"], Float[Array, "b"]]:
+    def one(z, log_loss, weight):
+        ours = one_of_batch(problem, log_loss, weight)
+        return newton(z, ours, steps=steps, tolerance=TOLERANCE)
+
+    return jax.vmap(one)(*batch)
+
+
+def newton_batch(
+    problem: Problem, batch: ProblemBatch
+) -> tuple[Float[np.ndarray, "b k"], Float[np.ndarray, "b"], Float[np.ndarray, "b"]]:
+    """Newton's method for each fit: z, objective (in delta^2) and relative gradient."""
+    z = np.array(batch.z)
+    value, gradient = np.full(len(z), np.inf), np.full(len(z), np.inf)
+    todo = np.arange(len(z))
+    for steps in ROUNDS:
+        step = partial(_newton_chunk, problem, steps=jnp.asarray(steps))
+        now = batch._replace(z=z).take(todo)
+        z[todo], value[todo], gradient[todo] = in_chunks(step, now)
+        todo = todo[~(gradient[todo] <= TOLERANCE)]
+        if todo.size == 0:
+            break
+    return z, value, gradient

@@ -1,4 +1,4 @@
-"""The coordinates in which a solver moves: free, dimensionless, inside the bounds.
+"""Coordinates of the solver: unbounded, dimensionless, one for each free parameter.
 
 A power law's scale and exponent are all but degenerate when N is near 1e8: a change
 of alpha by 0.01 moves A by a fifth. Measured in its unit at the centre of the rows (the
@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws.form import Form, Parameter, exponent
+from jetlab.laws.terms import Form, Parameter, exponent
 
 Leaf = Any  # a float, or what JAX puts in its place while tracing
-LARGEST = 700.0  # of a logarithm: a scale that no row tells of is not infinite
-EDGE = 1e-6  # a start on a bound is put this share of the width inside it
+LARGEST = 700.0  # of a logarithm: keeps a scale without effect finite
+EDGE = 1e-6  # share of the width by which a start on a bound is moved inside
 
 
 @partial(
@@ -35,7 +35,7 @@ class Space:
     """Coordinates z, one for each parameter of a form that is not fixed.
 
     `bounds` and `fixed` are by parameter, in physical values; `centre` is the mean
-    logarithm of each column, of "L" too. Raises ValueError on bounds that no law obeys.
+    logarithm of each column, of "L" too.
     """
 
     form: Form
@@ -59,7 +59,8 @@ class Space:
         return theta
 
     def _exponents_first(self, z: Float[Array, "k"]) -> list[tuple[Parameter, Array]]:
-        """Free parameters and their coordinates, in the order in which units need."""
+        """Free parameters and their coordinates, exponents before the units that need
+        them."""
         pairs = list(zip(self.free, z, strict=True))
         return sorted(pairs, key=lambda pair: pair[0].positive)
 
@@ -78,7 +79,7 @@ class Space:
         return total
 
     def coordinates(self, params: Mapping[str, float]) -> np.ndarray:
-        """z of physical parameters, those outside a bound put just inside it."""
+        """z of physical parameters, those outside a bound moved just inside it."""
         theta = self.form.theta(params)
         return np.array([self._coordinate(p, theta, params) for p in self.free])
 
@@ -96,8 +97,8 @@ class Space:
         return {name: float(v[0]) for name, v in self.many_params(z[None]).items()}
 
     def many_params(
-        self, z: Float[np.ndarray, "lane k"]
-    ) -> dict[str, Float[np.ndarray, "lane"]]:
+        self, z: Float[np.ndarray, "b k"]
+    ) -> dict[str, Float[np.ndarray, "b"]]:
         """Physical parameters at each row of z."""
         theta = jax.vmap(self.theta)(jnp.asarray(z))
         values = {
@@ -113,7 +114,7 @@ class Space:
         return values
 
     def grid(self) -> Float[np.ndarray, "s k"]:
-        """Starts: every combination of the free parameters' own."""
+        """Starts: every combination of those of the free parameters."""
         points = product(*(p.starts for p in self.free))
         return np.array([self._start(point) for point in points])
 
@@ -138,7 +139,11 @@ def _internal(p: Parameter, value: Array) -> Array:
 def check_choices(
     form: Form, fixed: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]
 ) -> None:
-    """Raises ValueError for a fixed value or a bound that the form cannot have."""
+    """Check `fixed` and `bounds`.
+
+    Raises:
+      ValueError: for a fixed value or a bound that the form cannot have.
+    """
     for name in (*fixed, *bounds):
         if name not in form.names:
             raise ValueError(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jetlab.laws.form import Form
+from jetlab.laws.terms import Form
 
 with warnings.catch_warnings():
     # JAXopt says at import that it is no longer maintained; its users cannot help it.

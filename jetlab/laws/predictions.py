@@ -1,4 +1,4 @@
-"""What a law says of runs that were not made, how surely, and how far from the rows."""
+"""Predictions of a law with intervals, and how far they extrapolate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ NEW_RUNS = 4000  # drawn for the interval of a new run
 class Predictions:
     """The loss at some points.
 
-    `mean` is where the law itself lies with probability `level`, `run` where one new
-    run would. `decades` says how far a point lies outside of the rows fitted, in powers
-    of ten of the column that is farthest out (of N, D or their product); 0 inside.
-    Without draws the intervals are NaN.
+    Attributes:
+      mean: interval of the law at coverage `level`; NaN without draws.
+      run: prediction interval of one new run, which scatters about the law.
+      decades: distance from the rows fitted, in powers of ten of the column that is
+        farthest outside (of N, D or their product); 0 inside.
     """
 
     columns: dict[str, Float[np.ndarray, "n"]]
@@ -30,23 +31,24 @@ class Predictions:
 
     @property
     def words(self) -> list[str]:
-        """ "interpolation", or "extrapolation" with its distance, point by point."""
+        """Point by point "interpolation", or "extrapolation" with its distance."""
         return [
             f"extrapolation by {far:.2g} decades" if far > 0 else "interpolation"
             for far in self.decades
         ]
 
 
-def predict(
+def predictions(
     fit: FitResult,
     columns: Mapping[str, np.ndarray | float],
     *,
     level: float = LEVEL,
     seed: int = 0,
 ) -> Predictions:
-    """The loss at points given by the columns that the form reads.
+    """The loss at points given by the form's columns.
 
-    A new run scatters about the law as the rows do that the fit misses.
+    New runs scatter about the law by residuals drawn from the rows that the fit does
+    not pass through.
 
     Raises:
       ValueError: for a column that is missing, not positive or of another length, or
@@ -60,8 +62,8 @@ def predict(
         mean = percentiles(laws, level)
         rng = np.random.default_rng(seed)
         chosen = laws[rng.integers(0, len(laws), NEW_RUNS)]
-        luck = rng.choice(_missed(fit), chosen.shape)
-        run = percentiles(chosen * np.exp(-luck), level)
+        scatter = rng.choice(_missed(fit), chosen.shape)
+        run = percentiles(chosen * np.exp(-scatter), level)
     return Predictions(
         columns=points,
         loss=loss,
@@ -76,7 +78,7 @@ def _points(
     fit: FitResult, columns: Mapping[str, np.ndarray | float]
 ) -> dict[str, Float[np.ndarray, "n"]]:
     if not all(np.isfinite(value) for value in fit.params.values()):
-        raise ValueError(f"the fit has no parameters to predict by: {fit.message}")
+        raise ValueError(f"the fit has no parameters: {fit.message}")
     missing = [name for name in fit.form.columns if name not in columns]
     if missing:
         raise ValueError(f"{fit.form.name} needs a column {missing[0]} to predict")

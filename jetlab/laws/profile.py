@@ -1,16 +1,16 @@
-"""How well do the rows fix one parameter? All others refitted at each of its values.
+"""Profile likelihood of one parameter: all others refitted at each of its values.
 
 The statistic is that of a likelihood ratio for an M-estimator (Koenker and Bassett,
 Econometrica 50 (1982) 43, for absolute deviations),
 
     W(v) = 2 [S(v) - S(best)] E[psi'] / E[psi^2] / q,
 
-S being the sum of misfits and psi their derivative, under normal scatter of the
-size seen. q is 1 where every row is its own cluster; else it is what sharing luck does
-to the sum of psi, (sum over clusters of (sum of psi)^2) / (sum of psi^2), exact where
-the rows of a cluster are one point (N, D). W is compared with the square of Student's t
-with G - k degrees of freedom, for G clusters, which it would follow for normal scatter,
-least squares and clusters of one.
+with S the sum of misfits and psi their derivative, for normal scatter of the size seen.
+q is 1 where every row is its own cluster; else it is the effect of correlated rows on
+the variance of the sum of psi, (sum over clusters of (sum of psi)^2) / (sum of psi^2),
+exact where the rows of a cluster are one point (N, D). W is compared with the square of
+Student's t with G - k degrees of freedom for G clusters, its distribution for normal
+scatter, least squares and clusters of one.
 """
 
 from dataclasses import dataclass, replace
@@ -22,13 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jetlab.laws.batched import TOLERANCE
-from jetlab.laws.fit import CONVERGED, pose_again
-from jetlab.laws.information import covariance, near
-from jetlab.laws.newton import Problem, newton, objective
-from jetlab.laws.resampling import Labels, clusters, student
+from jetlab.laws.bootstrap import Labels, row_clusters, student_quantile, too_few
+from jetlab.laws.information import covariance, linearise
+from jetlab.laws.newton import CONVERGED, TOLERANCE, newton
+from jetlab.laws.objective import Problem, objective
 from jetlab.laws.result import LEVEL, FitResult
-from jetlab.records import TableLike
 
 POINTS = 24  # on each side of the optimum
 FARTHEST = np.log(1e3)  # a positive parameter is followed to a thousandth of its value
@@ -39,9 +37,9 @@ STEPS = 60  # of Newton's method at each value
 class Profile:
     """W over values of a parameter, in order, with the optimum among them.
 
-    `interval` holds the values that the rows do not exclude at `level`, sqrt(W) being
-    below `limit` there. Its end is 0 or infinite where they exclude none on that side,
-    which `message` says.
+    `interval` holds the values that the rows do not exclude at `level`: sqrt(W) is
+    below `limit` there. An end is 0 or infinite where they exclude no value on that
+    side; `message` says so.
     """
 
     name: str
@@ -54,47 +52,45 @@ class Profile:
 
 
 def profile(
-    fit: FitResult,
-    table: TableLike,
-    name: str,
-    *,
-    labels: Labels | None = None,
-    level: float = LEVEL,
+    fit: FitResult, name: str, *, labels: Labels | None = None, level: float = LEVEL
 ) -> Profile:
-    """The profile of one free parameter of a fit to `table`. `labels` name the rows
-    that share their luck; without, those of one cell do.
+    """The profile of one free parameter. Clusters are those of
+    `jetlab.laws.bootstrap.row_clusters`.
 
     Raises:
-      ValueError: for a parameter that was not fitted, labels that are not one a row, or
-        a fit without parameters or with an asymmetric misfit.
+      ValueError: for a parameter that was not fitted, labels of another number of rows,
+        or a fit without parameters or with an asymmetric misfit.
     """
     _check(fit, name)
-    ids = clusters(labels, table, fit.form.columns)
+    ids = row_clusters(fit, labels)
     freedom = int(ids.max()) + 1 - fit.free
     if freedom < 1:
-        raise ValueError(
-            f"{ids.max() + 1} clusters of rows cannot tell how sure {fit.free}"
-            " parameters are: take finer clusters, or fix parameters"
-        )
+        raise ValueError(too_few(int(ids.max()) + 1, fit.free))
     with jax.enable_x64(True):
-        whole = pose_again(fit, table)
-        fixed = {**fit.fixed, name: fit.params[name]}
-        bounds = {k: ends for k, ends in fit.bounds.items() if k != name}
-        problem = pose_again(replace(fit, fixed=fixed, bounds=bounds), table)
+        whole = fit.problem
+        problem = _with_fixed(whole, name, fit.params[name])
         start = jnp.asarray(problem.space.coordinates(fit.params))
         best = float(objective(start, problem))
         sides = []
         for sign in (-1, 1):
             values = _values(fit, whole, name, sign)
-            sums, imbalance = _follow(problem, name, jnp.asarray(values), start)
-            fine = np.asarray(imbalance) <= CONVERGED
+            sums, gradient = _follow(problem, name, jnp.asarray(values), start)
+            fine = np.asarray(gradient) <= CONVERGED
             sides.append((values[fine], np.asarray(sums)[fine]))
     (below, low), (above, high) = sides
     values = np.concatenate([below[::-1], [fit.params[name]], above])
     sums = np.concatenate([low[::-1], [best], high])
-    scale = _scale(fit) / _shared(fit, problem, ids)
+    scale = _scale(fit) / _inflation(fit, problem, ids)
     statistic = np.maximum(0, sums - sums.min()) * scale
     return _read(name, values, statistic, level, freedom)
+
+
+def _with_fixed(problem: Problem, name: str, value: float) -> Problem:
+    """The problem with one parameter fixed."""
+    space = problem.space
+    bounds = {k: ends for k, ends in space.bounds.items() if k != name}
+    space = replace(space, fixed={**space.fixed, name: value}, bounds=bounds)
+    return problem._replace(space=space)
 
 
 def _check(fit: FitResult, name: str) -> None:
@@ -104,14 +100,17 @@ def _check(fit: FitResult, name: str) -> None:
     if not isfinite(fit.objective):
         raise ValueError(f"there is no fit to profile: {fit.message}")
     if fit.misfit.above != 1:
-        raise ValueError("a misfit that counts rows above the law less has no profile")
+        raise ValueError(
+            f"an asymmetric misfit (above = {fit.misfit.above:g}) has no profile: fit"
+            " with above = 1"
+        )
     if len(free) == 1:
         raise ValueError(f"{name} is the only free parameter: nothing to refit")
 
 
 def _values(fit: FitResult, problem: Problem, name: str, sign: int) -> np.ndarray:
-    """Values on one side of the optimum, ever farther: first by a fifth of a standard
-    error, at last beyond any that rows could tell."""
+    """Values on one side of the optimum at growing distances: from a fifth of a
+    standard error to beyond any value that rows could exclude."""
     (parameter,) = (p for p in fit.form.parameters if p.name == name)
     error = _error(fit, problem, name)
     farthest = FARTHEST if parameter.positive else max(2.0, 30 * error)
@@ -124,10 +123,10 @@ def _values(fit: FitResult, problem: Problem, name: str, sign: int) -> np.ndarra
 
 def _error(fit: FitResult, problem: Problem, name: str) -> float:
     """Rough standard error of a parameter, of its logarithm if it is positive; 1 where
-    a term that has run to zero leaves none."""
+    there is none because a term has run to zero."""
     z = problem.space.coordinates(fit.params)
     names = [parameter.name for parameter in problem.space.free]
-    slope = near(problem, z).slopes[names.index(name)]
+    slope = linearise(problem, z).theta_jacobian[names.index(name)]
     try:
         variance = float(slope @ covariance(problem, z) @ slope)
     except np.linalg.LinAlgError:
@@ -139,38 +138,38 @@ def _error(fit: FitResult, problem: Problem, name: str) -> float:
 def _follow(
     problem: Problem, name: str, values: Float[Array, "m"], start: Float[Array, "k"]
 ) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
-    """Objective and imbalance at each value, each refit begun where the last ended."""
+    """Objective and relative gradient at each value, each refit starting from the
+    last."""
 
     def at(z: Array, value: Array) -> tuple[Array, tuple[Array, Array]]:
         space = replace(problem.space, fixed={**problem.space.fixed, name: value})
         ours = problem._replace(space=space)
-        z, total, imbalance = newton(
+        z, total, gradient = newton(
             z, ours, steps=jnp.asarray(STEPS), tolerance=TOLERANCE
         )
-        return z, (total, imbalance)
+        return z, (total, gradient)
 
     return jax.lax.scan(at, start, values)[1]
 
 
 def _scale(fit: FitResult) -> float:
     """2 E[psi'] / E[psi^2] for normal scatter, psi in units of delta. Least squares
-    know the scatter better than robustly: from the sum of squares, which makes W that
-    of the F test."""
+    take the scatter from the sum of squares, which makes W that of the F test."""
     if fit.misfit.kind == "squares":
         return fit.delta**2 * (fit.rows - fit.free) / max(fit.objective, 1e-300)
     size = max(fit.scatter, 1e-12) / fit.delta
-    knee = float(fit.misfit.rho.knee)
-    inside = erf(knee / size / sqrt(2))
-    edge = sqrt(2 / pi) * knee / size * exp(-min(0.5 * (knee / size) ** 2, 700.0))
-    return 2 * inside / (size**2 * (inside - edge) + knee**2 * (1 - inside))
+    t = float(fit.misfit.rho.threshold)
+    inside = erf(t / size / sqrt(2))
+    edge = sqrt(2 / pi) * t / size * exp(-min(0.5 * (t / size) ** 2, 700.0))
+    return 2 * inside / (size**2 * (inside - edge) + t**2 * (1 - inside))
 
 
-def _shared(fit: FitResult, problem: Problem, ids: Int[np.ndarray, "n"]) -> float:
-    """q: how much clusters add to the variance of the sum of psi. Least squares have
-    made the G sums smaller, as they make rows, by 1 - k / G on average."""
-    knee = float(fit.misfit.rho.knee)
+def _inflation(fit: FitResult, problem: Problem, ids: Int[np.ndarray, "n"]) -> float:
+    """q: the factor by which clusters raise the variance of the sum of psi. Least
+    squares shrink the G sums, as they shrink residuals, by 1 - k / G on average."""
+    t = float(fit.misfit.rho.threshold)
     weight = np.asarray(problem.rows.weight)[: fit.rows]
-    psi = weight * np.clip(fit.residuals / fit.delta, -knee, knee)
+    psi = weight * np.clip(fit.residuals / fit.delta, -t, t)
     sums = np.bincount(ids, psi)
     found = max(1.0, float(np.sum(sums**2) / max(np.sum(psi**2), 1e-300)))
     if fit.misfit.kind == "squares":
@@ -181,8 +180,8 @@ def _shared(fit: FitResult, problem: Problem, ids: Int[np.ndarray, "n"]) -> floa
 def _read(
     name: str, values: np.ndarray, statistic: np.ndarray, level: float, freedom: int
 ) -> Profile:
-    """The interval, and the sides on which there is none."""
-    limit = student(level, freedom)
+    """The interval, and the sides on which it is open."""
+    limit = student_quantile(level, freedom)
     root, best = np.sqrt(statistic), int(np.argmin(statistic))
     low = _crossing(values[best::-1], root[best::-1], limit)
     high = _crossing(values[best:], root[best:], limit)
@@ -205,7 +204,7 @@ def _read(
 
 
 def _crossing(values: np.ndarray, root: np.ndarray, limit: float) -> float | None:
-    """Where the statistic first passes the limit on the way from the optimum."""
+    """Where the statistic first exceeds the limit, going away from the optimum."""
     past = np.flatnonzero(root > limit)
     if not past.size:
         return None

@@ -5,7 +5,7 @@ size and then read at the loss that a law foretells. In X = e^L it is a floor an
 power, so that everything made for laws of the loss serves it as it is:
 
     law, runs = fit_rejection(losses, rejections, errors)
-    law = replace(law, draws=bootstrap(law, runs))
+    law = replace(law, draws=bootstrap(law))
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jetlab.laws.form import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
+from jetlab.laws.terms import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
 
 REACH = 60.0  # a larger logarithm of R or R* changes nothing that float64 can hold
 FLATTEST = 1e-3  # the least exponent for which N_opt is worked out

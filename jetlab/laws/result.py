@@ -1,27 +1,32 @@
-"""A fitted law as a value: what it says, how sure it is, and whether to believe it."""
+"""The result of a fit: parameters, intervals, verdict, warnings and its own rows."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from jetlab.laws.form import Form
-from jetlab.laws.forms import named
+from jetlab.laws import table_io
+from jetlab.laws.formatting import with_interval
 from jetlab.laws.information import scatter
 from jetlab.laws.misfit import HUBER, Misfit
+from jetlab.laws.objective import Problem, pose
+from jetlab.laws.terms import Form
+from jetlab.records import Table
 
-UNKNOWN = (np.nan, np.nan)
+if TYPE_CHECKING:
+    import jetlab.laws.diagnostics
+
 LEVEL = 0.68
 """Coverage of the intervals quoted, as in arXiv:2602.15781."""
 
 OUTLYING = 5.0  # robust sigmas
 FINEST = 1e-6  # of log L: a scatter below it is the arithmetic's
-NAMED = 5  # rows that a message names; the JSON has all
-KEPT = 1000  # draws that go into a file, enough for the intervals of an allocation
+NAMED = 5  # rows that a sentence names; the JSON has all
 
 
 def percentiles(
@@ -32,14 +37,32 @@ def percentiles(
     return np.quantile(values, (tail, 1 - tail), axis=0)
 
 
+def optimal_exponents(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Exponents of the compute-optimal path of L_inf + A/N^alpha + B/D^beta
+    (arXiv:2203.15556, Eq. 4):
+
+        N* ~ C^a,  D* ~ C^a_D,  L* - L_inf ~ C^-gamma,
+        a = beta / (alpha + beta),  a_D = 1 - a,  gamma = alpha beta / (alpha + beta)
+
+    of values or of arrays of draws; empty for parameters of another law.
+    """
+    if not {"alpha", "beta", "L_inf"} <= params.keys():
+        return {}
+    alpha, beta = params["alpha"], params["beta"]
+    a = beta / (alpha + beta)
+    return {"a": a, "a_D": 1 - a, "gamma": alpha * a}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draws:
     """Parameters of bootstrap refits: `values[name]` has one entry a refit that
-    converged; `asked` counts all, and `message` says what was left out."""
+    converged; `asked` counts all. `message` counts those left out, and `warnings` says
+    why the intervals may be wrong."""
 
     values: dict[str, Float[np.ndarray, "draws"]]
     asked: int
     message: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -48,17 +71,28 @@ class Draws:
         return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FitResult:
-    """A form fitted to rows.
+    """A form fitted to the rows of a table.
 
-    `params` are physical values; `objective` is the weighted sum of the misfit of log
-    residuals, `weight` the column of weights. Where `converged` or `identified` is
-    False, `message` says why, and the numbers are not to be quoted; they are NaN where
-    there was nothing to fit. `residuals` are log(fitted) - log(L), row by row. `span`
-    is the range of each column in the rows, and of their product "ND" where the form
-    reads both N and D. `left_out` has the reason by number (from 0) of each row of the
-    table that was not fitted; `points` are the form's columns of the rows that were.
+        law = fit("additive", table, bootstrap=1000)
+        print(law)
+        law.params["alpha"], law.interval("alpha"), law.derived["a"]
+
+    Attributes:
+      params: physical values by name; NaN where there was nothing to fit.
+      objective: weighted sum of the misfit of log residuals.
+      converged, identified: whether the optimum was found, and whether the rows
+        determine every parameter. If not, `issues` says why.
+      message: the verdict and the warnings of the fit in one string.
+      residuals: log(fitted) - log(L), row by row.
+      rows: number of rows fitted.
+      span: range of each column in the rows, and of their product "ND" where the form
+        has both N and D.
+      table: the rows fitted: the form's columns, L, and the column `weight` if named.
+      clusters: number of each row's cluster, where clusters were named.
+      left_out: the reason by number (from 0) of each row of the given table that was
+        not fitted.
     """
 
     form: Form
@@ -76,7 +110,26 @@ class FitResult:
     misfit: Misfit = HUBER
     weight: str | None = None
     left_out: dict[int, str] = field(default_factory=dict)
-    points: dict[str, Float[np.ndarray, "n"]] = field(default_factory=dict)
+    table: Table = field(default_factory=Table)
+    clusters: Int[np.ndarray, "n"] | None = None
+    issues: tuple[str, ...] = ()
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The problem that was solved.
+
+        Raises:
+          ValueError: for a fit whose table is not complete, as in files of weighted
+            fits from before weights were kept.
+        """
+        choices = (self.fixed, self.bounds, self.misfit, self.weight)
+        with jax.enable_x64(True):
+            return pose(self.form, self.table, *choices, min_rows=self.rows)
+
+    @property
+    def points(self) -> dict[str, Float[np.ndarray, "n"]]:
+        """The form's columns of the rows fitted."""
+        return {name: self.table[name] for name in self.form.columns}
 
     @property
     def delta(self) -> float:
@@ -85,7 +138,7 @@ class FitResult:
 
     @property
     def scatter(self) -> float:
-        """Robust sigma of log L about the law (`jetlab.laws.information.scatter`)."""
+        """Robust sigma of log L about the law (`information.scatter`)."""
         if self.rows <= self.free:
             return np.nan
         squares = self.misfit.kind == "squares"
@@ -98,27 +151,47 @@ class FitResult:
 
     @property
     def outliers(self) -> tuple[int, ...]:
-        """Rows (from 0) more than five robust sigmas off the law, the worst first. They
-        are part of the fit."""
+        """Rows (from 0) more than five robust sigmas off the law, the farthest first.
+        They are part of the fit."""
         size = np.abs(self.residuals)
         far = np.flatnonzero(size > OUTLYING * max(self.scatter, FINEST))
         return tuple(int(i) for i in far[np.argsort(-size[far])])
 
     @property
     def exceptions(self) -> list[str]:
-        """Sentences on the outliers and on rows left out; none where there are none."""
+        """A sentence on the outliers and one on the rows left out, if there are any."""
         off = [
             f"{row} ({100 * np.expm1(-self.residuals[row]):+.3g} %)"
             for row in self.outliers
         ]
         out = [f"{row} ({why})" for row, why in self.left_out.items()]
-        return [
-            *_listed(off, f"more than {OUTLYING:g} robust sigmas from the law, kept"),
-            *_listed(out, "left out"),
-        ]
+        far = f"more than {OUTLYING:g} robust sigmas from the law, kept"
+        return [*_listed(off, far), *_listed(out, "left out")]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences on the fit, its rows and its intervals; empty if all is well."""
+        drawn = self.draws.warnings if self.draws else ()
+        return [*self.issues, *self.exceptions, *drawn, *self.remarks]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on what looks wrong in the table (`table_io.remarks`)."""
+        if not self.table:
+            return []
+        falls = self.form.name not in ("transfer", "rejection")
+        return table_io.remarks(self.table, falls=falls)
+
+    @cached_property
+    def diagnostics(self) -> "jetlab.laws.diagnostics.Diagnostics":
+        """Condition number, gap to the floor, trends of the residuals and backtests;
+        computed on first use, by some ten fits to parts of the rows."""
+        from jetlab.laws.diagnostics import diagnose
+
+        return diagnose(self)
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The fitted loss at each row of columns N, D (those that the form reads)."""
+        """The fitted loss at each row of the form's columns."""
         return self.form.predict(self.params, columns)
 
     @property
@@ -133,78 +206,87 @@ class FitResult:
 
     @property
     def derived(self) -> dict[str, float]:
-        """Exponents of the compute-optimal path of a law with N and D: N* ~ C^a,
-        D* ~ C^a_D, L - L_inf ~ C^-gamma (arXiv:2203.15556, Eq. 4); empty for others."""
-        return {name: float(value) for name, value in _exponents(self.params).items()}
+        """a, a_D and gamma of a law with N and D (`optimal_exponents`); empty for
+        others."""
+        derived = optimal_exponents(self.params)
+        return {name: float(value) for name, value in derived.items()}
 
     def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
-        """Percentile interval of a parameter or a derived exponent over the draws.
+        """Percentile interval of a parameter or a derived exponent over the draws, of
+        no width for a fixed parameter.
 
         Raises:
           ValueError: for an unknown name, or a fit without draws.
         """
-        draws = self.draws.values if self.draws else {}
-        values = {**draws, **_exponents(draws)}
+        if name in self.fixed:
+            return self.fixed[name], self.fixed[name]
         if name not in {*self.params, *self.derived}:
             known = ", ".join([*self.params, *self.derived])
             raise ValueError(f"the fit has no {name}; it has {known}")
+        draws = self.draws.values if self.draws else {}
+        values = {**draws, **optimal_exponents(draws)}
         if name not in values or not values[name].size:
             raise ValueError(f"no interval of {name}: fit with bootstrap=1000")
         low, high = percentiles(values[name], level)
         return float(low), float(high)
 
-    def to_json(self) -> str:
-        """One object, with null for a number that there is not.
+    def __repr__(self) -> str:
+        """About ten lines: form, rows, parameters with 68 % intervals, verdict,
+        warnings."""
+        verdict = "reliable" if self.reliable else "NOT RELIABLE, do not quote"
+        size = f"{self.rows} rows, scatter {100 * self.scatter:.2g} %"
+        lines = [
+            f"{self.form.name}: {self.form.formula}",
+            f"  {size}; {self.misfit.words}: {self.objective:.6g}",
+            *(self._line(name, value) for name, value in self.params.items()),
+            *(self._line(name, value) for name, value in self.derived.items()),
+            f"  {verdict}",
+            *(f"  warning: {sentence}" for sentence in self.warnings),
+        ]
+        return "\n".join(lines)
+
+    def _line(self, name: str, value: float) -> str:
+        if name in self.fixed:
+            return f"  {name} = {value:.4g}, fixed"
+        drawn = self.draws is not None and bool(self.draws.values)
+        interval = self.interval(name) if drawn else None
+        return f"  {name} = {with_interval(value, interval)}"
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Loss of the rows and of the law against D, a colour for each N, with the
+        floor; against the one column of other forms. Saved to `path`, if given; the
+        `matplotlib.figure.Figure` is returned.
+
+        Raises:
+          ValueError: for a fit without parameters, or a form of other columns.
+        """
+        from jetlab.laws.plots import loss_figure
+
+        figure = loss_figure(self)
+        if path is not None:
+            figure.savefig(path)
+        return figure
+
+    def to_json(self, *, diagnostics: bool = False) -> str:
+        """One object, with null for a number that is not finite; with `diagnostics`
+        also those, as `evidence`, and the remarks.
 
         Scripts may rely on `params`, `intervals`, `objective`, `converged`,
         `identified` and `rows`; `from_json` reads the rest back.
         """
-        record = {
-            "form": self.form.name,
-            "formula": self.form.formula,
-            "params": {k: _rounded(v, 17) for k, v in self.params.items()},
-            "intervals": {
-                name: [_rounded(end, 17) for end in self.intervals.get(name, UNKNOWN)]
-                for name in self.params
-            },
-            "objective": _rounded(self.objective, 17),
-            "converged": self.converged,
-            "identified": self.identified,
-            "message": self.message,
-            "rows": self.rows,
-            "misfit": self.misfit.record(),
-            "weight": self.weight,
-            "scatter": _rounded(self.scatter, 6),
-            "outliers": list(self.outliers),
-            "left_out": {str(row): why for row, why in self.left_out.items()},
-            "fixed": self.fixed,
-            "bounds": {name: list(ends) for name, ends in self.bounds.items()},
-            "span": {name: list(ends) for name, ends in self.span.items()},
-            "points": {n: _numbers(column) for n, column in self.points.items()},
-            "residuals": [_rounded(r, 6) for r in self.residuals],
-            "draws": _draws_record(self.draws),
-        }
-        return json.dumps(record, allow_nan=False)
+        from jetlab.laws import fit_io
+
+        if not diagnostics:
+            return fit_io.to_json(self)
+        evidence = self.diagnostics.record()
+        return fit_io.to_json(self, evidence=evidence, remarks=self.remarks)
 
     @classmethod
     def from_json(cls, text: str) -> "FitResult":
         """A fit as `to_json` wrote it. Raises ValueError for anything else."""
-        try:
-            return _read(json.loads(text))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(
-                f"not a fit as `jetlab fit --json` writes it: {error!r}"
-            ) from error
+        from jetlab.laws import fit_io
 
-
-def _exponents(params: Mapping[str, Any]) -> dict[str, Any]:
-    """a = beta / (alpha + beta), a_D = 1 - a, gamma = alpha beta / (alpha + beta), of
-    values or of arrays of draws."""
-    if not {"alpha", "beta", "L_inf"} <= params.keys():
-        return {}
-    alpha, beta = params["alpha"], params["beta"]
-    a = beta / (alpha + beta)
-    return {"a": a, "a_D": 1 - a, "gamma": alpha * a}
+        return fit_io.from_json(text)
 
 
 def _listed(items: list[str], what: str) -> list[str]:
@@ -214,77 +296,3 @@ def _listed(items: list[str], what: str) -> list[str]:
     noun = "row" if len(items) == 1 else "rows"
     names = ", ".join(items[:NAMED]) + (", ..." if len(items) > NAMED else "")
     return [f"{len(items)} {noun} {what}: {names}"]
-
-
-def _rounded(value: float, digits: int) -> float | None:
-    """A number of so many digits; None, JSON's null, for one that is not finite."""
-    return float(f"{value:.{digits}g}") if isfinite(value) else None
-
-
-def _numbers(column: Float[np.ndarray, "n"]) -> list[float | None]:
-    return [_rounded(x, 12) for x in column]
-
-
-def _draws_record(draws: Draws | None) -> dict | None:
-    if draws is None:
-        return None
-    values = {k: [_rounded(x, 8) for x in v[:KEPT]] for k, v in draws.values.items()}
-    return {"values": values, "asked": draws.asked, "message": draws.message}
-
-
-def _pairs(record: Mapping[str, list[float]]) -> dict[str, tuple[float, float]]:
-    return {name: (low, high) for name, (low, high) in record.items()}
-
-
-def _array(numbers: Sequence[float | None]) -> Float[np.ndarray, "n"]:
-    return np.array(numbers, float)  # None becomes NaN
-
-
-def _check(record: Mapping, form: Form) -> None:
-    """Raises KeyError or TypeError for what a fit of this form would not hold."""
-    names, rows = set(form.names), record["rows"]
-    numbers = [v for v in record["params"].values() if v is not None]
-    if set(record["params"]) != names or not all(map(_is_number, numbers)):
-        raise KeyError(f"params of {form.name} are {', '.join(form.names)}, as numbers")
-    if not set(form.columns) <= set(record["span"]):
-        raise KeyError(f"span has {', '.join(form.columns)}")
-    columns = [record["points"][name] for name in form.columns]
-    if any(len(column) != rows for column in [*columns, record["residuals"]]):
-        raise TypeError(f"points and residuals have {rows} rows each")
-    if not set(record["fixed"].keys() | record["bounds"].keys()) <= names:
-        raise KeyError(f"fixed and bounds are of {', '.join(form.names)}")
-    drawn = record["draws"]["values"] if record["draws"] else {}
-    if drawn and (set(drawn) != names or len({len(v) for v in drawn.values()}) > 1):
-        raise TypeError("the draws do not hold every parameter equally often")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)
-
-
-def _read(record: Mapping) -> FitResult:
-    form, draws = named(record["form"]), record["draws"]
-    _check(record, form)
-    return FitResult(
-        form=form,
-        params={k: float(_array([v])[0]) for k, v in record["params"].items()},
-        objective=float(_array([record["objective"]])[0]),
-        converged=record["converged"],
-        identified=record["identified"],
-        message=record["message"],
-        rows=record["rows"],
-        span=_pairs(record["span"]),
-        residuals=_array(record["residuals"]),
-        fixed=record["fixed"],
-        bounds=_pairs(record["bounds"]),
-        misfit=Misfit(**record["misfit"]),
-        weight=record["weight"],
-        left_out={int(row): why for row, why in record["left_out"].items()},
-        points={name: _array(column) for name, column in record["points"].items()},
-        draws=draws
-        and Draws(
-            values={k: _array(v) for k, v in draws["values"].items()},
-            asked=draws["asked"],
-            message=draws["message"],
-        ),
-    )

@@ -24,10 +24,10 @@ from jaxtyping import Float
 from jetlab.laws import budgets
 from jetlab.laws.break_even import turning_budget, turning_cost
 from jetlab.laws.budgets import PARTICLES
-from jetlab.laws.form import Form
 from jetlab.laws.passes import Terms, best_passes
 from jetlab.laws.repeated_data import ASSUMED, Repeats
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
 
 Columns = dict[str, Float[np.ndarray, "m"]]
 

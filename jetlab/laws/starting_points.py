@@ -1,9 +1,9 @@
-"""Starts of a fit by variable projection: search the exponents, solve for the rest.
+"""Starts of a fit by variable projection: a grid of exponents, scales solved for.
 
-With exponents given, L_inf + A/N^alpha + B/D^beta is linear in L_inf, A and B, and
-the least squares of L_fit / L - 1 (nearly those of log L) have one solution with none
-below zero. Only the exponents are then searched, on a grid (Golub and Pereyra, SIAM J.
-Numer. Anal. 10 (1973) 413; for scaling laws arXiv:2603.22339).
+For given exponents, L_inf + A/N^alpha + B/D^beta is linear in L_inf, A and B, and least
+squares of L_fit / L - 1 (close to those of log L) have one nonnegative solution. Only
+the exponents are searched (Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413; for
+scaling laws arXiv:2603.22339).
 """
 
 from itertools import combinations
@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jetlab.laws.form import Parameter
-from jetlab.laws.newton import Problem, objective
+from jetlab.laws.objective import Problem, objective
 from jetlab.laws.parameterization import Space
+from jetlab.laws.terms import Parameter
 
 POINTS = 1024  # of the grid of exponents, at most
-FAINTEST = np.log(1e-3)  # where a term starts that the least squares put to zero
+FAINTEST = np.log(1e-3)  # start of a term whose least-squares coefficient is zero
 
 
 def starts(problem: Problem, count: int) -> Float[np.ndarray, "start k"] | None:
@@ -34,15 +34,15 @@ def starts(problem: Problem, count: int) -> Float[np.ndarray, "start k"] | None:
     z = np.zeros((int(np.prod(shape)), len(linear)))
     if grid is not None:
         z[:, ~linear] = grid.reshape(len(z), -1)
-    terms, whole = (np.asarray(part) for part in _terms(problem, jnp.asarray(z)))
+    terms, total = (np.asarray(part) for part in _terms(problem, jnp.asarray(z)))
     kept = terms[..., : problem.rows.count]
-    if not np.allclose(kept.sum(axis=1), whole[:, : kept.shape[-1]], rtol=1e-6):
+    if not np.allclose(kept.sum(axis=1), total[:, : kept.shape[-1]], rtol=1e-6):
         return None
     weight = np.asarray(problem.rows.weight)
     z[:, linear] = _logs(nonnegative(terms[:, :-1], 1 - terms[:, -1], weight))
     z = _inside(space, z, linear)
     value = np.nan_to_num(_objectives(problem, jnp.asarray(z)), nan=np.inf)
-    order = np.lexsort((value, ~_valleys(value.reshape(shape))))
+    order = np.lexsort((value, ~_local_minima(value.reshape(shape))))
     return z[order[:count]]
 
 
@@ -72,7 +72,7 @@ def nonnegative(
 def _solved(
     gram: Float[np.ndarray, "g s s"], right: Float[np.ndarray, "g s"]
 ) -> Float[np.ndarray, "g s"]:
-    """Coefficients of unit terms, a hair regularised where two terms are one."""
+    """Coefficients of terms scaled to 1, regularised for terms that are equal."""
     unit = np.sqrt(np.maximum(np.einsum("gii->gi", gram), 1e-300))
     scaled = gram / unit[:, :, None] / unit[:, None, :]
     scaled = scaled + 1e-12 * np.eye(gram.shape[-1])
@@ -80,7 +80,7 @@ def _solved(
 
 
 def _is_scale(p: Parameter) -> bool:
-    """Whether a parameter is in units of the loss, as a linear one must be."""
+    """Whether a parameter has the unit of the loss, as linear ones must."""
     return p.positive and ("L", 1.0) in p.unit
 
 
@@ -107,8 +107,8 @@ def _axis(space: Space, p: Parameter, points: int) -> Float[np.ndarray, "points"
 def _terms(
     problem: Problem, z: Float[Array, "g k"]
 ) -> tuple[Float[Array, "g m1 n"], Float[Array, "g n"]]:
-    """Each linear term at its unit, over L; last what the fixed ones give; and the sum
-    of all as the form has it."""
+    """Linear terms with their scale at its unit, over L, and last the sum of the fixed
+    ones; and the whole form over L."""
     space, rows, _ = problem
     scales = [p.name for p in space.free if _is_scale(p)]
     loose = {n: ends for n, ends in space.bounds.items() if n not in scales}
@@ -155,13 +155,13 @@ def _inside(
     for i in bounded:
         low, high = space.bounds[space.free[i].name]
         share = (values[space.free[i].name] - low) / (high - low)
-        share = np.clip(share, 0.01, 0.99)  # not where the slope dies away
+        share = np.clip(share, 0.01, 0.99)  # where the slope is not yet flat
         z[:, i] = np.log(share / (1 - share))
     return z
 
 
-def _valleys(value: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "g"]:
-    """Which points of a grid are below their neighbours along every axis."""
+def _local_minima(value: Float[np.ndarray, "..."]) -> Bool[np.ndarray, "g"]:
+    """Whether each point of a grid is below its neighbours along every axis."""
     lowest = np.ones(value.shape, bool)
     for axis in range(value.ndim):
         up = np.diff(value, axis=axis, append=np.inf) > 0

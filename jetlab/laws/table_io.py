@@ -1,57 +1,64 @@
-"""Tables of runs: columns read from a CSV file, and checked before a fit."""
+"""Tables of runs: read from CSV files, and checked before a fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 from jaxtyping import Float, Int
 
-from jetlab.records import TableLike
+from jetlab.records import Table, TableLike
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-"}
+NUMBERS = {"N", "D", "C", "U", "L", "X", "weight"}  # columns that hold no text
+COARSE = 2e-3  # of the lowest loss: a coarser rounding of L is remarked on
 
 
-def read_columns(path: str | Path, columns: Mapping[str, str]) -> TableLike:
-    """Columns of a CSV file under the names that a form reads.
+def read_csv(path: str | Path, *, particles: float = 40.0, **columns: str) -> Table:
+    """Columns of a CSV file under the names that laws use.
 
-    `columns` maps a form's name to the file's: {"N": "Model Size", "L": "loss"}. Cells
-    may be separated by semicolons or tabs, too. An empty cell, "N/A" and "null" are
-    NaN. Raises FileNotFoundError, or ValueError that names the missing column, or the
-    line and column of a cell that is no number.
+        read_csv("runs.csv", N="params", D="jets", L="loss", arm="optimizer")
+
+    Cells may be separated by commas, semicolons or tabs. Empty cells, "N/A" and "null"
+    are NaN. A column other than N, D, C, U, L, X and weight is text where a cell is not
+    a number.
+
+    Args:
+      particles: n_p of D = C / (6 n_p N), which is added where N and C are given and D
+        is not; 1 where D counts tokens.
+      columns: the file's name of each column, by the name wanted.
+
+    Raises:
+      FileNotFoundError: for a path without a file.
+      ValueError: for a missing column, or a cell of a number's column that is not one,
+        with its line.
     """
     texts = _texts(path, list(dict.fromkeys(columns.values())))
-    return {
-        name: _numbers(texts[column], f"{path}, column {column!r}")
-        for name, column in columns.items()
-    }
-
-
-def read_labels(path: str | Path, column: str) -> np.ndarray:
-    """A column of a CSV file as text. Raises as `read_columns` does."""
-    return np.array(_texts(path, [column])[column])
+    table = Table(
+        {
+            name: _values(texts[column], name, f"{path}, column {column!r}")
+            for name, column in columns.items()
+        }
+    )
+    if "D" not in table and {"N", "C"} <= table.keys():
+        with np.errstate(all="ignore"):
+            table["D"] = table["C"] / (6 * particles * table["N"])
+    return table
 
 
 def _texts(path: str | Path, wanted: Sequence[str]) -> dict[str, list[str]]:
-    """Columns of a file as they stand, by name; blanks around a name do not count."""
+    """Columns of a file as text, by name; blanks around a name do not count."""
+    import pyarrow as pa
+    import pyarrow.csv
+
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no table {path}")
     try:
         parse = pyarrow.csv.ParseOptions(delimiter=_delimiter(path))
         names = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
-        hint = "" if len(names) > 1 else "; separate cells by commas"
-        own = {name: [n for n in names if n.strip() == name] for name in wanted}
-        for name, found in own.items():
-            if len(found) != 1:
-                raise ValueError(
-                    f"{path} has {len(found) or 'no'} column{'s' * bool(found)} "
-                    f"{name!r}; it has {', '.join(name.strip() for name in names)}"
-                    f"{hint}"
-                )
+        own = {name: _own_name(path, name, names) for name in wanted}
         options = pyarrow.csv.ConvertOptions(
-            include_columns=[found[0] for found in own.values()],
-            column_types={found[0]: pa.string() for found in own.values()},
+            include_columns=list(own.values()),
+            column_types={name: pa.string() for name in own.values()},
             strings_can_be_null=False,
         )
         text = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=options)
@@ -60,9 +67,21 @@ def _texts(path: str | Path, wanted: Sequence[str]) -> dict[str, list[str]]:
     if text.num_rows == 0:
         raise ValueError(f"{path} has a header and no rows")
     try:
-        return {name: text[found[0]].to_pylist() for name, found in own.items()}
+        return {name: text[found].to_pylist() for name, found in own.items()}
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8: {error}") from error
+
+
+def _own_name(path: str | Path, name: str, names: Sequence[str]) -> str:
+    """The file's spelling of a column name, blanks included."""
+    found = [n for n in names if n.strip() == name]
+    if len(found) == 1:
+        return found[0]
+    hint = "" if len(names) > 1 else "; separate cells by commas"
+    raise ValueError(
+        f"{path} has {len(found) or 'no'} column{'s' * bool(found)} {name!r}; it has"
+        f" {', '.join(name.strip() for name in names)}{hint}"
+    )
 
 
 def _plain(error: Exception) -> str:
@@ -71,21 +90,25 @@ def _plain(error: Exception) -> str:
 
 
 def _delimiter(path: str | Path) -> str:
-    """What separates the names in the first line: commas, unless there are none."""
+    """The separator in the first line: commas, unless there are none."""
     with Path(path).open("rb") as file:
         header = file.readline()
     marks = [mark for mark in (b",", b";", b"\t") if mark in header]
     return marks[0].decode() if marks else ","
 
 
-def _numbers(cells: Sequence[str], where: str) -> np.ndarray:
-    """Cells as float64, missing ones as NaN; the header is line 1 of the file."""
+def _values(cells: Sequence[str], name: str, where: str) -> np.ndarray:
+    """Cells as float64, missing ones as NaN, or as text where that is allowed and one
+    is not a number; the header is line 1 of the file."""
     values = np.empty(len(cells))
     for i, cell in enumerate(cells):
         try:
             values[i] = np.nan if cell.strip().lower() in MISSING else float(cell)
         except ValueError:
-            raise ValueError(f"{where}, line {i + 2}: {cell!r} is no number") from None
+            if name not in NUMBERS:
+                return np.array(cells)
+            where = f"{where}, line {i + 2}"
+            raise ValueError(f"{where}: {cell!r} is not a number") from None
     return values
 
 
@@ -94,13 +117,12 @@ def without_logarithm(column: Float[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
     return np.flatnonzero(~(np.isfinite(column) & (column > 0)))
 
 
-def log_columns(
-    table: Mapping[str, np.ndarray], names: Sequence[str]
-) -> dict[str, np.ndarray]:
+def log_columns(table: TableLike, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Logarithms of the named columns, in float64.
 
-    Raises ValueError that names the column that is missing or of another length, or
-    the column and the row (counted from 0) of a value that is not positive and finite.
+    Raises:
+      ValueError: for a column that is missing or of another length, or the column and
+        row (from 0) of a value that is not positive and finite.
     """
     missing = [name for name in names if name not in table]
     if missing:
@@ -115,35 +137,86 @@ def log_columns(
             raise ValueError(
                 f"column {name}, row {bad[0]} (from 0): {column[bad[0]]} is not"
                 f" positive and finite as power laws need ({bad.size} such rows);"
-                " leave diverged or unfinished runs out (columns.usable names them)"
+                " leave diverged or unfinished runs out (table_io.usable names them)"
             )
     if rows == 0:
         raise ValueError("the table has no rows")
     return {name: np.log(column) for name, column in values.items()}
 
 
-def usable(
-    table: Mapping[str, np.ndarray], names: Sequence[str]
-) -> tuple[TableLike, dict[int, str]]:
-    """The rows of which every named column has a logarithm, all columns kept, and for
-    each other row (by number, from 0) the reason: "L is nan".
+def usable(table: TableLike, names: Sequence[str]) -> tuple[Table, dict[int, str]]:
+    """The rows in which every named column has a logarithm, all columns kept, and the
+    reason for each other row by number (from 0): "L is nan".
 
-    Diverged and unfinished runs are no part of a law, and a fit refuses them. This
-    leaves them out in the open: `fit(form, kept, left_out=reasons)` reports them.
-    Raises ValueError for a missing column or columns of different lengths.
+    A fit refuses diverged and unfinished runs. `fit(form, kept, left_out=reasons)`
+    reports those that were left out.
+
+    Raises:
+      ValueError: for a missing column, or columns of different lengths.
     """
+    table = Table(table)
     missing = [name for name in names if name not in table]
     if missing:
         raise ValueError(f"the table has no column {missing[0]}; it has {list(table)}")
-    lengths = {name: len(column) for name, column in table.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"the columns differ in length: {lengths}")
     reasons: dict[int, str] = {}
     for name in names:
         column = np.asarray(table[name], float)
         for row in without_logarithm(column):
             reasons.setdefault(int(row), f"{name} is {column[row]:g}")
-    kept = np.ones(max(lengths.values()), bool)
+    kept = np.ones(table.rows, bool)
     kept[list(reasons)] = False
-    rest = {name: np.asarray(column)[kept] for name, column in table.items()}
-    return rest, dict(sorted(reasons.items()))
+    return table.take(kept), dict(sorted(reasons.items()))
+
+
+def remarks(table: TableLike, *, falls: bool = True) -> list[str]:
+    """Sentences on what looks wrong in a table: copies of rows, coarse rounding, sizes
+    below one, and, if the loss should fall, one that rises with both N and D."""
+    found = []
+    rows = np.stack([np.asarray(column, float) for column in table.values()], axis=1)
+    copies = len(rows) - len(np.unique(rows, axis=0))
+    if copies:
+        found.append(
+            f"{copies} rows are copies of others: the fit counts them as further runs,"
+            " the intervals do not; leave them out"
+        )
+    for name in ("N", "D"):
+        small = int(np.sum(np.asarray(table.get(name, [1.0])) < 1))
+        if small:
+            found.append(
+                f"{name} is below 1 on {small} rows: check its unit (millions, or C not"
+                " in FLOPs); exponents do not depend on it, allocations do"
+            )
+    step, lowest = _rounding(table["L"]), np.min(table["L"])
+    if step > COARSE * lowest:
+        found.append(
+            f"L is rounded to {step:g}, {100 * step / lowest:.2g} % of the lowest: give"
+            " more digits; the intervals do not account for it"
+        )
+    if falls and {"N", "D", "L"} <= table.keys() and _rises(table):
+        found.append(
+            "L rises with N and with D: if it is an accuracy or a score, fit its"
+            " distance from the maximum"
+        )
+    return found
+
+
+def _rounding(losses: np.ndarray) -> float:
+    """The decimal that the losses are rounded to; 0 where they have more than six."""
+    for digits in range(7):
+        if np.allclose(np.round(losses, digits), losses, rtol=1e-12, atol=0):
+            return 10.0**-digits
+    return 0.0
+
+
+def _rises(table: TableLike) -> bool:
+    """Whether rank correlations of L with both N and D are clearly positive."""
+    return all(_rank_correlation(table[n], table["L"]) > 0.3 for n in ("N", "D"))
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's, ties by their order of value; 0 for a column that is constant."""
+    first, second = (np.unique(c, return_inverse=True)[1].reshape(-1) for c in (x, y))
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    first, second = first - first.mean(), second - second.mean()
+    return float(first @ second / np.sqrt(first @ first * (second @ second)))

@@ -2,54 +2,19 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from jetlab.records import Record
 from jetlab.runs.grid import Size
-from jetlab.runs.ledger import write_whole
-from jetlab.runs.plots import Figure
+from jetlab.runs.report import Findings
 from jetlab.runs.retention import Keep
-from jetlab.runs.tables import TextTable
 from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """The results of a study: sentences, tables by title, figures and JSON texts by the
-    name of their file."""
-
-    sentences: Sequence[str]
-    tables: dict[str, TextTable] = field(default_factory=dict)
-    figures: dict[str, Figure] = field(default_factory=dict)
-    results: dict[str, str] = field(default_factory=dict)
-
-    def save(self, folder: Path) -> list[Path]:
-        """Write everything into a folder; the files written."""
-        texts = {f"{name}.json": text for name, text in self.results.items()}
-        texts["tables.md"] = _titled("## {}\n\n{}\n", self.tables, TextTable.markdown)
-        texts["tables.tex"] = _titled("% {}\n{}\n", self.tables, TextTable.latex)
-        for name, text in texts.items():
-            write_whole(folder / name, text)
-        drawn = [
-            (figure, folder / f"{name}.{suffix}")
-            for name, figure in self.figures.items()
-            for suffix in ("png", "pdf")
-        ]
-        for figure, path in drawn:
-            figure.savefig(path)
-        return [path for _, path in drawn] + [folder / name for name in texts]
-
-
-def _titled(
-    layout: str, tables: dict[str, TextTable], render: Callable[[TextTable], str]
-) -> str:
-    return "\n".join(layout.format(title, render(t)) for title, t in tables.items())
 
 
 Analysis = Callable[[Sequence[Record]], Findings]

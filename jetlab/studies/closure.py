@@ -13,10 +13,11 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
+from jetlab.laws.formatting import with_interval
 from jetlab.laws.result import LEVEL, FitResult
 from jetlab.records import Record, Table
-from jetlab.runs.study import Findings, for_each_inputs
-from jetlab.runs.tables import TextTable, with_interval
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import for_each_inputs
 from jetlab.studies import closure_plots as plots
 from jetlab.studies.floor_estimates import (
     ESTIMATORS,
@@ -104,13 +105,13 @@ def analyse(records: Sequence[Record]) -> Findings:
         closure_test(rows, envelope(repeated_runs(records)), fits, floor, TOYS)
     )
     return Findings(
-        sentences=[*sentences, *fit_sentences(fits, rows), *found.sentences],
+        sentences=[*sentences, *fit_sentences(fits), *found.sentences],
         tables={
             "Table 1: parameters of the law": law_table(fits, floor, records[0].inputs),
             **found.tables,
         },
         figures=found.figures,
-        results=fits_as_json(fits, rows),
+        results=fits_as_json(fits),
     )
 
 

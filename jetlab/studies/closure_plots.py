@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jetlab.runs.plots import styled
+from jetlab.laws.plot_style import styled
 from jetlab.studies.floor_estimates import Interval
 from jetlab.studies.joint_law import Floor
 

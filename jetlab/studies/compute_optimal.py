@@ -7,12 +7,14 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import Allocation, frontier
+from jetlab.laws.formatting import scientific, with_interval
+from jetlab.laws.plot_style import Figure
+from jetlab.laws.plots import loss_against_data
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
-from jetlab.runs import plots
-from jetlab.runs.plots import Figure
-from jetlab.runs.study import Findings, for_each_inputs
-from jetlab.runs.tables import TextTable, scientific, with_interval
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import for_each_inputs
+from jetlab.studies import compute_optimal_plots as plots
 from jetlab.studies.joint_law import (
     Fits,
     Floor,
@@ -46,7 +48,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     floor = known_floor(records[0])
     fits = fit_free_and_fixed(forms.additive, rows, floor)
     n_p = float(np.mean([record.n_p for record in records]))
-    texts, laws = fits_as_json(fits, rows), rejection_laws(records)
+    texts, laws = fits_as_json(fits), rejection_laws(records)
     tables = {
         "Table 1: parameters of the law": law_table(fits, floor, records[0].inputs),
     }
@@ -55,7 +57,7 @@ def analyse(records: Sequence[Record]) -> Findings:
         budgets = budgets_spanned(rows["C"], BEYOND)
         tables["What a budget should buy"] = plans(law, budgets, n_p)
     return Findings(
-        sentences=[*sentences, *fit_sentences(fits, rows), *_doubts(law)],
+        sentences=[*sentences, *fit_sentences(fits), *_doubts(law)],
         tables=tables,
         figures=_figures(rows, unlearned, fits, floor, n_p),
         results={name: with_rejections(text, laws) for name, text in texts.items()},
@@ -100,8 +102,14 @@ def _figures(
     if not np.isfinite(law.objective):
         return {}
     figures = {
-        "loss_against_data": plots.loss_against_data(rows, unlearned, law, floor),
-        "residuals": plots.residuals(rows, law),
+        "loss_against_data": loss_against_data(
+            law,
+            unlearned,
+            floor,
+            xlabel="training jets $D$",
+            ylabel="validation loss [nats]",
+        ),
+        "residuals": plots.residuals_against_compute(rows, law),
     }
     if not has_optimum(law):
         return figures

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import forms
-from jetlab.laws.backtest import levels
 from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.diagnostics import levels
 from jetlab.laws.fit import fit
 from jetlab.laws.profile import profile
 from jetlab.laws.result import FitResult
@@ -78,8 +78,8 @@ def estimates(rows: Table, *, draws: int = 1000) -> dict[str, Estimate]:
     law = fit(forms.additive, rows)
     intervals: list[Interval | None] = [None, None]
     if isfinite(law.objective):
-        drawn = bootstrap(law, rows, draws=draws).intervals
-        intervals = [drawn.get("L_inf"), _profile_interval(law, rows)]
+        drawn = bootstrap(law, draws=draws).intervals
+        intervals = [drawn.get("L_inf"), _profile_interval(law)]
     return {
         name: Estimate(
             value=law.params["L_inf"], interval=interval, reliable=law.reliable
@@ -88,10 +88,10 @@ def estimates(rows: Table, *, draws: int = 1000) -> dict[str, Estimate]:
     }
 
 
-def _profile_interval(law: FitResult, rows: Table) -> Interval | None:
+def _profile_interval(law: FitResult) -> Interval | None:
     """None without an upper end: the lowest loss is an upper bound of L_inf, so a
     profile without one, from a value of nearly zero, was not followed that far."""
-    low, high = profile(law, rows, "L_inf").interval
+    low, high = profile(law, "L_inf").interval
     return (low, high) if isfinite(high) else None
 
 

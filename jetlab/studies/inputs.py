@@ -9,8 +9,7 @@ import numpy as np
 from jetlab.laws import forms
 from jetlab.laws.joint_fit import held_out, shared
 from jetlab.records import Record, Table, TableLike
-from jetlab.runs.study import Findings
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
 from jetlab.studies.inputs_plots import loss_by_inputs
 from jetlab.studies.joint_law import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from jetlab.runs.plots import axes, plain_ticks, styled
+from jetlab.laws.plot_style import axes, plain_ticks, styled
 from jetlab.studies.joint_law import preferred
 
 if TYPE_CHECKING:

@@ -6,19 +6,17 @@ real jets, and with L_inf fixed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from jetlab.data.features import INPUTS
 from jetlab.laws.allocation import frontier
-from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.diagnostics import evidence
 from jetlab.laws.fit import fit
-from jetlab.laws.form import Form
+from jetlab.laws.formatting import with_interval
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
 from jetlab.records import Record, Table, TableLike
-from jetlab.runs.tables import TextTable, with_interval
+from jetlab.runs.report import TextTable
 from jetlab.studies import published
 from jetlab.studies.published import Value
 from jetlab.tasks.tagging import Tagging
@@ -51,8 +49,7 @@ def fit_free_and_fixed(form: Form, table: TableLike, floor: Floor | None) -> Fit
 
 def fit_law(form: Form, table: TableLike, fixed: Mapping[str, float]) -> FitResult:
     """A fit with 1000 bootstrap draws."""
-    law = fit(form, table, fixed=fixed)
-    return replace(law, draws=bootstrap(law, table, draws=1000))
+    return fit(form, table, fixed=fixed, bootstrap=1000)
 
 
 def preferred(fits: Fits) -> FitResult:
@@ -67,20 +64,19 @@ def for_figures(fits: Fits) -> FitResult:
     return free if free.converged and has_optimum(free) else preferred(fits)
 
 
-def fits_as_json(fits: Fits, table: TableLike) -> dict[str, str]:
+def fits_as_json(fits: Fits) -> dict[str, str]:
     """The fits by the name of their file, the free one with its diagnostics."""
-    texts = {"fit": evidence(fits[FREE], table).beside(fits[FREE])}
+    texts = {"fit": fits[FREE].to_json(diagnostics=True)}
     if FIXED in fits:
         texts["fit_known_limit"] = fits[FIXED].to_json()
     return texts
 
 
-def fit_sentences(fits: Fits, table: TableLike) -> list[str]:
+def fit_sentences(fits: Fits) -> list[str]:
     """Warnings of the fits, diagnostics of the free one, and which of them is used."""
     warnings = [
-        *(f"{kind}: {law.message}." for kind, law in fits.items() if not law.reliable),
-        *(f"{FREE}: {sentence}." for sentence in evidence(fits[FREE], table).words),
-        *(f"{kind}: {law.draws.message}." for kind, law in fits.items() if law.draws),
+        *(f"{kind}: {text}." for kind, law in fits.items() for text in law.warnings),
+        *(f"{FREE}: {sentence}." for sentence in fits[FREE].diagnostics.sentences),
     ]
     if preferred(fits) is not fits[FREE]:
         warnings.append(

@@ -10,12 +10,13 @@ import numpy as np
 from jetlab.laws import forms
 from jetlab.laws.compare import Difference, aligned, compare
 from jetlab.laws.fit import fit
+from jetlab.laws.formatting import with_interval
+from jetlab.laws.plot_style import Figure
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
 from jetlab.runs.grid import PAPER_RATE, Size
-from jetlab.runs.plots import Figure
-from jetlab.runs.study import Findings, for_each_inputs
-from jetlab.runs.tables import TextTable, with_interval
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import for_each_inputs
 from jetlab.studies import learning_rate_plots as plots
 from jetlab.studies import published
 from jetlab.studies.best_rate import (
@@ -109,7 +110,7 @@ def analyse(records: Sequence[Record]) -> Findings:
             file.replace("fit", f"fit_{name.replace(' ', '_')}", 1): text
             for name, arm in fitted.items()
             if arm.fits
-            for file, text in fits_as_json(arm.fits, arm.rows).items()
+            for file, text in fits_as_json(arm.fits).items()
         },
     )
 
@@ -183,23 +184,16 @@ def _pair(
         kind=kind,
         shared=len(one["L"]),
         change=float(np.median(np.log(other["L"] / one["L"]))),
-        difference=failed[0] if failed else _difference(laws, [one, other]),
+        difference=failed[0] if failed else _difference(*laws),
         unreliable=tuple(name for name, law in named if not law.reliable),
     )
 
 
-def _difference(
-    laws: Sequence[FitResult], tables: Sequence[Mapping[str, np.ndarray]]
-) -> Difference | str:
-    arms = list(zip(laws, tables, strict=True))
+def _difference(one: FitResult, other: FitResult) -> Difference | str:
     try:
-        return compare(*arms, derived={"a": _exponent})
+        return compare(one, other)
     except ValueError as error:
         return str(error)
-
-
-def _exponent(params):
-    return params["beta"] / (params["alpha"] + params["beta"])
 
 
 def parameters(fitted: Mapping[str, Arm], floor: Floor | None) -> TextTable:

@@ -10,8 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from jetlab.laws.plot_style import decades, plain_ticks, styled
 from jetlab.laws.result import FitResult
-from jetlab.runs.plots import decades, plain_ticks, styled
 from jetlab.studies.best_rate import Scan
 from jetlab.studies.joint_law import FIXED, FREE
 from jetlab.studies.published import Value

@@ -10,12 +10,12 @@ from jaxtyping import Float
 
 from jetlab.data.shower.bayes_limit import Known, known_rejections
 from jetlab.laws import forms
+from jetlab.laws.formatting import with_interval
+from jetlab.laws.plot_style import Figure
 from jetlab.laws.rejection_forecast import Expected
 from jetlab.physics.performance import BACKGROUND, EFFICIENCIES
 from jetlab.records import Record, Rejected, Table
-from jetlab.runs.plots import Figure
-from jetlab.runs.study import Findings
-from jetlab.runs.tables import TextTable, with_interval
+from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
 from jetlab.studies import rejection_plots as plots
 from jetlab.studies.inputs import fit_inputs
@@ -142,9 +142,9 @@ def _joint_law(result: RejectionResult) -> Findings:
         return Findings(sentences=[NO_RUNS])
     floor = known_floor(result.best)
     fits = fit_free_and_fixed(forms.additive, rows, floor)
-    texts = fits_as_json(fits, rows)
+    texts = fits_as_json(fits)
     return Findings(
-        sentences=[*unlearned_sentences(unlearned), *fit_sentences(fits, rows)],
+        sentences=[*unlearned_sentences(unlearned), *fit_sentences(fits)],
         tables={
             f"Table 1: L(N, D) with {result.label}": law_table(
                 fits, floor, result.label

@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.formatting import scientific, with_interval
 from jetlab.laws.rejection import fit_rejection, unpassed
 from jetlab.laws.rejection_forecast import Expected, Mapped, expect
 from jetlab.laws.result import FitResult
 from jetlab.physics.performance import BACKGROUND, working_point
 from jetlab.records import Record, Table
-from jetlab.runs.tables import TextTable, scientific, with_interval
+from jetlab.runs.report import TextTable
 from jetlab.studies.joint_law import median_residual
 from jetlab.studies.run_quality import has_learned
 
@@ -69,12 +70,12 @@ def rejection_law(
         )
     ]
     R, error = np.array(estimates).reshape(-1, 2).T
-    law, table = fit_rejection(points["loss"], R, error)
+    law, _ = fit_rejection(points["loss"], R, error)
     if limit.sum() > MAX_LIMITS * points.rows:
         why = f"{limit.sum()} of {points.rows} runs give a lower limit only"
         law = replace(law, identified=False, message=f"{law.message}; {why}")
     if draws:
-        law = replace(law, draws=bootstrap(law, table, draws=draws))
+        law = replace(law, draws=bootstrap(law, draws=draws))
     measured = np.flatnonzero(~limit)
     common = np.inf
     if measured.size:

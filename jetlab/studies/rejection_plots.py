@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jetlab.data.shower.bayes_limit import Known
+from jetlab.laws.plot_style import axes, styled
 from jetlab.laws.rejection import rejection_at
 from jetlab.physics.performance import EFFICIENCIES
 from jetlab.records import Record
-from jetlab.runs.plots import axes, styled
 from jetlab.studies.inputs_plots import inputs_styles
 from jetlab.studies.rejection_laws import RejectionLaw
 

@@ -8,15 +8,16 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import amplification
-from jetlab.laws.backtest import rollout
+from jetlab.laws.diagnostics import backtest
 from jetlab.laws.fit import fit
-from jetlab.laws.form import Form
+from jetlab.laws.formatting import scientific, with_interval
 from jetlab.laws.overfitting import Threshold, threshold
+from jetlab.laws.plot_style import Figure
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
 from jetlab.records import Record, Table
-from jetlab.runs.plots import Figure
-from jetlab.runs.study import Findings, for_each_inputs
-from jetlab.runs.tables import TextTable, scientific, with_interval
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import for_each_inputs
 from jetlab.studies import published
 from jetlab.studies import repetition_plots as plots
 from jetlab.studies.joint_law import (
@@ -82,7 +83,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     found = fit_repetition(records, rows)
     eq4 = {"fit_repeated": found.eq4.to_json()} if found.eq4 else {}
     return Findings(
-        sentences=[*sentences, *fit_sentences(found.fits, rows)],
+        sentences=[*sentences, *fit_sentences(found.fits)],
         tables={
             "Table 1: parameters of the law": law_table(
                 found.fits, found.floor, records[0].inputs
@@ -94,7 +95,7 @@ def analyse(records: Sequence[Record]) -> Findings:
             "Fig. 3: runs by their validation curves": _curves(found.runs),
         },
         figures=_figures(found, records) if found.runs.rows else {},
-        results={**fits_as_json(found.fits, rows), **eq4},
+        results={**fits_as_json(found.fits), **eq4},
     )
 
 
@@ -225,7 +226,7 @@ def _backtest(form: Form, rows: Mapping[str, np.ndarray]) -> list[str]:
     law, source = fit(form, rows), form.source[:16]
     if not np.isfinite(law.objective):
         return [form.name, source, str(law.rows), "", "", law.message]
-    errors = [f"{100 * forecast.spread:.2f} %" for forecast in rollout(law, rows, "U")]
+    errors = [f"{100 * forecast.spread:.2f} %" for forecast in backtest(law, "U")]
     last = errors[-1] if errors else ""
     residual, reliable = median_residual(law), "yes" if law.reliable else "no"
     return [form.name, source, str(law.rows), residual, last, reliable]

@@ -12,9 +12,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.laws.overfitting import Threshold
+from jetlab.laws.plot_style import axes, decades, plain_ticks, styled
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
-from jetlab.runs.plots import axes, decades, plain_ticks, styled
 
 SIZES = mpl.colormaps["cividis"]
 KINDS: dict[str, dict[str, Any]] = {

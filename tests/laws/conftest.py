@@ -2,12 +2,15 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.cells import cell_means
+from jetlab.laws.fit import fit
+from jetlab.laws.misfit import SQUARES
 
 TABLES = Path(__file__).parents[2] / "../shared/data/laws"
 
@@ -38,6 +41,51 @@ def grid():
 def wide(grid):
     """Twenty-five rows over four decades of N and five of D, 1 % scatter."""
     return grid(np.logspace(3, 7, 5), np.logspace(3, 8, 5), scatter=0.01)
+
+
+@pytest.fixture(scope="session")
+def law(wide) -> Any:
+    """The default fit of `wide`, with draws."""
+    return fit(forms.additive, wide, bootstrap=200)
+
+
+@pytest.fixture(scope="session")
+def law_of_squares(wide):
+    """Least squares through `wide`."""
+    return fit(forms.additive, wide, misfit=SQUARES)
+
+
+@pytest.fixture(scope="session")
+def law_of_floor(wide):
+    """The fit of `wide` with the floor fixed to the true one."""
+    return fit(forms.additive, wide, fixed={"L_inf": 0.32}, bootstrap=64)
+
+
+@pytest.fixture(scope="session")
+def exact(grid):
+    """Thirty rows on the law."""
+    return grid(np.logspace(3, 7, 5), np.logspace(3, 8, 6))
+
+
+@pytest.fixture(scope="session")
+def exact_law(exact):
+    """The fit of `exact`."""
+    return fit(forms.additive, exact)
+
+
+@pytest.fixture(scope="session")
+def line():
+    """A power law without a floor by least squares, a line in log N: twelve rows, their
+    fit, and the slope and its standard error by linear regression."""
+    size = np.logspace(3, 8, 12)
+    noise = 0.01 * np.random.default_rng(0).normal(size=12)
+    table = {"N": size, "L": 5 * size**-0.3 * np.exp(noise)}
+    law = fit(forms.model_only, table, fixed={"L_inf": 1e-200}, misfit=SQUARES)
+    centred = np.log(size) - np.log(size).mean()
+    spread = centred @ centred
+    slope = -centred @ np.log(table["L"]) / spread
+    sigma = np.sqrt(law.residuals @ law.residuals / 10)
+    return law, slope, sigma / np.sqrt(spread)
 
 
 @pytest.fixture(scope="session")

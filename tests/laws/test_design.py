@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.batched import Lanes
 from jetlab.laws.bootstrap import bootstrap, refit
 from jetlab.laws.design import suggest
-from jetlab.laws.fit import fit, pose
+from jetlab.laws.fit import fit
 from jetlab.laws.misfit import Misfit
+from jetlab.laws.newton import ProblemBatch
+from jetlab.laws.objective import pose
 
 EXPERIMENTS = 1000
 SQUARES = Misfit(kind="squares")
@@ -30,7 +31,7 @@ def candidates():
 @pytest.fixture(scope="module")
 def started(small):
     law = fit(forms.additive, small, misfit=SQUARES)
-    return replace(law, draws=bootstrap(law, small, draws=64))
+    return replace(law, draws=bootstrap(law, draws=64))
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +43,14 @@ def spread(table, jets) -> float:
     """Scatter of the fitted floor over experiments with these N and D."""
     exact = table | {"L": forms.additive.predict(jets, table)}
     with jax.enable_x64(True):
-        problem = pose(forms.additive, exact, {}, {}, SQUARES)
+        problem = pose(forms.additive, exact, misfit=SQUARES)
         rows = problem.rows
         rng = np.random.default_rng(5)
         noise = 0.01 * rng.normal(size=(EXPERIMENTS, len(rows.weight)))
         truth = np.tile(problem.space.coordinates(jets), (EXPERIMENTS, 1))
         weight = np.tile(rows.weight, (EXPERIMENTS, 1))
         z, found = refit(
-            problem, Lanes(truth, np.asarray(rows.log_loss) + noise, weight)
+            problem, ProblemBatch(truth, np.asarray(rows.log_loss) + noise, weight)
         )
         floors = problem.space.many_params(z[found])["L_inf"]
     low, high = np.quantile(floors, (0.16, 0.84))

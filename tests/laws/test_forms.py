@@ -44,7 +44,7 @@ def test_a_line_in_the_logarithm():
     np.testing.assert_allclose(loss, [2.0, 1.0], rtol=1e-14)
 
 
-def test_a_line_that_meets_zero_gives_no_nan():
+def test_a_line_that_meets_zero_goes_on_falling():
     beyond = {"N": np.exp([29.0, 31.0, 40.0])}
     loss = forms.logarithmic.predict({"a": 3.0, "b": 0.1}, beyond)
     assert np.all(np.diff(loss) < 0)

@@ -8,12 +8,13 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate
-from jetlab.laws.batched import Lanes
 from jetlab.laws.bootstrap import refit
 from jetlab.laws.envelope import records
-from jetlab.laws.fit import fit, pose
+from jetlab.laws.fit import fit
 from jetlab.laws.isoflop import Valley, isoflop
 from jetlab.laws.misfit import ABSOLUTE
+from jetlab.laws.newton import ProblemBatch
+from jetlab.laws.objective import pose
 from jetlab.laws.result import Draws, percentiles
 
 
@@ -61,12 +62,12 @@ def test_chinchilla_bootstrap(law, chinchilla):
     random = np.random.RandomState(42)
     picks = np.array([random.choice(240, 240) for _ in range(4000)])
     with jax.enable_x64(True):
-        problem = pose(forms.additive, chinchilla, {}, {}, 1e-3)
+        problem = pose(forms.additive, chinchilla)
         start = np.tile(problem.space.coordinates(law.params), (4000, 1))
         losses = np.tile(problem.rows.log_loss, (4000, 1))
         rows = losses.shape[1]  # 240 and padding of weight zero
         weight = np.array([np.bincount(pick, minlength=rows) for pick in picks], float)
-        z, found = refit(problem, Lanes(start, losses, weight))
+        z, found = refit(problem, ProblemBatch(start, losses, weight))
         values = problem.space.many_params(z)
     assert found.all()
     error = {name: draws.std() for name, draws in values.items()}

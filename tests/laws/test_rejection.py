@@ -35,8 +35,8 @@ def experiment(seed):
     exact = rejections(LOSS)
     error = 0.02 * np.sqrt(exact / exact.min())
     noise = error * np.random.default_rng(seed).normal(size=14)
-    law, table = fit_rejection(LOSS, exact * np.exp(noise), error)
-    return replace(law, draws=bootstrap(law, table, draws=100))
+    law, _ = fit_rejection(LOSS, exact * np.exp(noise), error)
+    return replace(law, draws=bootstrap(law, draws=100))
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def test_scatter_between_runs_is_found_and_none_where_there_is_none():
     alone, _ = fit_rejection(loss, rejections(loss) * np.exp(noise), error)
     assert between(alone, error) < 0.02
     more = noise + 0.2 * rng.normal(size=200)
-    law, table = fit_rejection(loss, rejections(loss) * np.exp(more), error)
+    law, _ = fit_rejection(loss, rejections(loss) * np.exp(more), error)
     assert between(law, error) == pytest.approx(0.2, rel=0.15)
-    assert np.ptp(table["weight"]) < 1e-9
+    assert np.ptp(law.table["weight"]) < 1e-9
 
 
 def test_scatter_between_runs_keeps_sharp_rows_from_deciding_alone():
@@ -123,8 +123,8 @@ def test_background_jets_that_all_runs_share_are_in_the_interval():
         score = rng.uniform(size=200_000)
         passed = np.array([(score < 1 / R).sum() for R in rejections(LOSS)])
         values = 200_000 / passed
-        law, table = fit_rejection(LOSS, values, 1 / np.sqrt(passed))
-        law = replace(law, draws=bootstrap(law, table, draws=100))
+        law, _ = fit_rejection(LOSS, values, 1 / np.sqrt(passed))
+        law = replace(law, draws=bootstrap(law, draws=100))
         for shared in held:
             common = 1 / np.sqrt(passed[0]) if shared else 0.0
             low, high = foretold(law, np.full(100, LOSS[0]), common)

@@ -126,7 +126,7 @@ def test_intervals_cover_as_docs_intervals_has_it():
     rows = planted(0.01)
     law = fit(forms.additive, rows, fixed={"L_inf": truth})
     tables = imagined(law, rows, 50)
-    for estimator, share in zip(ESTIMATORS[:4], (0.74, 0.68, 0.70, 0.67), strict=True):
+    for estimator, share in zip(ESTIMATORS[:3], (0.74, 0.68, 0.70), strict=True):
         one = Coverage.of([found[estimator.name] for found in tables], truth)
         assert abs(one.held - share) < 3 * 0.065, estimator.name
         assert one.told > 0.9

@@ -98,7 +98,8 @@ def test_a_rate_too_low_for_short_runs_makes_beta_too_steep():
     assert pair.found.differs("beta")
     assert pair.found.values["a"] < 0
     assert abs(pair.found.values["alpha"]) < abs(pair.found.values["beta"]) / 3
-    assert set(pair.found.paired) == {"A", "alpha", "B", "beta", "a"}
+    names = {"A", "alpha", "B", "beta", "a", "a_D", "gamma"}
+    assert set(pair.found.paired) == names
 
 
 def test_the_best_rate_is_found_off_the_grid_too():

@@ -7,7 +7,8 @@ import pytest
 
 from jetlab.runs.grid import log_spaced, product
 from jetlab.runs.study import load_experiment
-from jetlab.runs.tables import TextTable, scientific, with_interval
+from jetlab.laws.formatting import scientific, with_interval
+from jetlab.runs.report import TextTable
 
 
 @dataclass(frozen=True)

@@ -2,55 +2,57 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tabulate import tabulate
 
+from jetlab.laws import plots
 from jetlab.laws.chinchilla import Approaches, compare
+from jetlab.laws.formatting import with_interval
 from jetlab.laws.profile import Profile, profile
 from jetlab.laws.result import FitResult
-from jetlab.records import TableLike
-from jetlab.runs import law_figures
-from jetlab.runs.foreign import Fitted
-from jetlab.runs.ledger import write_whole
-from jetlab.runs.tables import TextTable, with_interval
+
+Lines = Sequence[Sequence[str]]
 
 
-def export(found: Fitted, out: Path) -> list[Path]:
-    """Write a fit and what belongs to it into a folder; the files written.
+def export(law: FitResult, out: Path, *, particles: float = 40.0) -> list[Path]:
+    """Write a fit into a folder; the files written.
 
     fit.json, parameters.csv, .md and .tex (value, intervals by draws and by profile),
-    for the additive law approaches.json and .md (Hoffmann's three beside each other),
-    and figures as PNG and PDF. Profiles are left out of an asymmetric fit, and figures
-    of N and D of a form without them.
+    for the additive law approaches.json and .md (Hoffmann's three beside each other,
+    with n_p = `particles`), and figures as PNG and PDF. An asymmetric fit has no
+    profiles, and a form without N and D no contours.
     """
     out.mkdir(parents=True, exist_ok=True)
-    law, rows = found.law, found.rows
-    curves = _profiles(law, rows)
-    table = parameters(law, curves)
+    curves = _profiles(law)
+    headers, lines = _parameters(law, curves)
     texts = {
-        "fit.json": found.to_json(),
+        "fit.json": law.to_json(diagnostics=True),
         "parameters.csv": _csv(law, curves),
-        "parameters.md": table.markdown() + "\n",
-        "parameters.tex": table.latex() + "\n",
+        "parameters.md": _markdown(headers, lines) + "\n",
+        "parameters.tex": _latex(headers, lines) + "\n",
     }
-    made = bool(np.isfinite(law.objective))
-    additive = made and law.form.name == "additive"
+    fitted = bool(np.isfinite(law.objective))
+    additive = fitted and law.form.name == "additive"
     if additive:
-        beside = compare(rows, particles=found.particles, law=law)
+        beside = compare(law.table, particles=particles, law=law)
         texts["approaches.json"] = beside.to_json()
         texts["approaches.md"] = _approaches(beside)
-    for name, text in texts.items():
-        write_whole(out / name, text)
     drawings = {}
-    if made:
-        drawings["residuals"] = law_figures.against_law(rows, law)
+    if fitted:
+        drawings["residuals"] = plots.residuals(law)
+        if len(law.form.columns) == 1 or set(law.form.columns) == {"N", "D"}:
+            drawings["loss"] = law.plot()
     if curves:
-        drawings["profiles"] = law_figures.profiles(curves, law)
+        drawings["profiles"] = plots.profiles(curves, law)
     if law.draws and any(len(set(v)) > 1 for v in law.draws.values.values()):
-        drawings["corner"] = law_figures.corner(law)
+        drawings["corner"] = plots.corner(law)
     if additive:
-        drawings["contours"] = law_figures.contours(rows, law)
+        drawings["contours"] = plots.contours(law)
+    for name, text in texts.items():
+        _write(out / name, text)
     files = [out / name for name in texts]
     for name, figure in drawings.items():
         for kind in ("png", "pdf"):
@@ -59,10 +61,27 @@ def export(found: Fitted, out: Path) -> list[Path]:
     return files
 
 
-def parameters(law: FitResult, found: list[Profile]) -> TextTable:
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _markdown(headers: Sequence[str], lines: Lines) -> str:
+    return tabulate(lines, headers, "github", disable_numparse=True)
+
+
+def _latex(headers: Sequence[str], lines: Lines) -> str:
+    return tabulate(lines, headers, "latex_booktabs", disable_numparse=True)
+
+
+def _parameters(
+    law: FitResult, found: Sequence[Profile]
+) -> tuple[Sequence[str], Lines]:
     """Value and 68 % intervals of every parameter."""
     by_name = {one.name: one.interval for one in found}
-    rows = [
+    lines = [
         [
             name,
             with_interval(value, law.intervals.get(name)),
@@ -70,16 +89,16 @@ def parameters(law: FitResult, found: list[Profile]) -> TextTable:
         ]
         for name, value in law.params.items()
     ]
-    return TextTable(["parameter", "value (68 %, draws)", "68 %, profile"], rows)
+    return ["parameter", "value (68 %, draws)", "68 %, profile"], lines
 
 
 def _approaches(beside: Approaches) -> str:
     """The exponents by approach, and why they differ."""
-    rows = [
+    lines = [
         [one.name, *map(_number, (one.a, one.error, one.a_D, one.gamma))]
         for one in beside.found
     ]
-    table = TextTable(["approach", "a", "error of a", "a_D", "gamma"], rows).markdown()
+    table = _markdown(["approach", "a", "error of a", "a_D", "gamma"], lines)
     words = [*beside.words, *(f"{one.name}: {one.message}" for one in beside.found)]
     return "\n".join([table, "", *(f"- {sentence}" for sentence in words), ""])
 
@@ -88,18 +107,18 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if np.isfinite(value) else ""
 
 
-def _profiles(law: FitResult, rows: TableLike) -> list[Profile]:
+def _profiles(law: FitResult) -> list[Profile]:
     free = [name for name in law.params if name not in law.fixed]
     if law.misfit.above != 1 or len(free) < 2 or not np.isfinite(law.objective):
         return []
-    return [profile(law, rows, name) for name in free]
+    return [profile(law, name) for name in free]
 
 
 def _interval(ends: tuple[float, float] | None) -> str:
     return "" if ends is None else f"({ends[0]:.4g}, {ends[1]:.4g})"
 
 
-def _csv(law: FitResult, found: list[Profile]) -> str:
+def _csv(law: FitResult, found: Sequence[Profile]) -> str:
     """One line a parameter, empty cells where there is no interval."""
     by_name = {one.name: one.interval for one in found}
     text = io.StringIO()

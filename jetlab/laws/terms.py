@@ -1,8 +1,8 @@
-"""What a law is made of: its formula, its parameters, and terms to build it from.
+"""Building blocks of a law: parameters, terms, and the form that they make up.
 
-A form reads logarithms and gives the logarithm of the loss, so that a sum of power
-laws is one log-sum-exp: stable at any size, and convex along a line of constant
-compute. Its parameters come as `theta`: the logarithm of a positive parameter, an
+A form maps logarithms of the columns to the logarithm of the loss, so that a sum of
+power laws is one log-sum-exp: stable at any size, and convex along a line of constant
+compute. Its parameters are passed as `theta`: the logarithm of a positive parameter, an
 exponent as it is.
 """
 
@@ -24,10 +24,10 @@ class Parameter:
     """A parameter of a form.
 
     `unit` is the dimension of a positive parameter as (column, power) pairs, a power
-    being a number or the name of an exponent: A of A/N^alpha has L^1 N^alpha. A solver
-    measures it in that unit at the centre of the rows. An exponent by which the term
-    rises has a minus before its name: k of k D^alpha has L^1 D^-alpha. `starts` are
-    values to search from, in that unit.
+    being a number or the name of an exponent: A of A/N^alpha has L^1 N^alpha. The
+    solver measures the parameter in this unit at the centre of the rows. A minus
+    before the name of an exponent marks a rising term: k of k D^alpha has L^1 D^-alpha.
+    `starts` are the values that the search starts from, in this unit.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Parameter:
 @dataclass(frozen=True, kw_only=True)
 class Form:
     """A law: its formula as text and as `log_loss(theta, logs)`, the columns that it
-    reads, and its source. Rows hold what it predicts in column L. Its derivatives are
-    those of `log_loss` by automatic differentiation."""
+    takes, and its source. Column L of a table holds the values that it predicts.
+    Derivatives are those of `log_loss` by automatic differentiation."""
 
     name: str
     formula: str
@@ -51,10 +51,11 @@ class Form:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the parameters, in order."""
         return tuple(parameter.name for parameter in self.parameters)
 
     def theta(self, params: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Physical parameters to the form's own: logarithms of the positive ones."""
+        """Parameters as the form takes them: logarithms of the positive ones."""
         values = {p.name: jnp.asarray(params[p.name]) for p in self.parameters}
         logs = {p.name: jnp.log(values[p.name]) for p in self.parameters if p.positive}
         return values | logs

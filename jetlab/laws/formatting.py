@@ -1,27 +1,4 @@
-"""Tables as values: headers and rows, rendered for papers and pages."""
-
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from tabulate import tabulate
-
-
-class TextTable(NamedTuple):
-    """Cells that are text already, with their headers."""
-
-    headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def markdown(self) -> str:
-        return tabulate(self.rows, self.headers, "github", disable_numparse=True)
-
-    def latex(self) -> str:
-        return tabulate(
-            self.rows, self.headers, "latex_booktabs", disable_numparse=True
-        )
-
-    def html(self) -> str:
-        return tabulate(self.rows, self.headers, "html", disable_numparse=True)
+"""Numbers with intervals as text."""
 
 
 def with_interval(value: float, interval: tuple[float, float] | None) -> str:
@@ -40,6 +17,7 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def scientific(value: float) -> str:
+    """Two decimals and a short exponent: 1.23e-4."""
     return f"{value:.2e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
 
 

@@ -1,0 +1,250 @@
+"""Figures of a fit: loss and law, residuals, profiles, draws, contours."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from jetlab.laws.allocation import optima
+from jetlab.laws.budgets import with_draws
+from jetlab.laws.plot_style import (
+    LOSSES,
+    SIZES,
+    axes,
+    ends,
+    plain_ticks,
+    spread,
+    styled,
+)
+from jetlab.laws.profile import Profile
+from jetlab.laws.result import FitResult
+from jetlab.records import TableLike
+
+BAND = 400  # draws that make the band of the optimal path
+SHOWN = 4.0  # of sqrt(W): a profile is drawn up to it
+LISTED = 10  # sizes in a legend; more have a colour bar
+
+
+def loss_figure(law: FitResult) -> Figure:
+    """The figure of `FitResult.plot`.
+
+    Raises:
+      ValueError: for a fit without parameters, or a form of other columns.
+    """
+    if not np.isfinite(law.objective):
+        raise ValueError(f"there is no law to draw: {law.message}")
+    if set(law.form.columns) == {"N", "D"}:
+        return loss_against_data(law)
+    if len(law.form.columns) == 1:
+        return _loss_against_column(law)
+    raise ValueError(
+        f"{law.form.name} has columns {', '.join(law.form.columns)}: figures are of N"
+        " and D, or of one column"
+    )
+
+
+@styled
+def loss_against_data(
+    law: FitResult,
+    left_out: TableLike | None = None,
+    limit: tuple[float, float] | None = None,
+    *,
+    xlabel: str = "$D$",
+    ylabel: str = "loss",
+) -> Figure:
+    """Loss against D, a colour for each N, with the law's curves and its floor.
+
+    Args:
+      left_out: a table of runs that were not fitted, drawn as open circles.
+      limit: a known limit of the loss (value, error).
+    """
+    figure, ax = axes()
+    rows, D = law.table, spread(law.table["D"], 3.0)
+    sizes = np.unique(rows["N"])
+    if left_out is not None:
+        sizes = np.union1d(sizes, left_out["N"])
+    for size, shade in zip(sizes, SIZES(np.linspace(0, 0.9, len(sizes))), strict=True):
+        own = rows["N"] == size
+        name = f"N = {size:,.0f}" if len(sizes) <= LISTED else None
+        ax.plot(rows["D"][own], rows["L"][own], "o", ms=4, color=shade, label=name)
+        if own.any() and len(sizes) <= LISTED:
+            ax.plot(D, law.predict({"N": np.full(len(D), size), "D": D}), color=shade)
+        if left_out is not None:
+            own = left_out["N"] == size
+            ax.plot(
+                left_out["D"][own], left_out["L"][own], "o", ms=4, mfc="none",
+                color=shade,
+            )  # fmt: skip
+    if len(sizes) > LISTED:
+        _many_sizes(figure, ax, law, D)
+    _floor(ax, law)
+    if limit is not None:
+        text = f"known limit = {limit[0]:.3f} ± {limit[1]:.3f}"
+        ax.axhline(limit[0], color="tab:red", lw=1, label=text)
+    ax.set(xscale="log", yscale="log", xlim=ends(D), xlabel=xlabel, ylabel=ylabel)
+    plain_ticks(ax)
+    ax.legend(ncols=2, loc="best", fontsize=7)
+    return figure
+
+
+def _many_sizes(figure: Figure, ax: Axes, law: FitResult, D: np.ndarray) -> None:
+    """Curves at five sizes, and a colour bar for all of them."""
+    low, high = ends(law.table["N"])
+    norm = LogNorm(low, high)
+    for size in np.geomspace(low, high, 5):
+        curve = law.predict({"N": np.full(len(D), size), "D": D})
+        ax.plot(D, curve, color=SIZES(0.9 * norm(size)))
+    bar = ScalarMappable(norm, SIZES)
+    figure.colorbar(bar, ax=ax, label="$N$")
+
+
+@styled
+def _loss_against_column(law: FitResult) -> Figure:
+    figure, ax = axes()
+    (column,) = law.form.columns
+    x = spread(law.table[column], 3.0)
+    ax.plot(law.table[column], law.table["L"], "o", ms=4, color="tab:blue")
+    ax.plot(x, law.predict({column: x}), color="0.2", label=law.form.formula)
+    _floor(ax, law)
+    ax.set(xscale="log", yscale="log", xlim=ends(x), xlabel=f"${column}$")
+    ax.set(ylabel="R" if law.form.name == "rejection" else "loss")
+    plain_ticks(ax)
+    ax.legend(loc="best", fontsize=7)
+    return figure
+
+
+def _floor(ax: Axes, law: FitResult) -> None:
+    """A line at L_inf, if the law has one within reach of the rows."""
+    floor = law.params.get("L_inf")
+    if floor is None:
+        return
+    text = rf"fitted $L_\infty$ = {floor:.3f}"
+    text += "" if law.identified else " (not identified)"
+    if floor < law.table["L"].min() / 4:  # too far below to be drawn
+        ax.plot([], [], ls=":", color="0.3", label=text)
+    else:
+        ax.axhline(floor, ls=":", color="0.3", label=text)
+
+
+@styled
+def residuals(law: FitResult) -> Figure:
+    """Loss above the law, in per cent, against the loss; outliers are labelled by their
+    row."""
+    figure, ax = axes(5.2, 3.2)
+    losses, off = law.table["L"], 100 * np.expm1(-law.residuals)
+    ax.plot(losses, off, "o", ms=4, color="tab:blue", alpha=0.7)
+    for row in law.outliers:
+        ax.annotate(f" row {row}", (losses[row], off[row]), fontsize=7)
+    band = 100 * np.expm1(law.scatter)
+    ax.axhspan(-band, band, color="0.9", zorder=0, label="robust scatter")
+    ax.axhline(0, color="0.3", lw=0.8)
+    ax.set(xscale="log", xlabel="loss", ylabel="loss above the law [%]")
+    ax.legend(loc="best")
+    return figure
+
+
+@styled
+def profiles(found: Sequence[Profile], law: FitResult) -> Figure:
+    """sqrt(W) by parameter: a V for a parabola; a side that is open stays under the
+    line."""
+    figure = Figure(figsize=(2.3 * len(found), 2.6))
+    panels = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
+    for ax, one in zip(panels, found, strict=True):
+        root = np.sqrt(one.statistic)
+        near = root < SHOWN
+        ax.plot(one.values[near], root[near], "-", color="tab:blue")
+        ax.plot(law.params[one.name], 0, "o", ms=4, color="0.2")
+        ax.axhline(one.limit, ls=":", color="0.4", lw=1)
+        ax.axvspan(*np.clip(one.interval, *ends(one.values[near])), color="0.92")
+        if near.sum() and one.values[near].min() > 0 and _wide(one.values[near]):
+            ax.set_xscale("log")
+        ax.set(xlabel=one.name, ylim=(0, SHOWN))
+        ax.tick_params(axis="x", labelsize=7, rotation=30)
+        if ax.get_xscale() == "linear":
+            ax.locator_params(axis="x", nbins=4)
+    panels[0].set_ylabel(r"$\sqrt{W}$")
+    if not law.reliable:
+        figure.suptitle("not identified", fontsize=9)
+    return figure
+
+
+@styled
+def corner(law: FitResult) -> Figure:
+    """The draws of every pair of free parameters, and the histogram of each."""
+    draws = law.draws.values if law.draws else {}
+    names = [n for n, v in draws.items() if np.ptp(v) > 0]
+    wide = {n for n in names if draws[n].min() > 0 and _wide(draws[n])}
+    size = len(names)
+    figure = Figure(figsize=(1.7 * size, 1.7 * size))
+    panels: Any = figure.subplots(size, size, squeeze=False, sharex="col")
+    for (i, below), (j, across) in product(enumerate(names), enumerate(names)):
+        ax = panels[i, j]
+        ax.tick_params(labelsize=6)
+        if j > i:
+            ax.set_axis_off()
+            continue
+        if across in wide:
+            ax.set_xscale("log")
+        if i == j:
+            ax.hist(draws[across], bins=_bins(draws[across], across in wide))
+            ax.axvline(law.params[across], color="0.2", lw=1)
+            ax.set_yticks([])
+        else:
+            ax.plot(
+                draws[across], draws[below], ".", ms=1.5, alpha=0.4, rasterized=True
+            )
+            ax.plot(law.params[across], law.params[below], "+", color="tab:red")
+            if below in wide:
+                ax.set_yscale("log")
+        if i == size - 1:
+            ax.set_xlabel(across)
+        if j == 0 and i:
+            ax.set_ylabel(below)
+    return figure
+
+
+@styled
+def contours(law: FitResult) -> Figure:
+    """Iso-loss contours over the rows, the optimal path of N D = constant, and the band
+    of the paths of the draws."""
+    figure, ax = axes(6.0, 4.4)
+    rows = law.table
+    N, D = (np.geomspace(rows[n].min() / 3, rows[n].max() * 3, 80) for n in ("N", "D"))
+    surface = law.predict({"N": np.repeat(N, len(D)), "D": np.tile(D, len(N))})
+    surface = surface.reshape(len(N), len(D))
+    ax.set(xscale="log", yscale="log", xlim=ends(D), ylim=ends(N))  # before labels
+    levels = np.geomspace(surface.min(), surface.max(), 14)[1:-1]
+    lines = ax.contour(D, N, surface, levels, cmap=LOSSES, linewidths=1.1)
+    ax.clabel(lines, fmt="%.3g", fontsize=7)
+    ax.plot(rows["D"], rows["N"], "o", ms=3, color="0.3", label="rows")
+    products = np.geomspace(N[0] * D[0], N[-1] * D[-1], 30)
+    params = {n: v[: 1 + BAND] for n, v in with_draws(law).items()}
+    sizes = [optima(law.form, params, np.log(nd))["N"] for nd in products]
+    best, others = np.array(sizes)[:, 0], np.array(sizes)[:, 1:]
+    if np.isfinite(others).any(axis=1).all():
+        low, high = np.nanquantile(others, (0.16, 0.84), axis=1)
+        ax.fill(
+            np.append(products / low, (products / high)[::-1]),
+            np.append(low, high[::-1]),
+            color="tab:blue", alpha=0.2, lw=0, label="68 % of the draws",
+        )  # fmt: skip
+    ax.plot(products / best, best, "--", color="tab:blue", label="optimal")
+    ax.set(xlabel="$D$", ylabel="$N$")
+    if not law.reliable:
+        ax.set_title("not identified", fontsize=9)
+    ax.legend(loc="best", frameon=True, framealpha=0.9)
+    return figure
+
+
+def _bins(values: np.ndarray, log: bool) -> np.ndarray:
+    spaced = np.geomspace if log else np.linspace
+    return spaced(values.min(), values.max(), 31)
+
+
+def _wide(values: np.ndarray) -> bool:
+    return bool(values.max() > 20 * values.min())
