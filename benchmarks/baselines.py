@@ -17,17 +17,26 @@ import numpy as np
 import optax
 from flax.training.train_state import TrainState
 from jax import numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from benchmarks.timing import Contender
-from jetlab.data.features import INPUTS, featurize, padded
+from jetlab.data import ragged
+from jetlab.data.features import INPUTS, featurize
 from jetlab.data.shower.source import Shower
 from jetlab.models import flops, scaling
 from jetlab.models.tagger import Tagger
-from jetlab.types import FlatJets, PaddedJets
+from jetlab.types import FlatJets
 
 BATCH = 128
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 1e-2  # arXiv:2602.15781, Section 2
+
+
+class PaddedJets(NamedTuple):
+    """Zero-padded features of jets, a mask of the real particles, and labels."""
+
+    x: Float[Array | np.ndarray, "*b p f"]
+    mask: Bool[Array | np.ndarray, "*b p"]
+    y: Int[Array | np.ndarray, "*b"]
 
 
 class Baseline(NamedTuple):
@@ -67,10 +76,14 @@ def shower_jets(count: int, inputs: str = "full-128") -> FlatJets:
 
 def padded_batches(jets: FlatJets, inputs: str = "full-128") -> list[PaddedJets]:
     """The same in batches, with a place for every particle, float32 on the host."""
-    spread = padded(jets, INPUTS[inputs].particles)
-    spread = spread._replace(x=np.asarray(spread.x, np.float32))
-    count = len(spread.y) // BATCH
-    split = (np.split(np.asarray(column), count) for column in spread)
+    particles = INPUTS[inputs].particles
+    padded = PaddedJets(
+        x=ragged.pad(jets.x, jets.counts, particles).astype(np.float32),
+        mask=np.arange(particles) < jets.counts[:, None],
+        y=jets.y,
+    )
+    count = len(jets.y) // BATCH
+    split = (np.split(np.asarray(column), count) for column in padded)
     return [PaddedJets(*columns) for columns in zip(*split, strict=True)]
 
 

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.baselines import LEARNING_RATE, WEIGHT_DECAY, Baseline
+from benchmarks.baselines import LEARNING_RATE, WEIGHT_DECAY, Baseline, PaddedJets
 from jetlab.models import flops, scaling
 from jetlab.models.tagger import Tagger
-from jetlab.types import PaddedJets
 
 
 class Layer(nn.Module):

@@ -1,4 +1,4 @@
-"""What a device does at most, as contenders that race beside what is measured."""
+"""Peak throughput of a device, as contenders for the same race as a measurement."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 
 from benchmarks.timing import Contender
 
-SIDE = {"cpu": 1024}  # of a square matrix: long enough to hide the call
+SIDE = {"cpu": 1024}  # of a square matrix, large enough to hide the call's overhead
 BYTES = {"cpu": 2**28}
 
 
@@ -19,7 +19,7 @@ def flops_of_product() -> float:
 
 
 def product(dtype: DTypeLike = jnp.float32) -> Contender:
-    """Products of large square matrices, at JAX's default precision for the type."""
+    """Product of two large square matrices, at JAX's default precision for the type."""
     one = jnp.ones((side(), side()), dtype)
     multiply = jax.jit(jnp.matmul)
 
@@ -31,13 +31,13 @@ def product(dtype: DTypeLike = jnp.float32) -> Contender:
 
 
 def bytes_of_sweep() -> float:
-    """Read once and written once."""
+    """Bytes of one `sweep`, each read once and written once."""
     return 2.0 * BYTES.get(jax.default_backend(), 2**33)
 
 
 def sweep() -> Contender:
-    """A large array copied onto itself with the sign turned: in place, as a fresh copy
-    on a CPU would measure how fast the system hands out pages."""
+    """Negation of a large array in place: a new copy on a CPU would measure the
+    allocation of pages."""
     array = jnp.ones(int(bytes_of_sweep()) // 8, jnp.float32)
     turn = jax.jit(jnp.negative, donate_argnums=0)
 

@@ -1,10 +1,10 @@
-"""What the best possible tagger of the shower rejects: its exact posterior, by class
-and signal efficiency, for each input configuration.
+"""Rejections of the ideal tagger of the shower, its exact posterior, by class and
+signal efficiency for each input configuration.
 
     python -m benchmarks.ideal_tagger [--quick]
 
-Writes jetlab/data/shower/v1_ideal.json from 40,000 jets (4,000 of QCD), which takes
-half an hour on a core; with --quick it prints a table from 2,000 and writes nothing.
+Writes jetlab/data/shower/v1_ideal.json from 40,000 jets (4,000 of QCD) in half an hour
+on one core. With --quick it prints a table from 2,000 jets and writes nothing.
 """
 
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from jetlab.data.shower.bayes_limit import IDEAL, posterior
-from jetlab.data.shower.likelihood import VIEWS
+from jetlab.data.shower.bayes_limit import REJECTIONS, posterior
+from jetlab.data.shower.likelihood import OBSERVED
 from jetlab.data.shower.parameters import VERSION
 from jetlab.laws.formatting import with_interval
 from jetlab.physics.performance import performance, working_point
@@ -25,8 +25,8 @@ JETS = 40_000
 
 
 def ideal(inputs: str, jets: int) -> list[dict]:
-    """Rejections with their 68 % intervals; `high` is None for a lower limit."""
-    log_p, labels = posterior(VIEWS[inputs], jets=jets, progress=tqdm)
+    """Rejections with 68 % intervals; `high` is None for a lower limit."""
+    log_p, labels = posterior(OBSERVED[inputs], jets=jets, progress=tqdm)
     found = performance(log_p, labels, CLASSES).rejections
     return [
         {
@@ -43,11 +43,11 @@ def ideal(inputs: str, jets: int) -> list[dict]:
 def main() -> None:
     quick = "--quick" in sys.argv
     jets = 2_000 if quick else JETS
-    found = {inputs: ideal(inputs, jets) for inputs in VIEWS}
+    found = {inputs: ideal(inputs, jets) for inputs in OBSERVED}
     print(_table(found).markdown())
     if not quick:
         text = json.dumps({"version": VERSION, "jets": jets, "rejections": found})
-        Path(IDEAL).write_text(text + "\n")
+        Path(REJECTIONS).write_text(text + "\n")
 
 
 def _table(found: dict[str, list[dict]]) -> TextTable:

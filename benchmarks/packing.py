@@ -22,7 +22,7 @@ import optax
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from benchmarks.baselines import BATCH, padded_batches, shower_jets
+from benchmarks.baselines import BATCH, PaddedJets, padded_batches, shower_jets
 from benchmarks.engine import RATES, entries_of, planned
 from benchmarks.timing import Contender, lined_up, race
 from jetlab.data.features import INPUTS
@@ -39,7 +39,7 @@ from jetlab.training.batching import (
 )
 from jetlab.training.scan import compiler_options
 from jetlab.training.step import make_engine
-from jetlab.types import FlatJets, PaddedJets
+from jetlab.types import FlatJets
 
 POOL, BATCHES, DRAWN = (
     128,

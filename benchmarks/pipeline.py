@@ -1,14 +1,14 @@
-"""Jets a second from files to a store, to the host, to the device, to the model.
+"""Jets per second from files to a store, to the host, to the device and to the model.
 
     python benchmarks/pipeline.py --quick
 
-First what every part of the road carries: JetClass files (20 of their branches, ROOT
-with ZLIB) converted to a store; the store read through Grain in random batches; the
-same put on the device with a plan of the steps; and the plan alone, for jets that lie
-on the device. Then what the feed costs of a step of each width, which is to be at most
-5 %. Batches have 128 jets of the shower, inputs full-128; reading is from the page
-cache. Times are of the process on a CPU, so rates are those of one core; elsewhere they
-are by the clock, and the feed works while the device does.
+The first table has the throughput of each stage: conversion of JetClass files (20 of
+their branches, ROOT with ZLIB) to a store; reading of random batches through Grain; the
+same with the transfer to the device and the schedule of the steps; and the schedule
+alone, for jets on the device. The second table has the cost of loading relative to a
+step of each width; the target is at most 5 %. Batches have 128 shower jets, inputs
+full-128; files are in the page cache. On a CPU times are of the process, so rates are
+per core; elsewhere they are wall times, during which loading and device overlap.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,14 +38,14 @@ from tests.data.jetclass_files import branches, write_tree
 
 WIDTHS, QUICK = (4, 16, 64, 128), (4, 64)
 INPUT = "full-128"
-EPOCHS = 10**6  # without end
+EPOCHS = 10**6  # more than any measurement needs
 VALID = 100  # jets
 FILES, GRAIN = ("ROOT to store", "Parquet to store"), "store to host, Grain"
-STREAMED, PLANNED = "store to device, Grain", "plan of jets on the device"
+STREAMED, SCHEDULED = "store to device, Grain", "schedule of jets on the device"
 
 
 def conversion(file: Path) -> Contender:
-    """Jets of a file into one new store after the other."""
+    """Converts the file into a new store at each call."""
     fresh = count()
 
     def run() -> int:
@@ -71,7 +71,7 @@ def to_host(store: Store, num_train: int) -> Contender:
         num_train=num_train,
         epochs=EPOCHS,
         seed=0,
-        together=SCAN_LENGTH,
+        batches_per_read=SCAN_LENGTH,
     )
     return lambda: len(next(stream).counts)
 
@@ -105,8 +105,8 @@ def to_device(dataset: Dataset, run_config: RunConfig) -> Contender:
     return run
 
 
-def road(folder: Path, jets: int) -> dict[str, Contender]:
-    """From files to the device."""
+def loading(folder: Path, jets: int) -> dict[str, Contender]:
+    """The stages from files to the device."""
     path = folder / "store"
     parts = map(partial(_block, jets // 10), range(10))
     write(parts, path, expected=jets, origin={})
@@ -117,7 +117,7 @@ def road(folder: Path, jets: int) -> dict[str, Contender]:
     return files(folder, jets) | {
         GRAIN: to_host(store, num_train),
         STREAMED: to_device(resident._replace(train=store), run),
-        PLANNED: to_device(resident, run),
+        SCHEDULED: to_device(resident, run),
     }
 
 
@@ -135,15 +135,18 @@ def model(width: int) -> Contender:
 
 
 def report(seconds: Mapping[str, float], widths: Sequence[int]) -> None:
-    names = (*FILES, GRAIN, STREAMED, PLANNED)
+    names = (*FILES, GRAIN, STREAMED, SCHEDULED)
     rates = [[name, f"{1 / seconds[name]:,.0f}"] for name in names]
-    print(lined_up(rates, ["part of the road", "jets/s"]), end="\n\n")
+    print(lined_up(rates, ["stage", "jets/s"]), end="\n\n")
     rows = [
         [d, f"{1 / seconds[f'd = {d}']:,.0f}"]
-        + [f"{seconds[name] / seconds[f'd = {d}']:.1%}" for name in (PLANNED, STREAMED)]
+        + [
+            f"{seconds[name] / seconds[f'd = {d}']:.1%}"
+            for name in (SCHEDULED, STREAMED)
+        ]
         for d in widths
     ]
-    of_step = ["feed from the device / step", "feed from a store / step"]
+    of_step = ["loading from the device / step", "loading from a store / step"]
     print(lined_up(rows, ["d", "jets/s trained", *of_step]))
 
 
@@ -152,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     jets, repeats, seconds = (10_000, 3, 0.3) if args.quick else (100_000, 7, 2.0)
     widths = args.widths or (QUICK if args.quick else WIDTHS)
     with TemporaryDirectory() as folder:
-        racing = road(Path(folder), jets)
+        racing = loading(Path(folder), jets)
         racing |= {f"d = {width}": model(width) for width in widths}
         times = race(racing, repeats, seconds)
     report({name: taken.fair for name, taken in times.items()}, widths)

@@ -1,10 +1,9 @@
-"""How fast jets go into a store and come back out of it, in jets a second.
+"""Throughput of writing and reading a store, in jets per second.
 
     python benchmarks/store.py --quick
 
-Every row is measured in the same run; the ratio is to one process reading random
-blocks of 128 stored jets. Reading is from the page cache, as in the second epoch of a
-training.
+All rows are measured in one run; the ratio is relative to one process that reads random
+blocks of 128 jets. Files are in the page cache, as in the second epoch of a training.
 """
 
 import argparse
@@ -25,8 +24,8 @@ from jetlab.types import SPECIES, Jets
 BLOCK = 128
 
 
-def invented(count: int, seed: int) -> Jets:
-    """Random numbers in jets of JetClass's multiplicities: only their size matters."""
+def random_jets(count: int, seed: int) -> Jets:
+    """Random numbers with the multiplicities of JetClass: only the size matters."""
     rng = np.random.default_rng(seed)
     counts = np.clip(rng.gamma(7.0, 5.6, count), 1, 128).astype(np.int32)
     total = int(counts.sum())
@@ -41,7 +40,7 @@ def invented(count: int, seed: int) -> Jets:
 
 
 def read(path: Path, blocks: int, seed: int) -> int:
-    """Read so many random blocks."""
+    """Read random blocks; the number of jets read."""
     store, rng = Store(path), np.random.default_rng(seed)
     for _ in range(blocks):
         store.take(rng.integers(0, store.size, BLOCK))
@@ -54,9 +53,9 @@ def rate(work: Callable[[], int]) -> float:
 
 
 def together(work: Callable[[int], int], processes: int) -> float:
-    """Jets a second of several processes that read at the same time."""
+    """Jets per second of several processes that read concurrently."""
     with ProcessPoolExecutor(processes) as pool:
-        list(pool.map(abs, range(processes)))  # start them before the clock
+        list(pool.map(abs, range(processes)))  # starts the processes before the clock
         return rate(lambda: sum(pool.map(work, range(processes))))
 
 
@@ -67,7 +66,7 @@ def main() -> None:
     jets, blocks = (20_000, 400) if quick else (200_000, 4000)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "store"
-        chunk = partial(invented, jets // 10)
+        chunk = partial(random_jets, jets // 10)
 
         def fill() -> int:
             return write(map(chunk, range(10)), path, expected=jets, origin={}).jets

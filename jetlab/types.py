@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -40,55 +40,45 @@ MEASURED = ("pt", "energy", "deta", "dphi", "d0val", "d0err", "dzval", "dzerr")
 JET = ("pt", "eta", "phi", "energy")
 """Columns of `Jets.jet`: GeV, -, rad, GeV."""
 
-
 MAX_PARTICLES = 128
-"""Leading particles kept of a jet."""
-
-
-class PaddedJets(NamedTuple):
-    """Jets as a model reads them: padded features, a mask that is True where a
-    particle is real, and labels."""
-
-    x: Float[Array | np.ndarray, "*b p f"]
-    mask: Bool[Array | np.ndarray, "*b p"]
-    y: Int[Array | np.ndarray, "*b"]
-
-
-class FlatJets(NamedTuple):
-    """The same on the host without padding: particles of one jet after another's."""
-
-    x: Float[np.ndarray, "n f"]
-    counts: Int[np.ndarray, "b"]
-    y: Int[np.ndarray, "b"]
+"""Number of leading particles that a store keeps of each jet."""
 
 
 class Jets(NamedTuple):
-    """Jets as they are stored: particles of all jets one after the other, no padding.
+    """A ragged batch of jets on the host: particles of all jets concatenated.
 
-    Jet i owns the `counts[i]` rows after the first `counts[:i].sum()`; its particles
-    are sorted by falling pT. `deta` carries the sign convention of JetClass: it is
-    multiplied by sign(jet eta).
+    Jet i owns the `counts[i]` rows that follow the first `counts[:i].sum()` rows. Its
+    particles are sorted by decreasing pT. `deta` follows the sign convention of
+    JetClass: it is multiplied by sign(jet eta).
     """
 
-    label: Int[np.ndarray, "b"]  # int16, index into the source's classes
-    counts: Int[np.ndarray, "b"]  # int32, particles in each jet, at least 1
+    label: Int[np.ndarray, "b"]  # int16, index into the classes of the source
+    counts: Int[np.ndarray, "b"]  # int32, number of particles, at least 1
     jet: Float[np.ndarray, "b 4"]  # float32, columns JET
     measured: Float[np.ndarray, "total 8"]  # float16, columns MEASURED
     charge: Int[np.ndarray, "total"]  # int8, -1, 0 or 1
     species: Int[np.ndarray, "total"]  # int8, index into SPECIES
 
 
+class FlatJets(NamedTuple):
+    """Features of a ragged batch of jets on the host, with counts and labels."""
+
+    x: Float[np.ndarray, "total f"]  # float16
+    counts: Int[np.ndarray, "b"]  # int32
+    y: Int[np.ndarray, "b"]  # int32, labels
+
+
 @runtime_checkable
 class Source(Protocol):
-    """Where jets come from: a simulator or a store.
+    """A simulator or a store of jets.
 
-    Training and validation jets are disjoint. `train(start, stop)` is the same jets
-    whenever it is asked, and any prefix is a fair sample of the classes.
+    Training and validation jets are disjoint. `train(start, stop)` is deterministic,
+    and any prefix of the training jets is a random sample of the classes.
     """
 
     @property
     def identity(self) -> str:
-        """What a record keeps: equal strings mean equal jets."""
+        """Identifier kept in records: equal strings mean equal jets."""
         ...
 
     @property
@@ -98,20 +88,24 @@ class Source(Protocol):
 
     @property
     def size(self) -> int | None:
-        """Training jets there are; None where they never run out."""
+        """Number of training jets; None if unlimited."""
         ...
 
     @property
     def held_out(self) -> int | None:
-        """The most jets that `valid` can give; None where they never run out."""
+        """Largest number of jets that `valid` returns; None if unlimited."""
         ...
 
     def train(self, start: int, stop: int) -> Jets:
-        """Training jets start to stop. Raises ValueError past the end."""
+        """Training jets `start` to `stop` - 1.
+
+        Raises:
+          ValueError: past the last training jet.
+        """
         ...
 
     def valid(self, count: int) -> Jets:
-        """`count` validation jets, as many of each class."""
+        """`count` validation jets, equally many of each class."""
         ...
 
 

@@ -25,16 +25,15 @@ MAY_IMPORT["runs"] = ALL
 MAY_IMPORT |= {"studies": ALL, "cli": {*ALL, "studies"}}
 
 ONLY = {
-    "uproot": {"data/jetclass/files.py", "data/jetclass/writer.py"},
+    "uproot": {"data/jetclass/reader.py", "data/jetclass/writer.py"},
     "orbax": {"training/checkpoint.py"},
     "pythia8mc": {
-        f"data/pythia/{name}.py"
-        for name in ("events", "labels", "generator_filter", "vetoes")
+        f"data/pythia/{name}.py" for name in ("generator", "generator_filter")
     },
     "fastjet": {"data/pythia/jet_finding.py"},
-    "pyarrow": {"data/jetclass/files.py", "laws/table_io.py"},
+    "pyarrow": {"data/jetclass/reader.py", "laws/table_io.py"},
     "grain": {"data/loader.py"},
-    "jaxopt": {"laws/solver.py", "laws/allocation.py", "laws/passes.py"},
+    "jaxopt": {"laws/solver.py", "laws/allocation.py", "laws/optimal_epochs.py"},
     "matplotlib": {
         str(p.relative_to(ROOT / "jetlab"))
         for p in FILES
@@ -42,7 +41,7 @@ ONLY = {
     },
     "click": {
         f"cli/{name}.py"
-        for name in ("main", "options", "jets", "runs", "laws", "plans", "prospects")
+        for name in ("main", "options", "jets", "runs", "laws", "plans")
     },
     "jinja2": {"runs/report.py"},
     "tabulate": {"runs/report.py", "laws/export.py"},

@@ -14,11 +14,11 @@ import pytest
 from flax import nnx
 
 from benchmarks import against_torch, baselines
+from benchmarks.baselines import PaddedJets
 from benchmarks.timing import race
 from jetlab.models import scaling
 from jetlab.training.optimizer import Hyperparams
 from jetlab.training.step import make_engine
-from jetlab.types import PaddedJets
 
 WIDTH = 128  # two heads
 ATOL = 1e-5

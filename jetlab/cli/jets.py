@@ -43,12 +43,17 @@ def shower(jets: int, seed: int, out: Path):
         "--out jets/pythia"
     )
 )
-@click.option("--jets", type=click.IntRange(min=1), required=True, help="How many.")
+@click.option(
+    "--jets",
+    type=click.IntRange(min=1),
+    required=True,
+    help="Number of jets, equal in all classes.",
+)
 @click.option(
     "--classes",
     default=",".join(CLASSES),
     show_default=True,
-    help="As many jets of each.",
+    help="Comma-separated classes.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -72,22 +77,24 @@ def pythia(
     shard: tuple[int, int] | None,
     out: Path,
 ):
-    """Jets of Pythia 8 in a detector like CMS, in JetClass's ten classes or in those of
-    JetClass-II that are named: X_bb, X_YY_bbq, ..., QCD_b, QCD_c, QCD_s, QCD_light.
+    """Pythia 8 jets in a CMS-like detector, in the ten classes of JetClass or in named
+    classes of JetClass-II: X_bb, X_YY_bbq, ..., QCD_b, QCD_c, QCD_s, QCD_light.
 
-    Needs pip install 'jetlab[pythia]'. Stopped at any moment, the same command goes on.
+    Needs pip install 'jetlab[pythia]'. An interrupted command resumes when run again.
     """
     from jetlab.data.pythia.campaign import Campaign
     from jetlab.runs import simulation
 
     names = tuple(name.strip() for name in classes.split(","))
     campaign = Campaign(jets=jets, classes=names, seed=seed)
-    click.echo(simulation.announce(campaign))
+    click.echo(simulation.cost_estimate(campaign))
     content = simulation.simulate(
-        campaign, out, form=form, on=on, workers=workers, shard=shard, say=click.echo
+        campaign, out, form=form, on=on, workers=workers, shard=shard
     )
     if content is None:
-        click.echo("this part is done; without --shard the command writes them all")
+        click.echo(
+            "shard finished; once all shards are, run the command without --shard"
+        )
     elif form == "root":
         show({"jets": content["jets"], "files": len(content["files"])})
     else:

@@ -171,9 +171,10 @@ def fit_csv(
         )
     if {"C", "D"} <= columns.keys() and "C" not in needed:
         log.warning("warning: column C is not used, as D is given")
+    given = {name: columns[name] for name in (*needed, "C") if name in columns}
     more = {WEIGHT: weight, CLUSTER: clusters}
-    more = {name: column for name, column in more.items() if column is not None}
-    table = read_csv(path, particles=particles, **{**columns, **more})
+    given |= {name: column for name, column in more.items() if column is not None}
+    table = read_csv(path, particles=particles, **given)
     used = [*needed, WEIGHT] if weight else needed
     rows, left_out = usable(table, used)
     if not rows.rows:

@@ -1,11 +1,12 @@
 """The command line: thin commands over functions that scripts can import too."""
 
+import logging
 import sys
 from collections.abc import Sequence
 
 import click
 
-from jetlab.cli import jets, laws, plans, prospects, runs
+from jetlab.cli import jets, laws, plans, runs
 
 # Commands import what they need when they run: `--help` should not wait for JAX.
 
@@ -25,15 +26,18 @@ for command in (
     laws.fit,
     plans.allocate,
     plans.suggest,
-    prospects.predict,
+    plans.predict,
     laws.flops,
     runs.report,
+    runs.apply,
 ):
     cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 2 with one line on standard error for bad input."""
+    logging.basicConfig(format="%(message)s")  # on standard error
+    logging.getLogger("jetlab").setLevel(logging.INFO)
     try:
         cli.main(arguments, prog_name="jetlab", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

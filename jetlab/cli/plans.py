@@ -1,7 +1,8 @@
-"""Commands that plan by a fitted law: what to train, and what to measure next."""
+"""Commands that plan by a fitted law: allocate, suggest, predict."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,23 @@ import click
 from jetlab.cli.options import Pairs, as_json, example
 from jetlab.laws.formatting import scientific, with_interval
 
-FIT = click.Path(path_type=Path, exists=True, dir_okay=False)
-
 if TYPE_CHECKING:
-    from jetlab.laws.allocation import Allocation
-    from jetlab.laws.simulate_or_repeat import Simulation
+    from jetlab.laws.plan import Plan, RejectionForecast
+
+log = logging.getLogger(__name__)
+
+FIT = click.Path(path_type=Path, exists=True, dir_okay=False)
+SHOWN = {
+    "N": "N", "D": "D", "epochs": "E", "loss": "loss", "simulated": "simulated",
+    "a": "a", "slope_D": "slope_D", "slope_E": "slope_E", "gamma": "gamma",
+    "repeat_above_cost": "repeat_above_cost",
+    "repeat_below_budget": "repeat_below_budget",
+}  # fmt: skip
+"""Fields of a plan in the order printed, with the names printed, those of the JSON."""
+
+particles_option = click.option(
+    "--particles", type=float, default=40.0, show_default=True, help="n_p of 6 n_p N D."
+)
 
 
 @click.command(
@@ -33,16 +46,14 @@ if TYPE_CHECKING:
 @click.option(
     "--exchange", type=float, help="FLOPs of training at the price of a core-second."
 )
-@click.option("--max-epochs", type=float, help="Passes allowed over simulated jets.")
+@click.option("--max-epochs", type=float, help="Epochs allowed over simulated jets.")
 @click.option(
     "--repeats",
     type=Pairs(float),
-    help="What repeats are worth, where the fit does not say: R_D_star=...,"
+    help="What repeated data are worth, for a fit without: R_D_star=...,"
     "R_N_star=... or B_rep=...,beta_rep=...",
 )
-@click.option(
-    "--particles", type=float, default=40.0, show_default=True, help="n_p of 6 n_p N D."
-)
+@particles_option
 @as_json
 def allocate(
     law: Path,
@@ -57,14 +68,14 @@ def allocate(
     particles: float,
     as_json: bool,
 ):
-    """The model size and dataset size that a budget should buy.
+    """The compute-optimal model size and dataset size for a budget.
 
-    With a cost of simulation, also how often to see each jet: D is then the number to
-    simulate, E the passes over them (one, unless --max-epochs allows more).
+    With a cost of simulation, also the number of epochs E: D is then the number of jets
+    to simulate, each seen E times (once, unless --max-epochs allows more).
     """
-    from jetlab.laws.allocation import allocate as solve
-    from jetlab.laws.budgets import device_budget, simulation_cost
-    from jetlab.laws.repeated_data import given
+    from jetlab.laws import allocation
+    from jetlab.laws.plan import simulation_flops, training_flops
+    from jetlab.laws.repeated_data import repeat_model
     from jetlab.laws.result import FitResult
     from jetlab.laws.simulate_or_repeat import simulate_or_repeat
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
@@ -74,33 +85,39 @@ def allocate(
         ("--budget", budget),
         ("--device-hours", device_hours),
         ("--flop-rate", flop_rate),
-        device_budget,
+        training_flops,
     )
-    cost = _either(
+    flops_per_jet = _either(
         ("--jet-cost", jet_cost),
         ("--jet-seconds", jet_seconds),
         ("--exchange", exchange),
-        simulation_cost,
+        simulation_flops,
     )
     if flops is None:
         raise click.UsageError("give --budget, or --device-hours with --flop-rate")
     fitted = FitResult.from_json(law.read_text())
-    if cost is None:
+    if flops_per_jet is None:
         if max_epochs is not None or repeats is not None:
             raise click.UsageError(
                 "--max-epochs and --repeats need a cost of simulation: --jet-cost"
             )
-        _tell(solve(fitted, flops, particles=particles), as_json)
-        return
-    plan = simulate_or_repeat(
-        fitted,
-        flops,
-        jet_cost=cost,
-        max_epochs=1.0 if max_epochs is None else max_epochs,
-        particles=particles,
-        repeats=given(repeats) if repeats is not None else None,
-    )
-    _tell(plan, as_json)
+        plan = allocation.allocate(fitted, flops, particles=particles)
+    else:
+        plan = simulate_or_repeat(
+            fitted,
+            flops,
+            flops_per_jet=flops_per_jet,
+            max_epochs=1.0 if max_epochs is None else max_epochs,
+            particles=particles,
+            repeats=repeat_model(repeats) if repeats is not None else None,
+        )
+    if as_json:
+        click.echo(plan.to_json())
+    else:
+        simulates = plan.flops_per_jet is not None
+        _echo_values(plan, [n for n in SHOWN if simulates or n != "epochs"])
+        _echo_range(plan)
+    _log_warnings(plan.warnings)
 
 
 def _either(
@@ -122,25 +139,30 @@ def _either(
     return product(count, each)
 
 
-def _tell(plan: "Allocation | Simulation", as_json: bool) -> None:
-    if as_json:
-        click.echo(plan.to_json())
-        return
-    for name in (
-        "N", "D", "E", "loss", "simulated", "a", "slope_D", "slope_E", "gamma",
-        "repeat_above_cost", "repeat_below_budget",
-    ):  # fmt: skip
-        value = getattr(plan, name, None)
+def _echo_values(plan: "Plan", names: Sequence[str]) -> None:
+    for name in names:
+        value, interval = getattr(plan, name), plan.intervals.get(name)
         if value is not None:
-            click.echo(f"{name}: {shown(name, value, plan.intervals.get(name))}")
-    click.echo(plan.message)
+            click.echo(f"{SHOWN[name]}: {_formatted(name, value, interval)}")
 
 
-def shown(name: str, value: float, interval: tuple[float, float] | None) -> str:
+def _formatted(name: str, value: float, interval: tuple[float, float] | None) -> str:
     if name not in ("N", "D", "repeat_above_cost", "repeat_below_budget"):
         return with_interval(value, interval)
     ends = f" ({', '.join(map(scientific, interval))})" if interval else ""
     return scientific(value) + ends
+
+
+def _echo_range(plan: "Plan") -> None:
+    from jetlab.laws.plan import INTERPOLATION
+
+    if not plan.extrapolates:
+        click.echo(INTERPOLATION)
+
+
+def _log_warnings(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        log.warning("warning: %s", warning)
 
 
 @click.command(epilog=example("jetlab suggest fit.json --budget 1e16 --target L_inf"))
@@ -150,26 +172,63 @@ def shown(name: str, value: float, interval: tuple[float, float] | None) -> str:
     "--target",
     default="L_inf",
     show_default=True,
-    help="What they should make surer: a parameter, a, or loss@FLOPS.",
+    help="What to determine better: a parameter, a, a_D, gamma, or loss@FLOPS.",
 )
-@click.option(
-    "--particles", type=float, default=40.0, show_default=True, help="n_p of 6 n_p N D."
-)
+@particles_option
 @as_json
 def suggest(law: Path, budget: float, target: str, particles: float, as_json: bool):
-    """The runs that would make a number of the fit surest, for a given compute."""
-    from jetlab.laws import design, targets
+    """The runs that reduce the error of a fitted number most, for a budget."""
+    from jetlab.laws import design
     from jetlab.laws.result import FitResult
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
     enable_compilation_cache(user_folder())
     fitted = FitResult.from_json(law.read_text())
-    wanted = targets.target(fitted, target, particles)
-    runs, costs = targets.candidates(fitted, budget, particles)
-    found = design.suggest(fitted, runs, costs, budget, wanted)
+    found = design.suggest(fitted, budget, target=target, particles=particles)
     if as_json:
         click.echo(found.to_json())
-        return
-    for (n, d), times in Counter(zip(found.N, found.D, strict=True)).items():
-        click.echo(f"{times} x N = {scientific(n)}, D = {scientific(d)}")
-    click.echo(f"cost: {scientific(found.cost)} FLOPs\n{found.message}")
+    else:
+        for (n, d), times in Counter(zip(found.N, found.D, strict=True)).items():
+            click.echo(f"{times} x N = {scientific(n)}, D = {scientific(d)}")
+        click.echo(f"cost: {scientific(found.cost)} FLOPs")
+        click.echo(
+            f"error of {target}: expected to fall to {found.gain:.2g} of today's"
+        )
+    _log_warnings(found.warnings)
+
+
+@click.command(epilog=example("jetlab predict runs/laptop/fit.json --budget 1e16"))
+@click.argument("law", metavar="FIT.json", type=FIT)
+@click.option("--budget", type=float, required=True, help="FLOPs of training.")
+@particles_option
+@as_json
+def predict(law: Path, budget: float, particles: float, as_json: bool):
+    """The background rejections of the compute-optimal tagger for a budget.
+
+    FIT.json is that of a study of taggers: it holds a law of the loss and, for signal
+    classes, the background rejection as a function of the loss.
+    """
+    from jetlab.laws.rejection_forecast import predict_rejections, read_fits
+    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
+
+    enable_compilation_cache(user_folder())
+    fitted, points = read_fits(law.read_text())
+    plan = predict_rejections(fitted, points, budget, particles=particles)
+    if as_json:
+        click.echo(plan.to_json())
+    else:
+        _echo_values(plan, ["N", "D", "loss"])
+        for one in plan.rejections:
+            where = f"{one.signal} at {100 * one.efficiency:g} %"
+            click.echo(f"{where}: {_three_digits(one)}")
+        _echo_range(plan)
+    _log_warnings(plan.warnings)
+
+
+def _three_digits(forecast: "RejectionForecast") -> str:
+    """Value and interval to three significant digits, as rejections span decades."""
+    if forecast.rejection is None:
+        return "no number"
+    numbers = [f"{v:.3g}" for v in (forecast.rejection, *(forecast.interval or ()))]
+    first, *ends = [n.replace("e+0", "e").replace("e+", "e") for n in numbers]
+    return f"{first} ({', '.join(ends)})" if ends else first

@@ -74,3 +74,38 @@ def report(runs: Path):
 
     page, _ = make_report(runs)
     click.echo(page)
+
+
+@click.command(
+    epilog=example("jetlab apply runs/laptop --source jets/mine --out scores.parquet")
+)
+@click.argument("runs", type=click.Path(path_type=Path))
+@click.option(
+    "--run", "name", help="Id of a run; the one of the lowest loss if absent."
+)
+@click.option(
+    "--source", default="shower", show_default=True, help="shower, or a store's folder."
+)
+@click.option(
+    "--jets", type=click.IntRange(min=1), help="The first jets of the source."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Parquet file to write.",
+)
+def apply(runs: Path, name: str | None, source: str, jets: int | None, out: Path):
+    """Apply a trained network to jets: event numbers, labels and outputs.
+
+    Of a store all jets are taken, `held_out` marking those kept for validation; of the
+    shower jets that no run of the study has seen.
+    """
+    from jetlab.data.source import open_source
+    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
+    from jetlab.runs.trained_model import best_run, load_model, write_scores
+
+    enable_compilation_cache(user_folder())
+    model = load_model(runs, name or best_run(runs))
+    written = write_scores(model, open_source(source), out, jets)
+    show({"run": model.run.id, "loss": model.record.loss, "jets": written})

@@ -1,4 +1,4 @@
-"""Directories and files that appear whole or not at all."""
+"""Directories and files that are written completely or not at all."""
 
 import fcntl
 import os
@@ -10,56 +10,59 @@ from pathlib import Path
 
 
 @contextmanager
-def whole(out: Path) -> Iterator[Path]:
-    """A directory to fill, which becomes `out` when the block ends without error.
+def atomic_directory(out: Path) -> Iterator[Path]:
+    """A temporary directory that is renamed to `out` if the block ends without error.
 
-    It is a hidden sibling of `out` until then. What a killed process left of one is
-    cleared away first. Raises ValueError if `out` exists or is being written by
-    another process.
+    It is a hidden sibling of `out`, emptied of what a killed process left in it. Its
+    content is on disk (fsync) before the rename.
+
+    Raises:
+      ValueError: if `out` exists or another process is writing it.
     """
     refuse_existing(out)
-    partial = out.parent / f".{out.name}.partial"
-    partial.mkdir(parents=True, exist_ok=True)
-    lock = os.open(partial, os.O_RDONLY)
+    temporary = out.parent / f".{out.name}.partial"
+    temporary.mkdir(parents=True, exist_ok=True)
+    lock = os.open(temporary, os.O_RDONLY)
     try:
-        _claim(lock, out)
-        for stale in partial.iterdir():
+        _lock(lock, out)
+        for stale in temporary.iterdir():
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
         try:
-            with _said_where(out):
-                yield partial
-            _sync(partial)
+            with _path_in_errors(out):
+                yield temporary
+            for path in [*temporary.rglob("*"), temporary]:
+                _fsync(path)
             refuse_existing(out)
-            os.replace(partial, out)
+            os.replace(temporary, out)
         except BaseException:
-            shutil.rmtree(partial)
+            shutil.rmtree(temporary)
             raise
-        _sync_one(out.parent)
+        _fsync(out.parent)
     finally:
         os.close(lock)
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to, whose file becomes `path` when the block ends without error.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path whose file replaces `path` if the block ends without error.
 
-    Several processes, on several machines, may write the same file: one of theirs
-    stays.
+    Its content is on disk (fsync) before the rename. Several processes, also on several
+    machines, may write the same file: the last rename wins.
     """
-    partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
     try:
-        with _said_where(path):
-            yield partial
-        _sync_one(partial)
-        os.replace(partial, path)
+        with _path_in_errors(path):
+            yield temporary
+        _fsync(temporary)
+        os.replace(temporary, path)
     finally:
-        partial.unlink(missing_ok=True)
-    _sync_one(path.parent)
+        temporary.unlink(missing_ok=True)
+    _fsync(path.parent)
 
 
 @contextmanager
-def _said_where(path: Path) -> Iterator[None]:
-    """Adds the path to errors of the system that have none, as of a full disk."""
+def _path_in_errors(path: Path) -> Iterator[None]:
+    """Adds the path to operating-system errors without one, such as a full disk."""
     try:
         yield
     except OSError as error:
@@ -69,24 +72,20 @@ def _said_where(path: Path) -> Iterator[None]:
 
 
 def refuse_existing(out: Path) -> None:
+    """Raises ValueError if `out` exists."""
     if out.exists():
         raise ValueError(f"{out} exists already: choose another --out, or delete it")
 
 
-def _claim(lock: int, out: Path) -> None:
-    """The lock goes with the process, however it ends."""
+def _lock(descriptor: int, out: Path) -> None:
+    """An exclusive lock, which the system releases when the process ends."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise ValueError(f"{out} is being written by another process") from error
 
 
-def _sync(directory: Path) -> None:
-    for path in [*directory.rglob("*"), directory]:
-        _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
+def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""A shuffle of more jets than memory holds: by random key, through files."""
+"""An external shuffle: of more jets than memory holds, through files."""
 
 import pickle
 from collections.abc import Iterator
@@ -10,15 +10,20 @@ from jetlab.data import ragged
 from jetlab.types import Jets
 
 BUCKET = 65_536
-"""Jets held in memory at a time: about 50 MB, 150 MB where all have 128 particles."""
+"""Jets held in memory: about 50 MB, or 150 MB if all have 128 particles."""
 
 
-class Shuffle:
-    """Jets in the order of random keys, one drawn for each jet as it comes in.
+class ExternalShuffle:
+    """Sorts jets by random keys, one key drawn per jet in order of arrival.
 
-    First pass: jets are scattered to files by the leading digits of their keys. Second
-    pass: each file is read back and sorted by key. The outcome depends on the seed and
-    on the order in which jets come in, not on how they are grouped into blocks.
+    First pass: jets are scattered to files (buckets) by the leading digits of their
+    keys. Second pass: each file is read and sorted by key. The result depends on the
+    seed and the order of arrival, not on the division into blocks.
+
+    Args:
+      directory: a directory to create for the files.
+      expected: expected number of jets, which sets the number of files.
+      seed: seed of the keys.
     """
 
     def __init__(self, directory: Path, *, expected: int, seed: int):
@@ -26,29 +31,30 @@ class Shuffle:
         buckets = max(1, -(-expected // BUCKET))
         self._paths = [directory / f"{number}" for number in range(buckets)]
         self._generator = np.random.default_rng(seed)
-        self._waiting: list[Jets] = []
+        self._buffer: list[Jets] = []
         self.jets = 0
 
     def add(self, jets: Jets) -> None:
-        self._waiting.append(jets)
+        self._buffer.append(jets)
         self.jets += len(jets.counts)
-        if sum(len(block.counts) for block in self._waiting) >= BUCKET:
+        if sum(len(block.counts) for block in self._buffer) >= BUCKET:
             self._scatter()
 
     def drain(self) -> Iterator[Jets]:
-        """All jets, shuffled, in blocks of about `BUCKET`; to be called once, last."""
+        """All jets, shuffled, in blocks of about `BUCKET` jets. Call it once, after the
+        last `add`: it removes the files and the directory."""
         self._scatter()
         for path in self._paths:
             if path.exists():
-                yield _sorted(path)
+                yield _sorted_bucket(path)
                 path.unlink()
         self._paths[0].parent.rmdir()
 
     def _scatter(self) -> None:
-        if not self._waiting:
+        if not self._buffer:
             return
-        jets = ragged.concatenate(self._waiting)
-        self._waiting = []
+        jets = ragged.concatenate(self._buffer)
+        self._buffer = []
         keys = self._generator.random(len(jets.counts))
         order = np.argsort(keys, kind="stable")
         jets, keys = ragged.take(jets, order), keys[order]
@@ -57,12 +63,12 @@ class Shuffle:
         cuts = [0, *np.searchsorted(keys, edges).tolist(), len(keys)]
         for path, start, stop in zip(self._paths, cuts[:-1], cuts[1:], strict=True):
             if start < stop:
-                part = (keys[start:stop], ragged.between(jets, starts, start, stop))
+                part = (keys[start:stop], ragged.slice_jets(jets, starts, start, stop))
                 with path.open("ab") as file:
                     pickle.dump(part, file, protocol=5)
 
 
-def _sorted(path: Path) -> Jets:
+def _sorted_bucket(path: Path) -> Jets:
     keys, blocks = zip(*_parts(path), strict=True)
     order = np.argsort(np.concatenate(keys), kind="stable")
     return ragged.take(ragged.concatenate(blocks), order)

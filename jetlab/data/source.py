@@ -1,4 +1,4 @@
-"""Where a study's jets come from, by the name that the command line gives it."""
+"""Sources of jets by the name that a command line gives them."""
 
 from pathlib import Path
 
@@ -10,10 +10,14 @@ SHOWER = "shower"
 
 
 def open_source(name: str) -> Source:
-    """`shower`, or the store in a folder. Raises ValueError where it is neither."""
+    """The simulated shower for "shower", otherwise the store in this folder.
+
+    Raises:
+      ValueError: if the folder is not a store.
+    """
     return Shower() if name == SHOWER else Store(name)
 
 
 def absolute_name(name: str) -> str:
-    """The name for processes that may work in another folder."""
+    """The name for processes with another working directory."""
     return name if name == SHOWER else str(Path(name).resolve())

@@ -1,28 +1,27 @@
-"""What to train for a given compute: N*(C) and D*(C) of a fitted law.
+"""Compute-optimal allocation: N*(C) and D*(C) of a fitted law, one epoch over D jets.
 
     min over N, D of L(N, D)  with  6 n_p N D = C             (arXiv:2602.15781, Eq. 2)
 
 Along a line of constant compute the logarithm of a sum of power laws is a convex
-function of log N, so the optimum is the one root of its slope, which bisection cannot
-miss. For the additive form it is known in closed form (arXiv:2203.15556, Eq. 4):
-N* = G (C / 6 n_p)^a, a = beta / (alpha + beta),
+function of log N, so the optimum is the only root of its slope, found by bisection
+(JAXopt). The additive form has it in closed form, which the tests compare with
+(arXiv:2203.15556, Eq. 4): N* = G (C / 6 n_p)^a with a = beta / (alpha + beta) and
 G = (alpha A / beta B)^(1/(alpha + beta)).
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws import budgets
-from jetlab.laws.budgets import PARTICLES
+from jetlab.laws import plan
+from jetlab.laws.plan import PARTICLES, Plan
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form, Theta
 
@@ -31,11 +30,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import jaxopt
 
-FARTHEST = 200.0  # |log N - log(ND)/2| searched: far past any network
+SEARCHED = 200.0  # largest |log(N / D)| / 2 searched: far past any network
 
 
 class Optimum(NamedTuple):
-    """The best point of an iso-FLOP line, and how it moves with compute."""
+    """The best point of an iso-FLOP line and its local exponents in compute."""
 
     N: Float[Array, "*d"]
     D: Float[Array, "*d"]
@@ -44,81 +43,59 @@ class Optimum(NamedTuple):
     gamma: Float[Array, "*d"]  # -d log (L - L_inf) / d log C
 
 
-@dataclass(frozen=True, kw_only=True)
-class Allocation(budgets.Plan):
-    """The N and D that a budget of `budget` FLOPs should buy.
+def allocate(law: FitResult, flops: float, *, particles: float = PARTICLES) -> Plan:
+    """The compute-optimal N and D for `flops` FLOPs of training, one epoch over D.
 
-    `a` and `gamma` are the local exponents N* ~ C^a, L - L_inf ~ C^-gamma. `intervals`
-    are 68 % percentiles over the fit's draws (empty without). `beyond` says how many
-    times N, D and the product ND exceed the largest in the rows fitted.
+    Args:
+      particles: n_p, mean particles a jet; 1 where D counts tokens already.
+
+    Raises:
+      ValueError: for a form without N and D, a fit without parameters, a law without an
+        optimum, or a budget that is not positive or buys less than one jet.
+
+    >>> allocate(law, flops=1e18)
+    Plan for 1e+18 FLOPs
+      N         4.247e+05 (4.026e+05, 4.471e+05)
+      ...
     """
-
-    N: float
-    D: float
-    loss: float
-    a: float
-    gamma: float
-    budget: float
-    particles: float
-    intervals: dict[str, tuple[float, float]]
-    beyond: dict[str, float]
-    message: str
-
-
-def allocate(
-    fit: FitResult, budget: float, *, particles: float = PARTICLES
-) -> Allocation:
-    """The compute-optimal N and D for `budget` FLOPs of training, one pass over D.
-
-    `particles` is n_p, tokens per example: 1 where D counts tokens already. Raises
-    ValueError for a form without N and D, a fit without parameters, a law without an
-    optimum inside, or a budget that is not positive or buys less than one example.
-    """
-    budgets.check_law(fit)
-    budgets.require(budget=budget, particles=particles)
-    log_nd = float(np.log(budget / (6 * particles)))
-    best = optima(fit.form, budgets.with_draws(fit), log_nd)
-    values = {name: float(column[0]) for name, column in best.items()}
+    plan.check_law(law)
+    plan.require_positive(budget=flops, particles=particles)
+    log_nd = float(np.log(flops / (6 * particles)))
+    best = optima(law.form, plan.params_and_draws(law), log_nd)
+    values: dict[str, Any] = {name: float(column[0]) for name, column in best.items()}
     if not isfinite(values["N"]):
         raise ValueError(
-            f"no optimum: L does not fall with both N and D at {fit.params}; both terms"
-            " must fall for a budget to be worth dividing"
+            f"no optimum: L does not fall with both N and D at {law.params}"
         )
     if min(values["N"], values["D"]) < 1:
         raise ValueError(
-            f"a budget of {budget:g} FLOPs is too small: the best plan would be"
+            f"a budget of {flops:g} FLOPs is too small: the best plan would be"
             f" N = {values['N']:.3g} and D = {values['D']:.3g}"
         )
     bought = {"N": values["N"], "D": values["D"], "ND": float(np.exp(log_nd))}
-    return Allocation(
-        **values,
-        budget=budget,
-        particles=particles,
-        intervals=budgets.intervals(best),
-        beyond=budgets.beyond(fit, bought),
-        message="; ".join(budgets.reach(fit, bought)),
-    )
+    certainty = plan.assessment(law, best, bought)
+    return Plan(**values, flops=flops, particles=particles, **certainty)
 
 
 def frontier(
-    fit: FitResult, budgets: Sequence[float], *, particles: float = PARTICLES
-) -> list[Allocation]:
-    """The optimal trajectory: `allocate` at each budget, in FLOPs."""
-    return [allocate(fit, budget, particles=particles) for budget in budgets]
+    law: FitResult, flops: Sequence[float], *, particles: float = PARTICLES
+) -> list[Plan]:
+    """The compute-optimal path: `allocate` at each budget, in FLOPs."""
+    return [allocate(law, budget, particles=particles) for budget in flops]
 
 
 def optima(
     form: Form, params: Mapping[str, Float[np.ndarray, "m"]], log_nd: float
 ) -> dict[str, Float[np.ndarray, "m"]]:
-    """Best N, D, loss, a and gamma at N D = exp(log_nd) for many sets of parameters;
-    NaN for those of which L does not fall with both."""
+    """Best N, D, loss, a and gamma at N D = exp(log_nd) for m sets of parameters; NaN
+    where the loss does not fall with both N and D."""
     with jax.enable_x64(True):
         theta = form.theta(params)
         found = _optima(form, theta, jnp.asarray(log_nd))
         columns = {name: np.asarray(v) for name, v in found._asdict().items()}
-    balance = np.log(columns["N"] / columns["D"]) / 2
-    inside = np.abs(balance) < FARTHEST - 1  # False for NaN
-    inside &= columns["gamma"] > 0  # else the best is worst: the loss rises with both
+    half_log_ratio = np.log(columns["N"] / columns["D"]) / 2
+    inside = np.abs(half_log_ratio) < SEARCHED - 1  # False for NaN
+    inside &= columns["gamma"] > 0  # else a maximum: the loss rises with both
     return {name: np.where(inside, v, np.nan) for name, v in columns.items()}
 
 
@@ -132,33 +109,33 @@ def _optimum(form: Form, theta: Theta, log_nd: Float[Array, ""]) -> Optimum:
     reducible = {**theta, "L_inf": jnp.full_like(theta["L_inf"], -jnp.inf)}
 
     def best(log_nd: Array) -> Array:
-        """Where the slope along the line of constant N D vanishes."""
+        """x = log(N / D) / 2 at which the slope along constant N D vanishes."""
         solver = jaxopt.Bisection(
             partial(_slope, form),
-            lower=-FARTHEST,
-            upper=FARTHEST,
+            lower=-SEARCHED,
+            upper=SEARCHED,
             maxiter=70,  # 400 / 2^70 is below float64's resolution
             tol=0.0,
             check_bracket=False,
         )
         return solver.run(None, reducible, log_nd).params
 
-    balance, slope = jax.value_and_grad(best)(log_nd)
-    at_best = partial(_along, form, balance, reducible)  # the envelope theorem
+    x, slope = jax.value_and_grad(best)(log_nd)
+    at_best = partial(_log_loss, form, x, reducible)  # the envelope theorem
     return Optimum(
-        N=jnp.exp(log_nd / 2 + balance),
-        D=jnp.exp(log_nd / 2 - balance),
-        loss=jnp.exp(_along(form, balance, theta, log_nd)),
+        N=jnp.exp(log_nd / 2 + x),
+        D=jnp.exp(log_nd / 2 - x),
+        loss=jnp.exp(_log_loss(form, x, theta, log_nd)),
         a=0.5 + slope,
         gamma=-jax.grad(at_best)(log_nd),
     )
 
 
-def _along(form: Form, balance: Array, theta: Theta, log_nd: Array) -> Array:
-    """log L on the line of constant N D; balance is log(N / D) / 2."""
-    log_n, log_d = log_nd / 2 + balance, log_nd / 2 - balance
-    return form.log_loss(theta, {"N": log_n, "D": log_d, "U": log_d})  # one pass
+def _log_loss(form: Form, x: Array, theta: Theta, log_nd: Array) -> Array:
+    """log L on the line of constant N D, at x = log(N / D) / 2."""
+    log_n, log_d = log_nd / 2 + x, log_nd / 2 - x
+    return form.log_loss(theta, {"N": log_n, "D": log_d, "U": log_d})  # one epoch
 
 
-def _slope(form: Form, balance: Array, theta: Theta, log_nd: Array) -> Array:
-    return jax.grad(_along, argnums=1)(form, balance, theta, log_nd)
+def _slope(form: Form, x: Array, theta: Theta, log_nd: Array) -> Array:
+    return jax.grad(_log_loss, argnums=1)(form, x, theta, log_nd)

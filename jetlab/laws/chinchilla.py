@@ -1,34 +1,42 @@
 """Hoffmann et al.'s three approaches on the same rows, with their differences.
 
 Each gives N*(C) = k_N C^a, D*(C) = k_D C^a_D and L(C) - L_inf ~ C^-gamma
-(arXiv:2203.15556, Section 3). They assume less and less of the measurement and more and
-more of the law: the envelope only compares sizes that were run, the valleys assume a
-smooth minimum, the parametric fit the whole of L_inf + A/N^alpha + B/D^beta.
+(arXiv:2203.15556, Section 3). They assume more and more of the law: approach 1, the
+envelope of loss curves, compares only sizes that were run; 2, isoFLOP profiles
+(`jetlab.laws.isoflop`), assumes a smooth minimum; 3, the parametric fit, all of
+L_inf + A/N^alpha + B/D^beta.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import hypot, isfinite, nan
 
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.envelope import envelope
 from jetlab.laws.fit import fit
-from jetlab.laws.isoflop import CUBIC, PARABOLA, Valley, isoflop
-from jetlab.laws.ladders import slices
-from jetlab.laws.optimal_points import Trajectory, with_compute
-from jetlab.laws.result import FitResult, percentiles
+from jetlab.laws.isoflop import CUBIC, PARABOLA, IsoflopOptions, isoflop
+from jetlab.laws.optimal_path import (
+    LossCurve,
+    OptimalPath,
+    fit_path,
+    isoflop_profiles,
+    loss_curves,
+    with_compute,
+)
+from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
 
-AGREE = 2.0  # standard errors within which two exponents are one
+PER_DECADE = 50  # budgets at which loss curves are compared
+SIGNIFICANT = 2.0  # standard errors of a difference of exponents
 
 
 @dataclass(frozen=True, kw_only=True)
 class Approach:
-    """What one approach finds: exponents (a and its standard error, a_D, gamma),
-    prefactors of N* and D* in C, NaN for what it does not tell, and its own words."""
+    """Result of one approach: exponents (a with its standard error, a_D, gamma) and
+    prefactors of N* (`size`) and D* (`data`) in C, NaN where it gives none."""
 
     name: str
     a: float
@@ -42,17 +50,17 @@ class Approach:
 
 @dataclass(frozen=True, kw_only=True)
 class Approaches:
-    """The approaches side by side, and sentences on why they differ."""
+    """All approaches, and remarks on their differences."""
 
     found: tuple[Approach, ...]
-    words: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     def __getitem__(self, name: str) -> Approach:
         """The approach of that name. Raises KeyError for an unknown one."""
         return {approach.name: approach for approach in self.found}[name]
 
     def to_json(self) -> str:
-        """Approaches by name and words, with null for what there is not."""
+        """Approaches by name, and the remarks as `words`; null for NaN."""
         table = {
             approach.name: {
                 key: None if isinstance(value, float) and not isfinite(value) else value
@@ -61,7 +69,8 @@ class Approaches:
             }
             for approach in self.found
         }
-        return json.dumps({"approaches": table, "words": self.words}, allow_nan=False)
+        record = {"approaches": table, "words": self.remarks}
+        return json.dumps(record, allow_nan=False)
 
 
 def compare(
@@ -75,25 +84,102 @@ def compare(
 ) -> Approaches:
     """All approaches on columns N, D, L of `rows` (and C, if it is not 6 n_p N D).
 
-    The parametric approach takes `law`, an additive fit to the rows whose draws tell
-    the error of a, or fits one. Approach 1 takes `curves` (with a column "run") if
-    there are any, else the runs of each size as its curve. Approach 2 takes `profiles`,
-    rows of dedicated iso-FLOP runs, else rows interpolated along D at `budgets`
-    (half-decades of C inside the rows by default). An approach that finds no power law
-    says why in its message and has NaN for numbers. Raises ValueError for rows without
-    a logarithm.
+    Args:
+      law: an additive fit to the rows with draws, for approach 3; fitted here without.
+      curves: loss curves with a column "run" for approach 1; without, the runs of each
+        size make one.
+      profiles: dedicated isoFLOP runs for approach 2; without, rows interpolated along
+        D at `budgets` (half-decades of C by default).
+
+    An approach without a power law has NaN and the reason in its message.
+
+    Raises:
+      ValueError: for rows that are not positive and finite.
     """
     table = with_compute(rows, particles)
     profiles = _profiles(table, budgets) if profiles is None else profiles
     first = curves if curves is not None else table
     run = "run" if curves is not None else "N"
     found = (
-        _attempt("envelope", lambda: envelope(first, run=run, particles=particles)),
-        _attempt("parabola", lambda: _minima(profiles, particles, PARABOLA)),
-        _attempt("cubic", lambda: _minima(profiles, particles, CUBIC)),
+        _attempt("envelope", partial(envelope, first, run=run, particles=particles)),
+        _attempt("parabola", partial(_isoflop_path, profiles, particles, PARABOLA)),
+        _attempt("cubic", partial(_isoflop_path, profiles, particles, CUBIC)),
         _parametric(law or fit(forms.additive, table), particles),
     )
-    return Approaches(found=found, words=_words(found))
+    return Approaches(found=found, remarks=_remarks(*found))
+
+
+def envelope(
+    curves: Mapping[str, np.ndarray], *, run: str = "run", particles: float = 40.0
+) -> OptimalPath:
+    """Approach 1: the lowest of the loss curves at each compute (arXiv:2203.15556,
+    Section 3.1), on a grid of budgets.
+
+    N*(C) is a staircase of the sizes that were run. A budget gives a point if the
+    lowest curve there is neither of the smallest nor of the largest size, whose
+    neighbours are missing. Errors count the sizes that win, not budgets.
+
+    Args:
+      curves: a row for each point of a curve, with columns `run` (a number), N, the
+        examples D seen so far, L, and C if it is not 6 n_p N D.
+      run: the column that names curves; "N" takes the runs of each size as one.
+
+    Raises:
+      ValueError: if fewer than two budgets give a point.
+    """
+    rows = with_compute(curves, particles)
+    if run not in curves:
+        raise ValueError(f"the table has no column {run}; it has {list(curves)}")
+    rows = rows | {run: np.asarray(curves[run], float)}
+    long = [curve for curve in loss_curves(rows, run) if len(curve.log_c) > 2]
+    if not long:
+        raise ValueError(f"no {run} has three points: there are no curves")
+    low, high = np.log(rows["C"].min()), np.log(rows["C"].max())
+    budgets = np.linspace(low, high, 2 + int(PER_DECADE * (high - low) / np.log(10)))
+    won = [_winner(long, float(log_c)) for log_c in budgets]
+    points = np.array([point for point in won if point is not None]).reshape(-1, 4).T
+    left = len(budgets) - points.shape[1]
+    columns: TableLike = dict(zip("CNDL", points, strict=True))
+    sizes = max(1, np.unique(columns["N"]).size)
+    reason = (
+        f"{left} of {len(budgets)} budgets: the smallest or largest size is the best"
+        " there, or fewer than three sizes reach it"
+    )
+    return fit_path(
+        columns,
+        (reason,) if left else (),
+        points_per_optimum=max(1.0, points.shape[1] / sizes),
+    )
+
+
+def _winner(curves: list[LossCurve], log_c: float) -> list[float] | None:
+    """C, N, D, L of the lowest curve; None if its size is the smallest or largest."""
+    there = [curve for curve in curves if curve.spans(log_c)]
+    sizes = {curve.size for curve in there}
+    if len(sizes) < 3:
+        return None
+    values = [curve.at(log_c) for curve in there]
+    best = int(np.argmin([log_loss for _, log_loss in values]))
+    if there[best].size in (min(sizes), max(sizes)):
+        return None
+    log_d, log_loss = values[best]
+    return [np.exp(log_c), there[best].size, np.exp(log_d), np.exp(log_loss)]
+
+
+def pareto_front(
+    rows: Mapping[str, np.ndarray], *, particles: float = 40.0
+) -> OptimalPath:
+    """Approach 1 on finished runs: those with a loss below that of every cheaper run.
+
+    Coarser than `envelope`: nothing is interpolated, and the first run, the smallest
+    and the largest size count.
+    """
+    table = with_compute(rows, particles)
+    order = np.lexsort((table["L"], table["C"]))
+    by_cost: TableLike = {name: column[order] for name, column in table.items()}
+    cheaper = np.minimum.accumulate(np.append(np.inf, by_cost["L"][:-1]))
+    low = by_cost["L"] < cheaper
+    return fit_path({name: column[low] for name, column in by_cost.items()}, ())
 
 
 def _profiles(table: TableLike, budgets: Sequence[float] | None) -> TableLike:
@@ -101,107 +187,97 @@ def _profiles(table: TableLike, budgets: Sequence[float] | None) -> TableLike:
     if budgets is None:
         low, high = 2 * np.log10([table["C"].min(), table["C"].max()])
         marks = 10 ** (np.arange(np.ceil(low), np.floor(high) + 1) / 2)
-    return slices(table, marks)
+    return isoflop_profiles(table, marks)
 
 
-def _minima(
-    profiles: Mapping[str, np.ndarray], particles: float, valley: Valley
-) -> Trajectory:
-    return isoflop(profiles, particles=particles, valley=valley).trajectory
+def _isoflop_path(
+    profiles: Mapping[str, np.ndarray], particles: float, options: IsoflopOptions
+) -> OptimalPath:
+    return isoflop(profiles, particles=particles, options=options).path
 
 
-def _attempt(name: str, run) -> Approach:
-    """What an approach found, or the reason for which it found nothing."""
+def _attempt(name: str, run: Callable[[], OptimalPath]) -> Approach:
+    """The result of approach 1 or 2, or the reason for which there is none."""
     try:
         path = run()
     except ValueError as error:
-        return Approach(
-            name=name,
-            **dict.fromkeys(("a", "error", "a_D", "gamma", "size", "data"), nan),
-            message=f"no power law: {error}",
-        )
-    told = path.loss.converged and path.loss.identified
-    words = [f"{len(path.C)} budgets", *path.left_out]
-    words += [] if told else [f"no gamma: {path.loss.message}"]
+        numbers = dict.fromkeys(("a", "error", "a_D", "gamma", "size", "data"), nan)
+        return Approach(name=name, **numbers, message=f"no power law: {error}")
+    notes = [f"{len(path.C)} budgets", *path.left_out]
+    if not path.loss.reliable:
+        notes.append(f"no gamma: {path.loss.message}")
     return Approach(
         name=name,
         a=path.size.exponent,
         error=path.size.error,
         a_D=path.data.exponent,
-        gamma=path.loss.params["gamma"] if told else nan,
+        gamma=path.loss.params["gamma"] if path.loss.reliable else nan,
         size=path.size.prefactor,
         data=path.data.prefactor,
-        message="; ".join(words),
+        message="; ".join(notes),
     )
 
 
 def _parametric(law: FitResult, particles: float) -> Approach:
-    """Exponents and prefactors of the additive law (arXiv:2203.15556, Eq. 4)."""
+    """Approach 3: exponents and prefactors of the additive law (Eq. 4)."""
     p = law.params
-    total = p["alpha"] + p["beta"]
-    told = isfinite(total) and min(p["alpha"], p["beta"], p["A"], p["B"]) > 0
     a, gamma, scale = nan, nan, nan
-    if told:
-        a, gamma = p["beta"] / total, p["alpha"] * p["beta"] / total
-        scale = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1 / total)
-    per_example = 6 * particles
+    if all(p[name] > 0 for name in ("alpha", "beta", "A", "B")):  # False for NaN
+        a, gamma = law.derived["a"], law.derived["gamma"]
+        ratio = p["alpha"] * p["A"] / (p["beta"] * p["B"])
+        scale = ratio ** (1 / (p["alpha"] + p["beta"]))
+    low, high = law.interval("a") if law.intervals else (nan, nan)
+    per_jet = 6 * particles
     return Approach(
         name="parametric",
         a=a,
-        error=_error(law),
+        error=(high - low) / 2,
         a_D=1 - a,
         gamma=gamma,
-        size=scale * per_example**-a,
-        data=per_example ** (a - 1) / scale,
+        size=scale * per_jet**-a,
+        data=per_jet ** (a - 1) / scale,
         message=f"{law.misfit.words}; {law.message}",
     )
 
 
-def _error(law: FitResult) -> float:
-    """Half the 68 % interval of a over the draws; NaN without draws."""
-    draws = law.draws.values if law.draws else {}
-    if not draws:
-        return nan
-    low, high = percentiles(draws["beta"] / (draws["alpha"] + draws["beta"]))
-    return float(high - low) / 2
-
-
-def _words(found: tuple[Approach, ...]) -> tuple[str, ...]:
-    """Why the exponents differ, as far as the numbers tell."""
-    one, two, three, four = found
-    told = [approach for approach in found if isfinite(approach.a)]
-    if len(told) < 2:
+def _remarks(
+    first: Approach, parabola: Approach, cubic: Approach, third: Approach
+) -> tuple[str, ...]:
+    """The range of a, and likely causes of significant differences."""
+    values = {
+        one.name: one.a for one in (first, parabola, cubic, third) if isfinite(one.a)
+    }
+    if len(values) < 2:
         return ("fewer than two approaches found a power law: nothing to compare",)
-    values = {approach.name: approach.a for approach in told}
     low, high = (pick(values, key=values.__getitem__) for pick in (min, max))
-    words = [f"a from {values[low]:.3f} ({low}) to {values[high]:.3f} ({high})"]
-    if _differ(two, three):
-        words.append(
-            "parabola and cubic differ: the valleys are not symmetric about their"
-            " minima, which only the cubic allows; centre the sizes"
+    remarks = [f"a from {values[low]:.3f} ({low}) to {values[high]:.3f} ({high})"]
+    if _differ(parabola, cubic):
+        remarks.append(
+            "parabola and cubic differ: the profiles are asymmetric about their minima,"
+            " which biases the parabola; centre the sizes on the minima"
         )
-    if _differ(one, four):
-        words.append(
-            "the envelope differs from the parametric fit: it compares only sizes that"
-            " were run, and its range of C is where neither end of them wins"
+    if _differ(first, third):
+        remarks.append(
+            "envelope and parametric fit differ: the envelope uses only sizes that were"
+            " run; add sizes between and beyond them"
         )
-    if _differ(two, four) and not _differ(three, four):
-        words.append(
-            "parabola and parametric fit differ where the cubic and it do not: the"
-            " valleys are not symmetric"
+    if _differ(parabola, third) and not _differ(cubic, third):
+        remarks.append(
+            "parabola and parametric fit differ, cubic and parametric fit agree: the"
+            " profiles are asymmetric; use the cubic"
         )
-    if _differ(three, four):
-        words.append(
-            "cubic and parametric fit differ: over a wide range of sizes a valley is no"
-            " cubic either, or the rows far from the optimum, which only the parametric"
-            " fit needs, do not follow its sum of powers; narrower profiles tell which"
+    if _differ(cubic, third):
+        remarks.append(
+            "cubic and parametric fit differ: the profiles are too wide for a cubic, or"
+            " rows far from the optimum do not follow the sum of powers; narrow the"
+            " profiles to tell which"
         )
-    if len(words) == 1:
-        words.append("no two neighbours differ by more than two standard errors")
-    return tuple(words)
+    if len(remarks) == 1:
+        remarks.append(f"no difference exceeds {SIGNIFICANT:g} standard errors")
+    return tuple(remarks)
 
 
 def _differ(one: Approach, other: Approach) -> bool:
-    """Whether two exponents differ by more than their errors (those that are known)."""
+    """Whether two exponents differ significantly, by the errors that are known."""
     errors = [e for e in (one.error, other.error) if isfinite(e)]
-    return abs(one.a - other.a) > AGREE * hypot(*errors) + 1e-3
+    return abs(one.a - other.a) > SIGNIFICANT * hypot(*errors) + 1e-3

@@ -117,6 +117,8 @@ def _keyed(table: TableLike, keys: Sequence[str]) -> dict[tuple, int]:
     for row, key in enumerate(zip(*(table[k].tolist() for k in keys), strict=True)):
         if key in found:
             named = ", ".join(f"{k} = {v}" for k, v in zip(keys, key, strict=True))
-            raise ValueError(f"two rows have {named}: add a key that tells them apart")
+            raise ValueError(
+                f"two rows have {named}: add a key that distinguishes them"
+            )
         found[key] = row
     return found

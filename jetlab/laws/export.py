@@ -99,7 +99,7 @@ def _approaches(beside: Approaches) -> str:
         for one in beside.found
     ]
     table = _markdown(["approach", "a", "error of a", "a_D", "gamma"], lines)
-    words = [*beside.words, *(f"{one.name}: {one.message}" for one in beside.found)]
+    words = [*beside.remarks, *(f"{one.name}: {one.message}" for one in beside.found)]
     return "\n".join([table, "", *(f"- {sentence}" for sentence in words), ""])
 
 

@@ -44,9 +44,11 @@ def to_json(fit: FitResult, **more: Any) -> str:
         "fixed": fit.fixed,
         "bounds": {name: list(ends) for name, ends in fit.bounds.items()},
         "span": {name: list(ends) for name, ends in fit.span.items()},
-        "points": {n: _numbers(fit.table[n]) for n in fit.form.columns},
-        "losses": _numbers(fit.table["L"], 17),
-        "weights": _numbers(fit.table[fit.weight]) if fit.weight else None,
+        "points": {
+            n: _numbers(fit.table[n]) for n in fit.form.columns if n in fit.table
+        },
+        "losses": _column(fit, "L", 17),
+        "weights": _column(fit, fit.weight, 12),
         "clusters": None if fit.clusters is None else fit.clusters.tolist(),
         "residuals": [_rounded(r, 6) for r in fit.residuals],
         "draws": _draws_record(fit.draws),
@@ -75,6 +77,11 @@ def _rounded(value: float, digits: int) -> float | None:
 
 def _numbers(column: Float[np.ndarray, "n"], digits: int = 12) -> list[float | None]:
     return [_rounded(x, digits) for x in column]
+
+
+def _column(fit: FitResult, name: str | None, digits: int) -> list[float | None] | None:
+    """A column of the rows; None where the fit does not hold it."""
+    return _numbers(fit.table[name], digits) if name in fit.table else None
 
 
 def _draws_record(draws: Draws | None) -> dict | None:

@@ -1,7 +1,7 @@
 """Approach 2: the best size at each compute (arXiv:2203.15556, Section 3.2).
 
-Rows of one compute are a valley in log N. A polynomial of log L through them has a
-minimum; power laws go through the minima.
+A polynomial of log N is fitted to the losses of each isoFLOP profile; power laws go
+through the minima. How far a parabola is biased: docs/approaches.md.
 """
 
 from collections.abc import Mapping
@@ -10,43 +10,49 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.laws.optimal_points import Trajectory, trajectory, with_compute
+from jetlab.laws.optimal_path import OptimalPath, fit_path, with_compute
 from jetlab.records import TableLike
 
 
 @dataclass(frozen=True, kw_only=True)
-class Valley:
-    """How the minimum of a valley is found.
+class IsoflopOptions:
+    """How the minimum of a profile is found.
 
-    `degree` 3 is a cubic of log N, 2 a parabola. `logarithm` fits log L, whose scatter
-    is alike everywhere, else L itself. Rows with more than `rise` times the lowest loss
-    of their group are left out, by name. `tolerance` is how far apart (relative) the
-    compute of neighbouring rows of one group may be. Raises ValueError for others.
+    Attributes:
+      degree: of the polynomial, 3 (cubic) or 2 (parabola).
+      log_loss: fit log L, whose scatter is uniform, or L.
+      max_loss_ratio: rows above this times the lowest loss of their profile are left
+        out, and named.
+      tolerance: largest relative step in compute between neighbouring rows of one
+        profile.
+
+    Raises:
+      ValueError: for other values.
     """
 
     degree: int = 3
-    logarithm: bool = True
-    rise: float = np.inf
+    log_loss: bool = True
+    max_loss_ratio: float = np.inf
     tolerance: float = 0.02
 
     def __post_init__(self):
         if self.degree not in (2, 3):
             raise ValueError(f"degree is {self.degree}: 2, a parabola, or 3, a cubic")
-        if not (self.rise > 1 and 0 < self.tolerance < 1):
+        if not (self.max_loss_ratio > 1 and 0 < self.tolerance < 1):
             raise ValueError(
-                f"rise {self.rise} must be above 1 and tolerance {self.tolerance}"
-                " between 0 and 1"
+                f"max_loss_ratio is {self.max_loss_ratio}, which must be above 1, and"
+                f" tolerance {self.tolerance}, which must be between 0 and 1"
             )
 
 
-CUBIC = Valley()
-PARABOLA = Valley(degree=2)
+CUBIC = IsoflopOptions()
+PARABOLA = IsoflopOptions(degree=2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Minimum:
-    """The minimum of one valley: `error` is the standard error of log N* (NaN where no
-    row is to spare), `variance` that of the misses, `spare` rows past parameters."""
+    """The minimum of one profile. `error` is the standard error of log N (NaN without a
+    degree of freedom), `variance` that of the residuals, `dof` degrees of freedom."""
 
     C: float
     N: float
@@ -54,15 +60,15 @@ class Minimum:
     L: float
     error: float
     variance: float
-    spare: int
+    dof: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Valleys:
-    """The minima of the groups that have one, and the power laws through them."""
+class IsoflopResult:
+    """The minima of the profiles that have one, and the power laws through them."""
 
     minima: tuple[Minimum, ...]
-    trajectory: Trajectory
+    path: OptimalPath
 
 
 def isoflop(
@@ -70,31 +76,36 @@ def isoflop(
     *,
     group: str | None = None,
     particles: float = 40.0,
-    valley: Valley = CUBIC,
+    options: IsoflopOptions = CUBIC,
     weighted: bool = True,
-) -> Valleys:
+) -> IsoflopResult:
     """Minima at each compute, and power laws through them.
 
-    `rows` has N, D, L, and C if it is not 6 n_p N D. Groups are equal values of column
-    `group`, or computes that lie within the tolerance. A group without a minimum inside
-    its sizes is named in `trajectory.left_out`. `weighted` minima count by their
-    errors, the scatter pooled over groups, if a row is to spare somewhere. Raises
-    ValueError if fewer than two groups have a minimum.
+    Args:
+      rows: columns N, D, L, and C if it is not 6 n_p N D.
+      group: the column that names profiles; without, rows within the tolerance in C.
+      weighted: weight minima by their errors, of which the scatter is pooled over
+        profiles, where there is a degree of freedom.
+
+    A profile without a minimum inside its sizes is named in `path.left_out`.
+
+    Raises:
+      ValueError: if fewer than two profiles have a minimum.
     """
     table = with_compute(rows, particles)
-    labels = _labels(table, rows, group, valley.tolerance)
-    minima, words = [], []
+    labels = _labels(table, rows, group, options.tolerance)
+    minima, left_out = [], []
     for label in np.unique(labels):
         own = {name: column[labels == label] for name, column in table.items()}
-        found, said = _minimum(own, valley)
-        words += [f"C = {_compute(own):.4g}: {said}"] if said else []
+        found, reason = _minimum(own, options)
+        left_out += [f"C = {_compute(own):.4g}: {reason}"] if reason else []
         minima += [found] if found else []
-    minima = _pooled(minima)
+    minima = _with_pooled_errors(minima)
     errors = np.array([minimum.error for minimum in minima])
-    sure = weighted and len(errors) > 0 and bool(np.all(errors > 0))
+    known = weighted and len(errors) > 0 and bool(np.all(errors > 0))
     points = {k: np.array([getattr(m, k) for m in minima]) for k in "CNDL"}
-    through = trajectory(points, tuple(words), weight=errors**-2 if sure else None)
-    return Valleys(minima=tuple(minima), trajectory=through)
+    path = fit_path(points, tuple(left_out), weight=errors**-2 if known else None)
+    return IsoflopResult(minima=tuple(minima), path=path)
 
 
 def _labels(
@@ -103,7 +114,7 @@ def _labels(
     group: str | None,
     tolerance: float,
 ) -> Int[np.ndarray, "n"]:
-    """A number for each row's group."""
+    """The number of each row's profile."""
     if group is not None and group not in rows:
         raise ValueError(f"the table has no column {group}; it has {list(rows)}")
     if group is not None:
@@ -119,32 +130,31 @@ def _compute(own: TableLike) -> float:
     return float(np.exp(np.mean(np.log(own["C"]))))
 
 
-def _minimum(own: TableLike, valley: Valley) -> tuple[Minimum | None, str]:
-    """The minimum of one group, and words on what is missing or left out."""
-    near = own["L"] <= valley.rise * own["L"].min()
-    far = np.unique(own["N"][~near])
-    said = f"left out {len(far)} sizes above {valley.rise:g} times the lowest loss"
-    said = said if far.size else ""
+def _minimum(own: TableLike, options: IsoflopOptions) -> tuple[Minimum | None, str]:
+    """The minimum of one profile, and what is missing or left out."""
+    near = own["L"] <= options.max_loss_ratio * own["L"].min()
+    far = np.unique(own["N"][~near]).size
+    ratio = options.max_loss_ratio
+    note = f"left out {far} sizes above {ratio:g} times the lowest loss" if far else ""
     own = {name: column[near] for name, column in own.items()}
-    sizes = np.unique(own["N"]).size
-    if sizes < valley.degree + 1:
-        need = valley.degree + 1
-        return None, f"{sizes} sizes, where degree {valley.degree} needs {need}"
+    sizes, needed = np.unique(own["N"]).size, options.degree + 1
+    if sizes < needed:
+        return None, f"{sizes} sizes, where degree {options.degree} needs {needed}"
     x = np.log(own["N"])
     centre, width = x.mean(), np.ptp(x) / 2
-    y = np.log(own["L"]) if valley.logarithm else own["L"]
-    design = np.vander((x - centre) / width, valley.degree + 1, increasing=True)
+    y = np.log(own["L"]) if options.log_loss else own["L"]
+    design = np.vander((x - centre) / width, needed, increasing=True)
     c = np.linalg.lstsq(design, y, rcond=None)[0]
-    at, slope = _bottom(c)
+    at, slope = _stationary(c)
     ends = (x.min() - centre) / width, (x.max() - centre) / width
     if not np.isfinite(at):
-        return None, "no minimum: the curve through the rows has none"
+        return None, "no minimum: the polynomial through the rows has none"
     if not ends[0] < at < ends[1]:
         side = "below the smallest" if at <= ends[0] else "above the largest"
         return None, f"no minimum inside: it lies {side} size; add sizes there"
-    spare = len(y) - len(c)
+    dof = len(y) - len(c)
     squares = float(np.sum((design @ c - y) ** 2))
-    shape = float(slope @ np.linalg.inv(design.T @ design) @ slope) * width**2
+    variance = float(slope @ np.linalg.inv(design.T @ design) @ slope) * width**2
     height = float(np.polynomial.polynomial.polyval(at, c))
     order = np.argsort(x)
     log_d = np.interp(centre + width * at, x[order], np.log(own["D"])[order])
@@ -152,16 +162,16 @@ def _minimum(own: TableLike, valley: Valley) -> tuple[Minimum | None, str]:
         C=_compute(own),
         N=float(np.exp(centre + width * at)),
         D=float(np.exp(log_d)),
-        L=float(np.exp(height)) if valley.logarithm else height,
-        error=float(np.sqrt(shape)),  # at a scatter of 1; `_pooled` has the scatter
-        variance=squares / spare if spare else np.nan,
-        spare=spare,
-    ), said
+        L=float(np.exp(height)) if options.log_loss else height,
+        error=float(np.sqrt(variance)),  # for unit scatter, until the scatter is pooled
+        variance=squares / dof if dof else np.nan,
+        dof=dof,
+    ), note
 
 
-def _bottom(c: Float[np.ndarray, "p"]) -> tuple[float, Float[np.ndarray, "p"]]:
-    """Where a parabola or cubic (coefficients from the constant up) has its minimum,
-    NaN without one, and its derivatives by the coefficients."""
+def _stationary(c: Float[np.ndarray, "p"]) -> tuple[float, Float[np.ndarray, "p"]]:
+    """The minimum of a parabola or cubic (coefficients from the constant up), NaN
+    without one, and its derivatives by the coefficients."""
     c1, c2, c3 = c[1], c[2], c[3] if len(c) == 4 else 0.0
     root = c2**2 - 3 * c1 * c3
     if root <= 0 or c2 + np.sqrt(root) <= 0:
@@ -171,9 +181,9 @@ def _bottom(c: Float[np.ndarray, "p"]) -> tuple[float, Float[np.ndarray, "p"]]:
     return float(at), -powers / (2 * np.sqrt(root))
 
 
-def _pooled(minima: list[Minimum]) -> list[Minimum]:
-    """Errors with the scatter of all groups: one row to spare tells none by itself."""
-    spare = sum(minimum.spare for minimum in minima)
-    squares = sum(m.variance * m.spare for m in minima if m.spare)
-    scatter = np.sqrt(squares / spare) if spare else np.nan
+def _with_pooled_errors(minima: list[Minimum]) -> list[Minimum]:
+    """Errors by the scatter of all profiles: one degree of freedom determines none."""
+    dof = sum(minimum.dof for minimum in minima)
+    squares = sum(m.variance * m.dof for m in minima if m.dof)
+    scatter = np.sqrt(squares / dof) if dof else np.nan
     return [replace(m, error=m.error * scatter) for m in minima]

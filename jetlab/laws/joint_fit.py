@@ -1,8 +1,7 @@
-"""Is one exponent the same in several tables? A law through each, one of its
-parameters common to all, beside laws that share nothing.
+"""Is one exponent common to several tables? A joint fit against separate fits.
 
 arXiv:2602.15781, Section 3.3, holds that inputs move the floor of a tagger and not the
-rate at which data lower it: beta_rep in common, L_inf and B_rep for each.
+rate at which data lower it: one beta_rep for all, L_inf and B_rep for each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,44 +18,48 @@ from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 from jetlab.records import TableLike
 
-WIDEST = 3.0  # times the values fitted one by one, between which one is sought
+SEARCHED = 3.0  # times beyond the separate values
+ROUNDING = 1e-300  # in place of a sum of squares of zero
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared:
+class JointFit:
     """Laws through several tables, by least squares of log L.
 
-    `free` are fitted one by one, `common` with `value` for the parameter `name` in all.
-    `chance` is that of so large a gain by the free values where there is one value: the
-    F test of the two sums of squares, as for a linear model. `aic` is Akaike's
-    criterion of the shared law minus that of the free ones, corrected for few rows
-    (Hurvich and Tsai, Biometrika 76 (1989) 297). Both are NaN where rows are too few:
-    the test needs more than parameters, the criterion twice as many, or its correction
-    decides alone.
+    `separate` are fitted one by one, `common` with one `value` of the parameter `name`.
+    `p_value` is that of the F test of one value against separate ones, as for linear
+    models. `delta_aicc` is Akaike's criterion of the common fit minus that of the
+    separate ones, corrected for few rows (Hurvich and Tsai, Biometrika 76 (1989) 297):
+    negative where one value suffices; NaN for fewer rows than about twice the
+    parameters, where its correction dominates.
     """
 
     name: str
     value: float
     common: tuple[FitResult, ...]
-    free: tuple[FitResult, ...]
-    chance: float
-    aic: float
+    separate: tuple[FitResult, ...]
+    p_value: float
+    delta_aicc: float
 
 
-def shared(
+def joint_fit(
     form: Form,
     tables: Sequence[TableLike],
     name: str,
     fixed: Sequence[Mapping[str, float]],
-) -> Shared:
-    """Fits of `form` to each table, the parameter `name` free and in common; `fixed`
-    holds what is fixed in each.
+) -> JointFit:
+    """Fits of `form` to each table, with the parameter `name` separate and in common.
+
+    Args:
+      fixed: parameters fixed in each table.
 
     Raises:
       ValueError: for fewer than two tables, or one that cannot be fitted.
     """
     if len(tables) < 2:
-        raise ValueError(f"{name} is shared by two tables or more; there is one")
+        raise ValueError(
+            f"a joint fit of {name} needs two tables or more; there is one"
+        )
 
     def fits(more: Mapping[str, float]) -> tuple[FitResult, ...]:
         pairs = zip(tables, fixed, strict=True)
@@ -64,73 +67,78 @@ def shared(
             fit(form, t, fixed={**known, **more}, misfit=SQUARES) for t, known in pairs
         )
 
-    free = fits({})
-    alone = np.array([law.params[name] for law in free])
-    if not np.isfinite(alone).all():
-        bad = next(law for law in free if not np.isfinite(law.params[name]))
+    separate = fits({})
+    values = np.array([law.params[name] for law in separate])
+    if not np.isfinite(values).all():
+        bad = next(law for law in separate if not np.isfinite(law.params[name]))
         raise ValueError(f"a table has no fit of its own: {bad.message}")
-    ends = alone.min() / WIDEST, alone.max() * WIDEST
+    ends = values.min() / SEARCHED, values.max() * SEARCHED
     found: Any = minimize_scalar(
         lambda value: sum(law.objective for law in fits({name: value})),
         bounds=(min(ends), max(ends)),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    value = float(found.x)
-    common = fits({name: value})
-    count = sum(law.rows for law in free)
-    parameters, fewer = sum(law.free for law in free), len(tables) - 1
-    few = count < 2 * (parameters + 1) + 1
-    one, each = _aic(common, count, parameters - fewer), _aic(free, count, parameters)
-    return Shared(
+    common = fits({name: float(found.x)})
+    return JointFit(
         name=name,
-        value=value,
+        value=float(found.x),
         common=common,
-        free=free,
-        chance=_chance(common, free, fewer, count - parameters),
-        aic=np.nan if few else one - each,
+        separate=separate,
+        p_value=_p_value(common, separate),
+        delta_aicc=_delta_aicc(common, separate),
     )
 
 
-def _aic(laws: Sequence[FitResult], count: int, parameters: int) -> float:
-    """n ln(RSS / n) + 2 k + 2 k (k + 1) / (n - k - 1), k with the scatter's one."""
+def _p_value(common: Sequence[FitResult], separate: Sequence[FitResult]) -> float:
+    """F test of the two sums of squares."""
+    rows, parameters = _counts(separate)
+    saved, dof = len(separate) - 1, rows - parameters  # > 0, as each table has a fit
+    gain = (_squares(common) - _squares(separate)) / saved
+    return float(fdtrc(saved, dof, max(gain, 0) / (_squares(separate) / dof)))
+
+
+def _delta_aicc(common: Sequence[FitResult], separate: Sequence[FitResult]) -> float:
+    rows, parameters = _counts(separate)
+    if rows < 2 * (parameters + 1) + 1:
+        return np.nan
+    fewer = parameters - (len(separate) - 1)
+    return _aicc(common, rows, fewer) - _aicc(separate, rows, parameters)
+
+
+def _aicc(laws: Sequence[FitResult], rows: int, parameters: int) -> float:
+    """n ln(RSS / n) + 2 k + 2 k (k + 1) / (n - k - 1), with the scatter among the k."""
     k = parameters + 1
-    if count - k - 1 <= 0:
-        return np.nan
-    return count * np.log(_squares(laws) / count) + 2 * k * count / (count - k - 1)
+    return rows * np.log(_squares(laws) / rows) + 2 * k * rows / (rows - k - 1)
 
 
-def _chance(
-    common: Sequence[FitResult], free: Sequence[FitResult], fewer: int, freedom: int
-) -> float:
-    if freedom < 1:
-        return np.nan
-    gain = (_squares(common) - _squares(free)) / fewer
-    return float(fdtrc(fewer, freedom, max(gain, 0) / (_squares(free) / freedom)))
+def _counts(separate: Sequence[FitResult]) -> tuple[int, int]:
+    """Rows and free parameters of all tables."""
+    return sum(law.rows for law in separate), sum(law.free for law in separate)
 
 
 def _squares(laws: Sequence[FitResult]) -> float:
-    return max(sum(float(np.sum(law.residuals**2)) for law in laws), 1e-300)
+    return max(sum(float(np.sum(law.residuals**2)) for law in laws), ROUNDING)
 
 
-def held_out(
+def holdout_errors(
     form: Form,
     tables: Sequence[TableLike],
     name: str,
     fixed: Sequence[Mapping[str, float]],
 ) -> tuple[float, float]:
-    """How well the rows of each table but that of its largest D foretell it: root mean
-    square error of log L, with `name` shared and free.
+    """Prediction of each table's row of largest D from its other rows: root mean square
+    error of log L, with `name` in common and separate.
 
     Raises:
-      ValueError: as `shared` does, for the rows that are left.
+      ValueError: as `joint_fit`, for the rows that are left.
     """
     last = [int(np.argmax(table["D"])) for table in tables]
     rest = [
         {key: np.delete(np.asarray(values), row) for key, values in table.items()}
         for table, row in zip(tables, last, strict=True)
     ]
-    found = shared(form, rest, name, fixed)
+    found = joint_fit(form, rest, name, fixed)
 
     def error(laws: Sequence[FitResult]) -> float:
         misses = [
@@ -140,4 +148,4 @@ def held_out(
         ]
         return float(np.sqrt(np.mean(np.square(misses))))
 
-    return error(found.common), error(found.free)
+    return error(found.common), error(found.separate)

@@ -1,11 +1,11 @@
-"""From which size on does a model overfit? N = k D^lambda (arXiv:2602.15781, Fig. 3).
+"""The overfitting threshold N = k D^lambda (arXiv:2602.15781, Fig. 3).
 
-Each run is judged by its validation curve: it overfits if the loss has clearly risen
-again by the end, underfits if it ends on a plateau, and is undecided if it still falls.
-The threshold is where overfitting is as likely as not, by logistic regression on log N
-and log D. Runs that a line parts without a mistake have no finite maximum of the
-likelihood; it is therefore weighted by Jeffreys' prior (Firth, Biometrika 80 (1993) 27;
-Heinze and Schemper, Stat. Med. 21 (2002) 2409), which keeps the line in the gap.
+A run is classified by its validation curve: it overfits if the loss has risen
+significantly by the end, underfits if it ends on a plateau, and is undecided if it is
+still falling. The threshold is where overfitting has probability 1/2, by logistic
+regression on log N and log D. The likelihood of separable classes has no finite
+maximum; it is therefore weighted by Jeffreys' prior (Firth, Biometrika 80 (1993) 27;
+Heinze and Schemper, Stat. Med. 21 (2002) 2409), which puts the line into the gap.
 """
 
 from collections.abc import Sequence
@@ -17,41 +17,41 @@ from jaxtyping import Bool, Float, Int
 
 from jetlab.laws.result import LEVEL, percentiles
 
-Verdict = Literal["overfits", "underfits", "undecided"]
+CurveClass = Literal["overfits", "underfits", "undecided"]
 
-CLEARLY = 3.0  # standard errors of a rise or a fall that count
-SHARE = 1e-3  # of the loss, below which no rise or fall counts
+SIGNIFICANT = 3.0  # standard errors of a rise or a fall
+MIN_CHANGE = 1e-3  # of the loss: smaller rises and falls are neglected
 STEPS = 50  # of Newton's method
-FARTHEST = 5.0  # that a coordinate moves in one step
+MAX_STEP = 5.0  # of a coefficient
 
 
-def verdict(losses: Float[np.ndarray, "t"], *, span: int = 3) -> Verdict:
-    """What a validation curve says, evaluations at even distances.
+def classify_curve(losses: Float[np.ndarray, "t"], *, window: int = 3) -> CurveClass:
+    """The class of a validation curve, evaluated at equal distances.
 
-    The curve is smoothed over `span` evaluations, and its noise taken from second
-    differences (1.4826 median |d2| / sqrt 6), which a smooth curve has none of. A run
+    The curve is averaged over `window` evaluations. Its noise is estimated by second
+    differences d2, negligible for a smooth curve: 1.4826 median |d2| / sqrt 6. A run
     overfits if its end lies above its minimum, and is undecided if the last quarter
     falls, both by more than three standard errors and a thousandth of the loss. A curve
-    of fewer than four spans is undecided.
+    of fewer than four windows is undecided.
     """
-    if len(losses) < 4 * span:
+    if len(losses) < 4 * window:
         return "undecided"
     second = np.diff(losses, 2)
     noise = 1.4826 * float(np.median(np.abs(second))) / np.sqrt(6)
-    error = noise * np.sqrt(2 / span)
-    smooth = np.convolve(losses, np.ones(span) / span, mode="valid")
-    least = max(CLEARLY * error, SHARE * float(smooth.min()))
-    if smooth[-1] - smooth.min() > least:
+    error = noise * np.sqrt(2 / window)  # of a difference of two averages
+    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+    significant = max(SIGNIFICANT * error, MIN_CHANGE * float(smooth.min()))
+    if smooth[-1] - smooth.min() > significant:
         return "overfits"
-    if smooth[3 * len(smooth) // 4] - smooth[-1] > least:
+    if smooth[3 * len(smooth) // 4] - smooth[-1] > significant:
         return "undecided"
     return "underfits"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Threshold:
-    """N = k D^exponent, above which models overfit, with 68 % intervals of log_k and
-    exponent by runs drawn anew. `runs` counts those that underfit and that overfit."""
+class OverfittingThreshold:
+    """N = k D^exponent, above which models overfit; `intervals` are 68 % bootstrap
+    intervals of log_k and exponent. `runs` counts those that underfit and overfit."""
 
     k: float
     exponent: float
@@ -61,42 +61,46 @@ class Threshold:
     message: str
 
     def size(self, examples: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-        """N at the threshold, at each number of examples."""
+        """N at the threshold for each number of examples D."""
         return self.k * examples**self.exponent
 
     def band(
         self, examples: Float[np.ndarray, "n"], level: float = LEVEL
     ) -> Float[np.ndarray, "2 n"]:
-        """Interval of the threshold at each number of examples."""
+        """Percentile interval of `size` at each D."""
         log_k, exponent = (self.draws[name][:, None] for name in ("log_k", "exponent"))
         lines = log_k + exponent * np.log(examples)
         return np.exp(percentiles(lines, level))
 
 
-def threshold(
+def overfitting_threshold(
     N: Float[np.ndarray, "n"],
     D: Float[np.ndarray, "n"],
-    verdicts: Sequence[str],
+    classes: Sequence[str],
     *,
     draws: int = 1000,
     seed: int = 0,
-) -> Threshold:
-    """The threshold through runs of N parameters and D examples; undecided runs are
+) -> OverfittingThreshold:
+    """The threshold between runs of N parameters and D examples; undecided runs are
     left out and counted.
 
+    Args:
+      classes: of each run, as `classify_curve` returns them.
+      draws: bootstrap resamples of runs.
+
     Raises:
-      ValueError: where runs of one kind are missing, D does not vary, or larger models
-        do not overfit more.
+      ValueError: where a class is missing, N or D does not vary, or larger models do
+        not overfit more.
     """
-    told = np.array([one != "undecided" for one in verdicts])
-    over = np.array([one == "overfits" for one in verdicts])[told]
-    x = np.log(np.stack([N[told], D[told]], axis=1))
+    decided = np.array([one != "undecided" for one in classes])
+    over = np.array([one == "overfits" for one in classes])[decided]
+    x = np.log(np.stack([N[decided], D[decided]], axis=1))
     _check(x, over)
     centre, width = x.mean(axis=0), x.std(axis=0)
     scaled = np.concatenate([np.ones((len(x), 1)), (x - centre) / width], axis=1)
-    lines = _lines(scaled, over, draws, seed)
-    slopes = lines[:, 1:] / width
-    offset = lines[:, 0] - slopes @ centre
+    coefficients = _bootstrap(scaled, over, draws, seed)
+    slopes = coefficients[:, 1:] / width
+    offset = coefficients[:, 0] - slopes @ centre
     rising = slopes[:, 0] > 0
     if not rising[0]:
         raise ValueError("larger models do not overfit more: there is no threshold")
@@ -104,30 +108,30 @@ def threshold(
     log_k = -offset[rising] / slopes[rising, 0]
     values = {"log_k": log_k[1:], "exponent": exponent[1:]}
     ends = {name: _ends(v) for name, v in values.items()} if draws else {}
-    return Threshold(
+    return OverfittingThreshold(
         k=float(np.exp(log_k[0])),
         exponent=float(exponent[0]),
         intervals=ends,
         draws=values,
         runs=(int((~over).sum()), int(over.sum())),
-        message=_words(int((~told).sum()), int((~rising).sum()), draws),
+        message=_message(int((~decided).sum()), draws - len(values["log_k"]), draws),
     )
 
 
 def _check(x: Float[np.ndarray, "n 2"], over: Bool[np.ndarray, "n"]) -> None:
     if over.all() or not over.any():
         kind = "overfits" if not over.any() else "underfits"
-        raise ValueError(f"no run {kind}: a threshold has runs on both sides")
+        raise ValueError(f"no run {kind}: a threshold needs runs on both sides")
     for name, column in (("N", x[:, 0]), ("D", x[:, 1])):
         if np.ptp(column) == 0:
             raise ValueError(f"{name} is {np.exp(column[0]):.6g} in every run: vary it")
 
 
-def _lines(
+def _bootstrap(
     x: Float[np.ndarray, "n 3"], over: Bool[np.ndarray, "n"], draws: int, seed: int
 ) -> Float[np.ndarray, "m 3"]:
-    """Coefficients of all runs first, then of runs drawn with replacement, those draws
-    left out that lack runs of one kind."""
+    """Coefficients of all runs first, then of resamples with replacement; resamples
+    without both classes are left out."""
     count = len(over)
     times = np.random.default_rng(seed).multinomial(
         count, np.full(count, 1 / count), draws
@@ -141,8 +145,8 @@ def _regression(
     over: Bool[np.ndarray, "n"],
     times: Int[np.ndarray, "m n"],
 ) -> Float[np.ndarray, "m 3"]:
-    """Firth's logistic regression with each row counted so many times, m at once:
-    Newton's steps on the modified score X^T w (y - p + h (1/2 - p))."""
+    """Coefficients of m of Firth's logistic regressions, with multiplicities `times` of
+    the rows: Newton's method on the modified score X^T w (y - p + h (1/2 - p))."""
     beta = np.zeros((len(times), x.shape[1]))
     for _ in range(STEPS):
         p = 1 / (1 + np.exp(-np.clip(beta @ x.T, -30, 30)))
@@ -152,7 +156,7 @@ def _regression(
         leverage = p * (1 - p) * np.einsum("ni,mij,nj->mn", x, inverse, x)
         score = (times * (over - p + leverage * (0.5 - p))) @ x
         step = np.einsum("mij,mj->mi", inverse, score)
-        beta += np.clip(step, -FARTHEST, FARTHEST)
+        beta += np.clip(step, -MAX_STEP, MAX_STEP)
         if np.abs(step).max() < 1e-8:
             break
     return beta
@@ -163,10 +167,10 @@ def _ends(draws: Float[np.ndarray, "m"]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _words(undecided: int, without: int, draws: int) -> str:
-    words = []
+def _message(undecided: int, without: int, draws: int) -> str:
+    notes = []
     if undecided:
-        words.append(f"{undecided} runs undecided and left out: train them longer")
+        notes.append(f"{undecided} runs undecided and left out: train them longer")
     if without:
-        words.append(f"{without} of {draws} draws have no threshold and are left out")
-    return "; ".join(words)
+        notes.append(f"{without} of {draws} draws have no threshold and are left out")
+    return "; ".join(notes)

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.laws.allocation import optima
-from jetlab.laws.budgets import with_draws
+from jetlab.laws.plan import params_and_draws
 from jetlab.laws.plot_style import (
     LOSSES,
     SIZES,
@@ -68,7 +68,10 @@ def loss_against_data(
     sizes = np.unique(rows["N"])
     if left_out is not None:
         sizes = np.union1d(sizes, left_out["N"])
-    for size, shade in zip(sizes, SIZES(np.linspace(0, 0.9, len(sizes))), strict=True):
+    shades = SIZES(np.linspace(0, 0.9, len(sizes)))
+    if len(sizes) > LISTED:
+        shades = SIZES(LogNorm(*ends(sizes))(sizes))
+    for size, shade in zip(sizes, shades, strict=True):
         own = rows["N"] == size
         name = f"N = {size:,.0f}" if len(sizes) <= LISTED else None
         ax.plot(rows["D"][own], rows["L"][own], "o", ms=4, color=shade, label=name)
@@ -81,7 +84,7 @@ def loss_against_data(
                 color=shade,
             )  # fmt: skip
     if len(sizes) > LISTED:
-        _many_sizes(figure, ax, law, D)
+        _many_sizes(figure, ax, law, sizes, D)
     _floor(ax, law)
     if limit is not None:
         text = f"known limit = {limit[0]:.3f} ± {limit[1]:.3f}"
@@ -92,13 +95,14 @@ def loss_against_data(
     return figure
 
 
-def _many_sizes(figure: Figure, ax: Axes, law: FitResult, D: np.ndarray) -> None:
+def _many_sizes(
+    figure: Figure, ax: Axes, law: FitResult, sizes: np.ndarray, D: np.ndarray
+) -> None:
     """Curves at five sizes, and a colour bar for all of them."""
-    low, high = ends(law.table["N"])
-    norm = LogNorm(low, high)
-    for size in np.geomspace(low, high, 5):
+    norm = LogNorm(*ends(sizes))
+    for size in np.geomspace(*ends(law.table["N"]), 5):
         curve = law.predict({"N": np.full(len(D), size), "D": D})
-        ax.plot(D, curve, color=SIZES(0.9 * norm(size)))
+        ax.plot(D, curve, color=SIZES(float(norm(size))))
     bar = ScalarMappable(norm, SIZES)
     figure.colorbar(bar, ax=ax, label="$N$")
 
@@ -223,7 +227,7 @@ def contours(law: FitResult) -> Figure:
     ax.clabel(lines, fmt="%.3g", fontsize=7)
     ax.plot(rows["D"], rows["N"], "o", ms=3, color="0.3", label="rows")
     products = np.geomspace(N[0] * D[0], N[-1] * D[-1], 30)
-    params = {n: v[: 1 + BAND] for n, v in with_draws(law).items()}
+    params = {n: v[: 1 + BAND] for n, v in params_and_draws(law).items()}
     sizes = [optima(law.form, params, np.log(nd))["N"] for nd in products]
     best, others = np.array(sizes)[:, 0], np.array(sizes)[:, 1:]
     if np.isfinite(others).any(axis=1).all():

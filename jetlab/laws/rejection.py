@@ -1,11 +1,11 @@
-"""From the loss to what an analysis sees: background rejection R(L) = A e^(-B L) + C.
+"""Background rejection as a function of the loss: R(L) = A e^(-B L) + C.
 
 The mapping of arXiv:2602.15781, Section 4 (there with B < 0), fitted to runs of any
-size and then read at the loss that a law foretells. In X = e^L it is a floor and a
-power, so that everything made for laws of the loss serves it as it is:
+size and read at the loss that a law predicts. In X = e^L it is a constant and a power
+law, so that everything made for laws of the loss applies:
 
-    law, runs = fit_rejection(losses, rejections, errors)
-    law = replace(law, draws=bootstrap(law))
+    law, table = fit_rejection(losses, rejections, errors)
+    law = replace(law, draws=bootstrap(law, table))
 """
 
 from collections.abc import Mapping
@@ -25,19 +25,22 @@ from jetlab.laws.result import LEVEL, FitResult, percentiles
 from jetlab.laws.table_io import without_logarithm
 from jetlab.records import TableLike
 
-NOTHING = 1e-9
-"""A C that is none: no rejection is below one."""
+NEGLIGIBLE = 1e-9
+"""C is fixed to this where it is left out: no rejection is below 1."""
 
-ROUNDS = 3  # of fitting and weighing anew
+ROUNDS = 3  # of fitting and reweighting
 
 
-def rows(
+def rejection_table(
     loss: Float[np.ndarray, "n"],
     rejection: Float[np.ndarray, "n"],
     error: Float[np.ndarray, "n"],
 ) -> TableLike:
-    """The table for `forms.rejection` of runs with losses in nats; `error` is that of
-    log R.
+    """The table for `forms.rejection`.
+
+    Args:
+      loss: in nats.
+      error: of log R.
 
     Raises:
       ValueError: for a rejection or an error that is not positive and finite.
@@ -46,22 +49,23 @@ def rows(
         bad = without_logarithm(column)
         if bad.size:
             raise ValueError(
-                f"{name} of row {bad[0]} is {column[bad[0]]}: for a limit give what"
-                " `unpassed` makes of it"
+                f"{name} of row {bad[0]} is {column[bad[0]]}: for a lower limit give"
+                " what `estimate_from_limit` returns"
             )
     return {"X": np.exp(loss), "L": np.asarray(rejection), "weight": 1 / error**2}
 
 
-def unpassed(limit: float) -> tuple[float, float]:
-    """A rejection and the error of its logarithm for a run that let no background jet
-    pass, from its lower limit at 68 %. To leave such runs out would keep, of those that
-    reject most, the ones that did by luck reject less.
+def estimate_from_limit(limit: float) -> tuple[float, float]:
+    """R and the error of log R for a run that no background jet passed, from its lower
+    limit at 68 %. Leaving such runs out would bias R low, as it drops the runs whose
+    count fluctuated down.
 
-    With Jeffreys' prior the number expected to pass has a gamma distribution of shape
-    1/2: its median, and the spread of its logarithm, sqrt(psi'(1/2)).
+    By Jeffreys' prior the expected count has a gamma distribution of shape 1/2: R is at
+    its median, the error is the standard deviation of its logarithm, sqrt(psi'(1/2)).
     """
-    most = -log(1 - LEVEL)  # expected to pass, at the limit
-    return limit * most / float(gamma.ppf(0.5, 0.5)), float(np.sqrt(polygamma(1, 0.5)))
+    count_at_limit = -log(1 - LEVEL)
+    median = float(gamma.ppf(0.5, 0.5))
+    return limit * count_at_limit / median, float(np.sqrt(polygamma(1, 0.5)))
 
 
 def fit_rejection(
@@ -69,32 +73,33 @@ def fit_rejection(
     rejection: Float[np.ndarray, "n"],
     error: Float[np.ndarray, "n"],
 ) -> tuple[FitResult, TableLike]:
-    """R(L) by least squares of log R, and the table fitted; C is left out where the
-    rows cannot tell it and are described as well without.
+    """R(L) by least squares of log R, and the table fitted.
 
-    A row counts by 1 / (error^2 + s^2) with s the scatter between runs for which the
-    weighted squares are as many as degrees of freedom (Paule and Mandel, J. Res. Natl.
-    Bur. Stand. 87 (1982) 377): runs of equal loss do not reject alike, and those with
-    many background jets left would otherwise decide alone. Raises as `rows` does.
+    A row has weight 1 / (error^2 + s^2), s being the scatter between runs at which
+    chi^2 equals the degrees of freedom (Paule and Mandel, J. Res. Natl. Bur. Stand. 87
+    (1982) 377): by counting errors alone, the runs that reject least would dominate. C
+    is left out where it is not identified and the fit is as good without.
+
+    Args and Raises: as `rejection_table`.
     """
-    table = rows(loss, rejection, error)
-    law = _plainest(table)
+    table = rejection_table(loss, rejection, error)
+    law = _fit_with_or_without_constant(table)
     for _ in range(ROUNDS):
-        s = between(law, error)
-        table = rows(loss, rejection, np.hypot(error, s))
-        law = _plainest(table)
+        s = scatter_between_runs(law, error)
+        table = rejection_table(loss, rejection, np.hypot(error, s))
+        law = _fit_with_or_without_constant(table)
     return law, table
 
 
-def between(law: FitResult, error: Float[np.ndarray, "n"]) -> float:
-    """The scatter of log R between runs of equal loss, beyond their errors; none where
-    the errors explain the residuals, or there are too few to tell."""
-    freedom = law.rows - law.free
-    if freedom < 1 or not np.isfinite(law.objective):
+def scatter_between_runs(law: FitResult, error: Float[np.ndarray, "n"]) -> float:
+    """Standard deviation of log R between runs of equal loss beyond their errors: 0
+    where the errors explain the residuals, or no degree of freedom is left."""
+    dof = law.rows - law.free
+    if dof < 1 or not np.isfinite(law.objective):
         return 0.0
 
     def excess(s: float) -> float:
-        return float(np.sum(law.residuals**2 / (error**2 + s**2))) - freedom
+        return float(np.sum(law.residuals**2 / (error**2 + s**2))) - dof
 
     if excess(0.0) <= 0:
         return 0.0
@@ -102,13 +107,14 @@ def between(law: FitResult, error: Float[np.ndarray, "n"]) -> float:
     return float(root)
 
 
-def _plainest(table: TableLike) -> FitResult:
+def _fit_with_or_without_constant(table: TableLike) -> FitResult:
+    """Without C where it is not identified and Akaike's criterion prefers that."""
     law = _fitted(table, {})
     if law.identified or law.rows < law.free + 2:
         return law
-    bare = _fitted(table, {"C": NOTHING})
-    told = bare.identified and bare.objective < law.objective * (1 + 2 / law.rows)
-    return bare if told else law
+    bare = _fitted(table, {"C": NEGLIGIBLE})
+    as_good = bare.objective < law.objective * (1 + 2 / law.rows)
+    return bare if bare.identified and as_good else law
 
 
 def _fitted(table: TableLike, fixed: Mapping[str, float]) -> FitResult:
@@ -122,13 +128,18 @@ def rejection_at(
     return law.predict({"X": np.exp(loss)})
 
 
-def foretold(
-    law: FitResult, losses: Float[np.ndarray, "m"], common: float = 0.0
+def rejection_interval(
+    law: FitResult, losses: Float[np.ndarray, "m"], common_error: float = 0.0
 ) -> tuple[float, float]:
-    """68 % interval of R where the loss is known by draws: each is read by a draw of
-    R(L), the two being independent. `common` is the error of log R that all runs share,
-    having been judged by the same background jets: no scatter between them shows it.
-    That of one run is more than the law's, so that intervals are rather too wide.
+    """68 % interval of R where the loss is known by draws.
+
+    Draws of the loss and of R(L) are paired at random, as independent.
+
+    Args:
+      losses: draws of the loss in nats.
+      common_error: of log R, shared by all runs because they count the same background
+        jets, so that the scatter between them does not show it. That of one run exceeds
+        that of the fit, so intervals are conservative.
 
     Raises:
       ValueError: for a fit without draws, or no draw of the loss.
@@ -141,5 +152,5 @@ def foretold(
     order = rng.permutation(count)
     A, B, C = (np.resize(draws[name], count)[order] for name in ("A", "B", "C"))
     read = A * np.exp(-B * np.resize(losses, count)) + C
-    low, high = percentiles(read * np.exp(common * rng.normal(size=count)))
+    low, high = percentiles(read * np.exp(common_error * rng.normal(size=count)))
     return float(low), float(high)

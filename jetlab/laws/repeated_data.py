@@ -1,8 +1,8 @@
-"""Laws of repeated data: what a second pass over the same examples is worth.
+"""Laws of repeated data: what a second epoch over the same examples is worth.
 
-D counts examples seen, repeats included, and U the unique ones among them: D / U passes
-or epochs. Each law reads an effective data size D' in place of D: D' = D in the first
-pass and less than D after.
+D counts examples seen, repeats included, and U the unique ones among them: D / U
+epochs. Each law reads an effective data size D' in place of D: D' = D in the first
+epoch and less than D after.
 """
 
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from jaxtyping import Array
 
 from jetlab.laws.terms import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
 
-REACH = 60.0  # a larger logarithm of R or R* changes nothing that float64 can hold
-FLATTEST = 1e-3  # the least exponent for which N_opt is worked out
+MAX_LOG = 60.0  # of R and R*: larger ones change nothing in float64
+MIN_EXPONENT = 1e-3  # alpha and beta are raised to it in N_opt
 
 
 def _saturated(log_unique: Array, log_ratio: Array, log_star: Array) -> Array:
-    """Logarithm of U (1 + R* (1 - exp(-R / R*))) with R = ratio - 1; of U ratio where
-    the ratio is below 1, less than one pass."""
-    star = jnp.exp(jnp.clip(log_star, -REACH, REACH))
-    repeats = jnp.expm1(jnp.clip(log_ratio, 0.0, REACH))
+    """Logarithm of U (1 + R* (1 - exp(-R / R*))) with R = ratio - 1 repeats; of
+    U ratio where the ratio is below 1, less than one epoch."""
+    star = jnp.exp(jnp.clip(log_star, -MAX_LOG, MAX_LOG))
+    repeats = jnp.expm1(jnp.clip(log_ratio, 0.0, MAX_LOG))
     part = log_unique + jnp.minimum(log_ratio, 0.0)
     return part + jnp.log1p(-star * jnp.expm1(-repeats / star))
 
@@ -34,16 +34,16 @@ def _data_term(theta: Theta, logs: Logs, log_star: Array) -> Array:
     return theta["B"] - theta["beta"] * log_d
 
 
-def _justified(theta: Theta, log_unique: Array) -> Array:
-    """Logarithm of N_opt(U), for which U examples, each seen once, are optimal:
-    alpha A / N^alpha = beta B / U^beta."""
-    alpha, beta = (jnp.maximum(theta[k], FLATTEST) for k in ("alpha", "beta"))
+def _optimal_size(theta: Theta, log_unique: Array) -> Array:
+    """Logarithm of N_opt(U), the size for which U examples seen once are optimal:
+    alpha A / N_opt^alpha = beta B / U^beta."""
+    alpha, beta = (jnp.maximum(theta[k], MIN_EXPONENT) for k in ("alpha", "beta"))
     weights = jnp.log(alpha) + theta["A"] - jnp.log(beta) - theta["B"]
     return (weights + beta * log_unique) / alpha
 
 
 def _repetition(theta: Theta, logs: Logs) -> Array:
-    log_u = jnp.minimum(logs["N"], _justified(theta, logs["U"]))
+    log_u = jnp.minimum(logs["N"], _optimal_size(theta, logs["U"]))
     log_n = _saturated(log_u, logs["N"] - log_u, theta["R_N_star"])
     return total(
         theta["L_inf"],
@@ -52,8 +52,8 @@ def _repetition(theta: Theta, logs: Logs) -> Array:
     )
 
 
-def _passes(name: str) -> Parameter:
-    """A number of repeats after which most of their worth is used up."""
+def _decay_constant(name: str) -> Parameter:
+    """Repeats after which their worth has fallen to 1/e."""
     return Parameter(name=name, positive=True, starts=(3.0, 30.0))
 
 
@@ -71,23 +71,23 @@ repetition = Form(
         FLOOR,
         *power("A", "alpha", "N"),
         *power("B", "beta", "D"),
-        _passes("R_D_star"),
-        _passes("R_N_star"),
+        _decay_constant("R_D_star"),
+        _decay_constant("R_N_star"),
     ),
     log_loss=_repetition,
 )
 
 
 def log_omega(theta: Theta, log_unique: Array) -> Array:
-    """Logarithm of the amplification omega of arXiv:2602.15781, Eq. 5: repeated until
-    the loss rises, U examples are worth omega U that are seen once."""
+    """Logarithm of the amplification omega (arXiv:2602.15781, Eq. 5): U examples
+    repeated until the loss rises are worth omega U examples seen once."""
     beta = theta["beta"]
     ratio = (theta["B"] - theta["B_rep"]) / beta
     return ratio + (theta["beta_rep"] / beta - 1) * log_unique
 
 
 def _amplified(theta: Theta, logs: Logs) -> Array:
-    gain = jnp.expm1(jnp.clip(log_omega(theta, logs["U"]), 1e-12, REACH))
+    gain = jnp.expm1(jnp.clip(log_omega(theta, logs["U"]), 1e-12, MAX_LOG))
     return total(
         theta["L_inf"],
         fall(theta, logs, "A", "alpha", "N"),
@@ -103,8 +103,8 @@ amplified = Form(
         " omega = (B / B_rep)^(1/beta) U^(beta_rep/beta - 1), at least 1"
     ),
     source=(
-        "arXiv:2602.15781, Eq. 1 for one pass and Eq. 4 for many in the limit of large"
-        " N; between them the exponential of arXiv:2305.16264, our choice"
+        "arXiv:2602.15781, Eq. 1 for one epoch and Eq. 4 for many at large N; between"
+        " them the exponential of arXiv:2305.16264, our choice"
     ),
     columns=("N", "D", "U"),
     parameters=(
@@ -118,7 +118,7 @@ amplified = Form(
 
 repeated = Form(
     name="repeated",
-    formula="L_inf + B_rep / D^beta_rep",  # D is the size of the data set, seen often
+    formula="L_inf + B_rep / D^beta_rep",  # D: unique examples, of many epochs
     source="arXiv:2602.15781, Eq. 4",
     columns=("D",),
     parameters=(FLOOR, *power("B_rep", "beta_rep", "D")),
@@ -128,36 +128,39 @@ repeated = Form(
 )
 
 
-BETWEEN = "; between one pass and many an exponential is assumed"
-
-
 @dataclass(frozen=True, kw_only=True)
-class Repeats:
-    """What repeats are worth, for a fit of rows that have none: the values of the
-    parameters that `form` has beyond those of the additive law, and, in `words`, where
-    they come from."""
+class RepeatModel:
+    """What repeated data are worth, for a fit to runs of one epoch: values of the
+    parameters of `form` that the additive law lacks, and a warning on their origin."""
 
     form: Form
     params: MappingProxyType[str, float]
-    words: str
+    assumption: str
 
 
-def given(params: Mapping[str, float]) -> Repeats:
-    """Repeats by Muennighoff's form, from R_D_star and R_N_star (infinite ones never
-    decay), or by the paper's Eqs. 4 and 5, from a measured B_rep and beta_rep.
+def repeat_model(params: Mapping[str, float]) -> RepeatModel:
+    """The form and values that two parameters name.
 
-    Raises ValueError for other names or values that are not positive.
+    Args:
+      params: R_D_star and R_N_star of Muennighoff's form (inf: no decay), or B_rep and
+        beta_rep, measured, of arXiv:2602.15781, Eqs. 4 and 5.
+
+    Raises:
+      ValueError: for other names, or values that are not positive.
     """
     for name, value in params.items():
         if not value > 0 or (isinf(value) and not name.startswith("R_")):
             raise ValueError(f"{name} is {value:g}; it must be positive")
-    for form, rest in ((repetition, ""), (amplified, BETWEEN)):
+    for form in (repetition, amplified):
         if set(params) == set(form.names[5:]):
             values = ", ".join(f"{name} = {value:g}" for name, value in params.items())
-            return Repeats(
+            return RepeatModel(
                 form=form,
                 params=MappingProxyType(dict(params)),
-                words=f"no repeats were fitted: {values} as given{rest}",
+                assumption=(
+                    f"repeated data were not fitted: {values} as given"
+                    f"{_NOTE[form.name]}"
+                ),
             )
     raise ValueError(
         "repeats take R_D_star and R_N_star, or B_rep and beta_rep; there are"
@@ -165,17 +168,23 @@ def given(params: Mapping[str, float]) -> Repeats:
     )
 
 
-PUBLISHED = MappingProxyType({"R_D_star": 15.387756, "R_N_star": 5.309743})
-"""Of language models (arXiv:2305.16264)."""
+_NOTE = {
+    repetition.name: "",
+    amplified.name: ", and an exponential between one epoch and many",
+}
 
-ASSUMED = Repeats(
+MUENNIGHOFF = MappingProxyType({"R_D_star": 15.387756, "R_N_star": 5.309743})
+"""Decay constants of language models (arXiv:2305.16264)."""
+
+LANGUAGE_MODELS = RepeatModel(
     form=repetition,
-    params=MappingProxyType(PUBLISHED | {"R_N_star": inf}),
-    words=(
-        "no repeats were fitted: R_D* = 15.3878 is assumed, the value of language"
-        " models (arXiv:2305.16264), and parameters that never decay, as in one pass"
+    params=MappingProxyType(MUENNIGHOFF | {"R_N_star": inf}),
+    assumption=(
+        "repeated data were not fitted: R_D* = 15.3878 is assumed, the value of"
+        " language models (arXiv:2305.16264), and no decay of parameters; give repeats,"
+        " or fit runs of several epochs"
     ),
 )
-"""For an additive fit of runs of one pass: that of few passes is then near it. With a
-finite R_N* parameters beyond the best for U jets would lose worth at once, which the
-runs of one pass deny."""
+"""Assumed for an additive fit to runs of one epoch, which it continues: with a finite
+R_N*, parameters beyond the best for U jets would lose worth in the first epoch already,
+which the runs fitted contradict."""

@@ -1,195 +1,203 @@
-"""Simulate more jets, or see the same ones again? The best use of a budget for both.
+"""Simulate more jets, or train longer on the same ones? The best use of a budget.
 
-    min over N, U, E of L(N, D = E U, U)  with  E 6 n_p N U + s U <= C,  1 <= E <= E_max
-
-for U jets that cost s FLOPs each to simulate and E passes over them; E is taken as a
-real number. The budget is always spent, which leaves log N and log E to search: the
-best point of a grid, then L-BFGS-B from there (JAXopt). How the optimum moves with C is
-its implicit derivative.
-
-What repeats are worth comes from the fit, where its form reads U, or is given or
-assumed (`jetlab.laws.repeated_data`). One pass by an additive fit needs no assumption
-and is judged by the fit alone. By Muennighoff's law the start of a second pass is worth
-as much as fresh jets and costs no simulation: the best E is above 1 as soon as a jet
-costs anything. Where simulation stops paying is therefore said of whole passes: where
-two beat one.
+The optimum of N, unique jets U and epochs E is found by `jetlab.laws.optimal_epochs`.
+What repeated data are worth comes from the fit where its form reads U, and is given or
+assumed otherwise (`jetlab.laws.repeated_data`). One epoch by an additive fit needs no
+assumption and is judged by the fit alone. By Muennighoff's law the start of a second
+epoch is worth as much as fresh jets and costs no simulation, so the best E is above 1
+as soon as a jet costs anything. The break-even points therefore compare whole epochs:
+where two are as good as one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws import budgets
-from jetlab.laws.break_even import turning_budget, turning_cost
-from jetlab.laws.budgets import PARTICLES
-from jetlab.laws.passes import Terms, best_passes
-from jetlab.laws.repeated_data import ASSUMED, Repeats
+from jetlab.laws import plan
+from jetlab.laws.optimal_epochs import CHUNK, Costs, optimal_epochs, solve
+from jetlab.laws.plan import PARTICLES, Plan
+from jetlab.laws.repeated_data import LANGUAGE_MODELS, RepeatModel
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 
 Columns = dict[str, Float[np.ndarray, "m"]]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Simulation(budgets.Plan):
-    """How many jets to simulate, and how often to see them, with `budget` FLOPs.
-
-    `D` jets are simulated, each seen `E` times by a model of `N` parameters, at a share
-    `simulated` of the budget. `a` is d log N / d log C, `slope_D` and `slope_E` the
-    same of D and E, `gamma` is -d log (L - L_inf) / d log C. Two passes over fewer jets
-    beat one over more where a jet costs more than `repeat_above_cost` FLOPs at this
-    budget, or the budget is below `repeat_below_budget` at this cost: None where two
-    are not allowed or there is no such point. `intervals` are 68 % percentiles over the
-    fit's draws. `beyond` says by columns of the rows fitted how many times the plan
-    exceeds the largest, D being the jets seen, E times those simulated (U).
-    """
-
-    N: float
-    D: float
-    E: float
-    loss: float
-    simulated: float
-    a: float
-    slope_D: float
-    slope_E: float
-    gamma: float
-    repeat_above_cost: float | None
-    repeat_below_budget: float | None
-    budget: float
-    jet_cost: float
-    max_epochs: float
-    particles: float
-    intervals: dict[str, tuple[float, float]]
-    beyond: dict[str, float]
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judges:
-    """One form and two sets of its parameters (the fit's first, then the draws'): what
-    is said of one pass and of several; and the assumption about repeats, in words."""
-
-    form: Form
-    once: Columns
-    several: Columns
-    words: str
+ROUNDS, SPAN = 7, 70.0  # zooms, 31-fold each, into a range of this many e-folds
 
 
 def simulate_or_repeat(
-    fit: FitResult,
-    budget: float,
+    law: FitResult,
+    flops: float,
     *,
-    jet_cost: float,
+    flops_per_jet: float,
     max_epochs: float = 1.0,
     particles: float = PARTICLES,
-    repeats: Repeats | None = None,
-) -> Simulation:
-    """The best N, D and E for `budget` FLOPs of simulation and training.
+    repeats: RepeatModel | None = None,
+) -> Plan:
+    """The best N, D (jets to simulate) and epochs for `flops` FLOPs of simulation and
+    training.
 
-    `jet_cost` is in FLOPs (`budgets.simulation_cost` converts core-seconds). `repeats`
-    serves a fit whose form does not read U; without, Muennighoff's decay of repeated
-    data is assumed (`repetition.ASSUMED`), and `message` says so. Raises ValueError for
-    a form without N and D, a law without an optimum inside, choices out of range, or a
-    budget that cannot simulate one jet.
+    Args:
+      flops_per_jet: cost of simulating a jet (`plan.simulation_flops` converts
+        core-seconds).
+      max_epochs: the most epochs allowed.
+      repeats: what repeated data are worth, for a fit whose form does not read U;
+        `repeated_data.LANGUAGE_MODELS` is assumed without, with a warning.
+
+    Raises:
+      ValueError: for a form without N and D, a law without an optimum, arguments out of
+        range, or a budget that cannot simulate one jet and train on it.
     """
-    _check(fit, budget, jet_cost, max_epochs, particles)
-    judges = _judges(fit, repeats)
-    terms = Terms(
-        budget=budget, jet_cost=jet_cost, particles=particles, most=max_epochs
+    _check(law, flops, flops_per_jet, max_epochs, particles)
+    laws = _epoch_laws(law, repeats)
+    costs = Costs(
+        flops=flops,
+        flops_per_jet=flops_per_jet,
+        particles=particles,
+        max_epochs=max_epochs,
     )
-    best, words = _best(judges, terms)
-    values = {name: float(column[0]) for name, column in best.items()}
-    _check_values(values, fit, budget)
-    N, D, E = (values[name] for name in "NDE")
+    best, assumptions = _best(laws, costs)
+    values: dict[str, Any] = {name: float(column[0]) for name, column in best.items()}
+    _check_values(values, law, flops)
+    N, D, E = (values[name] for name in ("N", "D", "epochs"))
     bought = {"N": N, "U": D, "D": E * D, "ND": N * E * D}
-    turns = _turns(judges, terms) if max_epochs >= 2 else (None, None)
-    return Simulation(
+    above, below = _break_even(laws, costs) if max_epochs >= 2 else (None, None)
+    return Plan(
         **values,
-        repeat_above_cost=turns[0],
-        repeat_below_budget=turns[1],
-        budget=budget,
-        jet_cost=jet_cost,
+        repeat_above_cost=above,
+        repeat_below_budget=below,
+        flops=flops,
+        flops_per_jet=flops_per_jet,
         max_epochs=max_epochs,
         particles=particles,
-        intervals=budgets.intervals(best),
-        beyond=budgets.beyond(fit, bought),
-        message="; ".join([*budgets.reach(fit, bought), *words]),
+        **plan.assessment(law, best, bought, assumptions),
     )
 
 
 def _check(
-    fit: FitResult, budget: float, jet_cost: float, max_epochs: float, particles: float
+    law: FitResult,
+    flops: float,
+    flops_per_jet: float,
+    max_epochs: float,
+    particles: float,
 ) -> None:
-    budgets.check_law(fit)
-    budgets.require(budget=budget, jet_cost=jet_cost, particles=particles)
+    plan.check_law(law)
+    plan.require_positive(
+        budget=flops, flops_per_jet=flops_per_jet, particles=particles
+    )
     if not (isfinite(max_epochs) and max_epochs >= 1):
         raise ValueError(
             f"max_epochs is {max_epochs:g}; it must be finite and at least 1"
         )
-    if budget < jet_cost + 6 * particles:
+    if flops < flops_per_jet + 6 * particles:
         raise ValueError(
-            f"a budget of {budget:g} FLOPs cannot simulate one jet at {jet_cost:g} and"
-            " train on it"
+            f"a budget of {flops:g} FLOPs cannot simulate one jet at"
+            f" {flops_per_jet:g} and train on it"
         )
 
 
-def _judges(fit: FitResult, repeats: Repeats | None) -> Judges:
-    """By what one pass and several are judged. One pass by an additive fit knows no
-    decay: infinite constants in Muennighoff's form, any B_rep in the other."""
-    params = budgets.with_draws(fit)
-    if "U" in fit.form.columns:
+@dataclass(frozen=True, kw_only=True)
+class EpochLaws:
+    """Parameters of one form (the fit's first, then its draws) for one epoch and for
+    several, and the assumption on repeated data; empty where they were fitted."""
+
+    form: Form
+    one_epoch: Columns
+    several: Columns
+    assumption: str
+
+
+def _epoch_laws(law: FitResult, repeats: RepeatModel | None) -> EpochLaws:
+    """One epoch by an additive fit has no decay of repeated data: infinite constants in
+    Muennighoff's form, any B_rep in the other."""
+    params = plan.params_and_draws(law)
+    if "U" in law.form.columns:
         if repeats is not None:
-            raise ValueError(f"{fit.form.name} says itself what repeats are worth")
-        return Judges(form=fit.form, once=params, several=params, words="")
-    repeats = repeats or ASSUMED
+            raise ValueError(
+                f"{law.form.name} has a fitted worth of repeated data: give no repeats"
+            )
+        return EpochLaws(form=law.form, one_epoch=params, several=params, assumption="")
+    repeats = repeats or LANGUAGE_MODELS
     given = dict(repeats.params)
-    lasting = ("R_D_star", "R_N_star")
-    single = {name: np.inf if name in lasting else v for name, v in given.items()}
-    return Judges(
+    constants = ("R_D_star", "R_N_star")
+    no_decay = {name: np.inf if name in constants else v for name, v in given.items()}
+    return EpochLaws(
         form=repeats.form,
-        once=_extended(params, single),
+        one_epoch=_extended(params, no_decay),
         several=_extended(params, given),
-        words=repeats.words,
+        assumption=repeats.assumption,
     )
 
 
-def _extended(params: Columns, extra: dict[str, float]) -> Columns:
+def _extended(params: Columns, extra: Mapping[str, float]) -> Columns:
     count = len(params["L_inf"])
     return params | {name: np.full(count, value) for name, value in extra.items()}
 
 
-def _best(judges: Judges, terms: Terms) -> tuple[Columns, list[str]]:
-    """The better of one pass and of several, and what it assumes."""
-    if terms.most == 1:
-        return best_passes(judges.form, judges.once, terms), []
-    several = best_passes(judges.form, judges.several, terms)
-    if not judges.words:
+def _best(laws: EpochLaws, costs: Costs) -> tuple[Columns, list[str]]:
+    """The better of one epoch and several, and the assumption made for it."""
+    if costs.max_epochs == 1:
+        return optimal_epochs(laws.form, laws.one_epoch, costs), []
+    several = optimal_epochs(laws.form, laws.several, costs)
+    if not laws.assumption:
         return several, []
-    once = best_passes(judges.form, judges.once, replace(terms, most=1.0))
-    if not several["loss"][0] < once["loss"][0]:  # NaN where repeats gain nothing
-        return once, [f"one pass is better than several ({judges.words})"]
-    return several, [judges.words]
+    one = optimal_epochs(laws.form, laws.one_epoch, replace(costs, max_epochs=1.0))
+    if not several["loss"][0] < one["loss"][0]:  # NaN where repeats gain nothing
+        return one, [f"one epoch is better than several ({laws.assumption})"]
+    return several, [laws.assumption]
 
 
-def _turns(judges: Judges, terms: Terms) -> tuple[float | None, float | None]:
-    """The jet cost and the budget at which two passes and one are equally good."""
-    params = {name: float(column[0]) for name, column in judges.several.items()}
-    return (
-        turning_cost(judges.form, params, terms),
-        turning_budget(judges.form, params, terms),
-    )
-
-
-def _check_values(values: dict[str, float], fit: FitResult, budget: float) -> None:
+def _check_values(values: Mapping[str, float], law: FitResult, flops: float) -> None:
     if not all(isfinite(value) for value in values.values()):
         raise ValueError(
-            f"no optimum for {budget:g} FLOPs: the best N lies outside of 1 parameter"
-            f" to the whole budget at {fit.params}"
+            f"no optimum for {flops:g} FLOPs: the best N lies outside of 1 parameter"
+            f" to the whole budget at {law.params}"
         )
     if values["D"] < 1:
         raise ValueError(
-            f"a budget of {budget:g} FLOPs is too small: the best plan would simulate"
+            f"a budget of {flops:g} FLOPs is too small: the best plan would simulate"
             f" {values['D']:.3g} jets"
         )
+
+
+def _break_even(laws: EpochLaws, costs: Costs) -> tuple[float | None, float | None]:
+    """The cost of a jet (at this budget) and the budget (at this cost) at which two
+    epochs are as good as one; None without such a point."""
+    params = {name: float(column[0]) for name, column in laws.several.items()}
+    top = np.log(costs.flops)
+    bottom = np.log(max(costs.flops_per_jet, 6 * costs.particles)) + 0.1
+    return (
+        _crossing(laws.form, params, costs, "jet", (top - SPAN, top - 1e-6)),
+        _crossing(laws.form, params, costs, "budget", (bottom, bottom + SPAN)),
+    )
+
+
+def _crossing(
+    form: Form,
+    params: Mapping[str, float],
+    costs: Costs,
+    field: str,
+    ends: tuple[float, float],
+) -> float | None:
+    """The value of one field of `Problems` at which E = 1 and E = 2 reach equal losses,
+    by zooming into the first crossing on a grid."""
+    half = CHUNK // 2
+    columns = {name: np.full(CHUNK, params[name]) for name in form.names}
+    epochs = np.log(np.repeat([1.0, 2.0], half))
+    with jax.enable_x64(True):
+        for _ in range(ROUNDS):
+            points = np.linspace(*ends, half)
+            logs = {field: np.tile(points, 2), "min_epochs": epochs}
+            problems = costs.problems(form, columns, max_epochs=epochs, **logs)
+            found, _ = solve(form, problems)
+            two_better = found.excess[half:] < found.excess[:half]
+            changes = np.flatnonzero(two_better[1:] != two_better[:-1])
+            if not changes.size:
+                return None
+            ends = (float(points[changes[0]]), float(points[changes[0] + 1]))
+    return float(np.exp(np.mean(ends)))

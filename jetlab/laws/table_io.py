@@ -13,7 +13,7 @@ NUMBERS = {"N", "D", "C", "U", "L", "X", "weight"}  # columns that hold no text
 COARSE = 2e-3  # of the lowest loss: a coarser rounding of L is remarked on
 
 
-def read_csv(path: str | Path, *, particles: float = 40.0, **columns: str) -> Table:
+def read_csv(path: str | Path, /, *, particles: float = 40.0, **columns: str) -> Table:
     """Columns of a CSV file under the names that laws use.
 
         read_csv("runs.csv", N="params", D="jets", L="loss", arm="optimizer")

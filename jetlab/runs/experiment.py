@@ -72,7 +72,7 @@ class Experiment:
         with ledger.lock():
             parallel = at_once() if on == "local" else workers or at_once()
             self._prepare(ledger, study, jets, parallel)
-            train(study, jets, self.source, ledger, on=on, workers=workers)
+            train_study(study, jets, self.source, ledger, on=on, workers=workers)
         records = ledger.records()
         return [records[run.id] for run in study.runs]
 
@@ -100,7 +100,7 @@ class Experiment:
         write_plan(ledger, study, source, parallel, size=self.size)
 
 
-def train(
+def train_study(
     study: Study,
     jets: Source,
     source: str,

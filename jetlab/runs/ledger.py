@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from jetlab.data.atomic import whole_file
+from jetlab.data.atomic import atomic_file
 from jetlab.records import Record
 
 
@@ -195,7 +195,7 @@ def _read(path: Path) -> dict[str, Record]:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all, whichever process writes it."""
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text(text)
 
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from jetlab.data.atomic import refuse_existing, whole_file
+from jetlab.data.atomic import atomic_file, refuse_existing
 
 
 class Pieces:
@@ -41,7 +41,7 @@ class Pieces:
         note = self.folder / "request.json"
         begun = any(path != note for path in self.folder.iterdir())
         if not (begun and note.exists()):  # a request without pieces binds nobody
-            with whole_file(note) as partial:
+            with atomic_file(note) as partial:
                 partial.write_text(json.dumps(request, indent=1) + "\n")
         kept = json.loads(note.read_text())
         other = [key for key in kept | request if kept.get(key) != request.get(key)]

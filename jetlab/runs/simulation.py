@@ -1,25 +1,28 @@
-"""Pythia's jets, made in blocks by whoever is free -> a store, or JetClass's files."""
+"""Production of Pythia campaigns: jobs run by workers, and a store or ROOT files."""
 
 import importlib.metadata
+import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.convert import convert, to_root
-from jetlab.data.pythia.campaign import VERSION, Block, Campaign
+from jetlab.data.pythia.campaign import VERSION, Campaign, ProductionJob
 from jetlab.runs.dispatch import check, map_tasks, take_shard
 from jetlab.runs.pieces import Pieces
 
+logger = logging.getLogger(__name__)
 
-def announce(campaign: Campaign) -> str:
-    """What a campaign will cost, in one line."""
-    hours = sum(block.cost for block in campaign.blocks) / 3600
+
+def cost_estimate(campaign: Campaign) -> str:
+    """Estimated cost of a campaign, in one line."""
+    hours = sum(job.cost for job in campaign.jobs) / 3600
     return (
         f"{campaign.jets} jets of {len(campaign.classes)} classes in "
-        f"{len(campaign.blocks)} blocks: about {hours:.2g} core-hours"
+        f"{len(campaign.jobs)} jobs: about {hours:.2g} core-hours"
     )
 
 
@@ -31,34 +34,42 @@ def simulate(
     on: str = "local",
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any] | None:
-    """Make the jets of a campaign where `on` says, into a store or ROOT files.
+    """Simulate a campaign into a store or ROOT files; the jets do not depend on where.
 
-    The same campaign gives the same jets everywhere. Finished blocks lie in
-    `OUT.pieces`, with which the same call goes on after a kill. A `shard` (i, n) makes
-    every n-th block and gives None; the call without one makes what is missing and
-    writes `out`. `say` is told how long each stage took. Returns what `describe` says
-    of the store, or `write_root` of the files.
+    Finished jobs are kept in `OUT.pieces` until `out` is written; the same call resumes
+    from them.
+
+    Args:
+      campaign: jets, classes and seed.
+      out: the store, or the folder of ROOT files.
+      form: "store" or "root".
+      on: "local", "processes", "dask://HOST:PORT", "slurm" or "htcondor".
+      workers: number of workers, where `on` starts them.
+      shard: (i, n) runs every n-th job only. A call without it, once all shards have
+        ended, runs what is missing and writes `out`.
+
+    Returns:
+      The contents of the store (see `describe`) or files (see `to_root`); None for a
+      shard.
 
     Raises:
-      ValueError: if `out` exists, without Pythia or FastJet, where blocks in hand are
-        of another campaign or damaged; `dispatch.Unfinished` where blocks failed.
+      ValueError: if `out` exists, Pythia or FastJet is not installed, or finished jobs
+        are damaged or of another campaign.
+      Unfinished: if jobs failed repeatedly (see `dispatch`).
     """
     check(on, workers)
     origin = _origin(campaign)
     folder = Pieces(out, origin)
-    todo = [
-        block
-        for block in take_shard(campaign.blocks, shard)
-        if not folder.path(block.file).exists()
+    missing = [
+        job
+        for job in take_shard(campaign.jobs, shard)
+        if not folder.path(job.file).exists()
     ]
-    spent = _make(todo, folder, on, workers)
-    if todo:
-        say(_shares(spent, sum(block.jets for block in todo)))
+    _run_jobs(missing, folder.folder, on, workers)
     if shard is not None:
         return None
-    files = [_checked(folder.path(block.file), block) for block in campaign.blocks]
+    files = [_checked_file(folder.path(job.file), job) for job in campaign.jobs]
     if form == "root":
         content = to_root(files, out)
     else:
@@ -67,15 +78,15 @@ def simulate(
     return content
 
 
-def make(block: Block, folder: Path) -> dict[str, float]:
-    """What a worker does; CPU seconds by stage."""
-    from jetlab.data.pythia import jets  # a client may be without Pythia
+def run_job(job: ProductionJob, folder: Path) -> dict[str, float]:
+    """The task of a worker: CPU seconds by stage of the job written to `folder`."""
+    from jetlab.data.pythia import simulation_chain  # clients may lack Pythia
 
-    return jets.make(block, folder / block.file)
+    return simulation_chain.run_job(job, folder / job.file)
 
 
 def _origin(campaign: Campaign) -> dict[str, Any]:
-    """What the jets are, whatever their number."""
+    """Provenance of the jets, independent of their number and classes."""
     versions = {}
     for package in ("pythia8mc", "fastjet"):
         try:
@@ -91,37 +102,40 @@ def _origin(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def _make(
-    blocks: Sequence[Block], folder: Pieces, on: str, workers: int | None
-) -> dict[str, float]:
-    spent: dict[str, float] = {}
-    ended = map_tasks(
-        partial(make, folder=folder.folder),
-        blocks,
+def _run_jobs(
+    jobs: Sequence[ProductionJob], folder: Path, on: str, workers: int | None
+) -> None:
+    finished = map_tasks(
+        partial(run_job, folder=folder),
+        jobs,
         on=on,
         workers=workers,
-        describe=lambda block: f"{block.name} {block.number}",
-        size=lambda block: block.jets,
+        describe=lambda job: f"{job.name} {job.number}",
+        size=lambda job: job.jets,
         unit="jets",
         label="simulating",
     )
-    for _, seconds in ended:
-        for stage, value in seconds.items():
-            spent[stage] = spent.get(stage, 0) + value
-    return spent
+    seconds: dict[str, float] = {}
+    for _, seconds_of_job in finished:
+        for stage, value in seconds_of_job.items():
+            seconds[stage] = seconds.get(stage, 0) + value
+    if jobs:
+        logger.info(_throughput(seconds, sum(job.jets for job in jobs)))
 
 
-def _shares(spent: dict[str, float], jets: int) -> str:
-    total = sum(spent.values())
-    parts = ", ".join(f"{k} {v / total:.1%}" for k, v in spent.items())
-    return f"{jets / total:.1f} jets a second and core ({parts})"
+def _throughput(seconds: dict[str, float], jets: int) -> str:
+    """Rate per core, and the fraction of the CPU time by stage."""
+    total = sum(seconds.values())
+    stages = ", ".join(f"{name} {s / total:.1%}" for name, s in seconds.items())
+    return f"{jets / total:.1f} jets per core-second ({stages})"
 
 
-def _checked(path: Path, block: Block) -> Path:
+def _checked_file(path: Path, job: ProductionJob) -> Path:
+    """Raises ValueError unless the file is readable and has all jets of its job."""
     (file,) = reader.survey([path], skip_bad=False, skipped=Counter())
-    if file.entries != block.jets:
+    if file.entries != job.jets:
         raise ValueError(
-            f"{path}: {file.entries} jets of {block.jets}; delete it and give the same "
+            f"{path}: {file.entries} of {job.jets} jets; delete it and run the same "
             "command again"
         )
     return path

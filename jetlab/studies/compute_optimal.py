@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.allocation import Allocation, frontier
+from jetlab.laws.allocation import frontier
 from jetlab.laws.formatting import scientific, with_interval
+from jetlab.laws.plan import Plan
 from jetlab.laws.plot_style import Figure
 from jetlab.laws.plots import loss_against_data
 from jetlab.laws.result import FitResult
@@ -75,7 +76,7 @@ def plans(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
     """The optimal N, D and loss at each budget, and whether they extrapolate."""
     rows = [
         [
-            scientific(plan.budget),
+            scientific(plan.flops),
             *(_size(plan, name) for name in ("N", "D")),
             with_interval(plan.loss, plan.intervals.get("loss")),
             plan.message.partition(";")[0],  # the rest is about the fit
@@ -85,7 +86,7 @@ def plans(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
     return TextTable(["C [FLOPs]", "N", "D", "loss", ""], rows)
 
 
-def _size(plan: Allocation, name: str) -> str:
+def _size(plan: Plan, name: str) -> str:
     """N or D with its interval, as text."""
     value = scientific(getattr(plan, name))
     if name not in plan.intervals:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.joint_fit import held_out, shared
+from jetlab.laws.joint_fit import holdout_errors, joint_fit
 from jetlab.records import Record, Table, TableLike
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
@@ -113,16 +113,16 @@ def _one_exponent(
         {"L_inf": one.floor[0]} if one.floor and floors == "known" else {}
         for one in several
     ]
-    both = shared(forms.repeated, tables, "beta_rep", fixed)
+    both = joint_fit(forms.repeated, tables, "beta_rep", fixed)
     return [
         floors,
         labels,
         f"{both.value:.3f}",
-        ", ".join(f"{law.params['beta_rep']:.3f}" for law in both.free),
-        _finite(both.chance, ".2g"),
-        _finite(both.aic, "+.1f"),
+        ", ".join(f"{law.params['beta_rep']:.3f}" for law in both.separate),
+        _finite(both.p_value, ".2g"),
+        _finite(both.delta_aicc, "+.1f"),
         _holdout(tables, fixed, parameters),
-        _verdict(both.chance, sum(not law.identified for law in both.free)),
+        _verdict(both.p_value, sum(not law.identified for law in both.separate)),
     ]
 
 
@@ -142,7 +142,7 @@ def _holdout(
     too few for a fit."""
     if min(len(rows["L"]) for rows in tables) < parameters + 2:
         return ""
-    errors = held_out(forms.repeated, tables, "beta_rep", fixed)
+    errors = holdout_errors(forms.repeated, tables, "beta_rep", fixed)
     return " and ".join(f"{100 * error:.1f} %" for error in errors)
 
 

@@ -157,7 +157,7 @@ def budgets_spanned(C: np.ndarray, beyond: float = 1) -> list[float]:
 def compute_optimal_path(law: FitResult, budgets: Sequence[float], n_p: float) -> Table:
     """The optimal N, D and loss at each budget C in FLOPs."""
     plans = frontier(law, budgets, particles=n_p)
-    names = {"C": "budget", "N": "N", "D": "D", "loss": "loss"}
+    names = {"C": "flops", "N": "N", "D": "D", "loss": "loss"}
     return Table(
         {name: [getattr(plan, own) for plan in plans] for name, own in names.items()}
     )

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.data.shower.bayes_limit import Known, known_rejections
+from jetlab.data.shower.bayes_limit import KnownRejection, known_rejections
 from jetlab.laws import forms
 from jetlab.laws.formatting import with_interval
+from jetlab.laws.plan import RejectionForecast
 from jetlab.laws.plot_style import Figure
-from jetlab.laws.rejection_forecast import Expected
 from jetlab.physics.performance import BACKGROUND, EFFICIENCIES
 from jetlab.records import Record, Rejected, Table
 from jetlab.runs.report import Findings, TextTable
@@ -65,7 +65,7 @@ class RejectionResult:
     best: Record
     laws: Mapping[str, RejectionLaw]
     lowest: LowestLoss | None
-    ideal: Mapping[tuple[str, float], Known]
+    ideal: Mapping[tuple[str, float], KnownRejection]
 
 
 def analyse(records: Sequence[Record]) -> Findings:
@@ -254,7 +254,7 @@ def _measured(r: Rejected) -> str:
     return with_interval(r.value, (r.low, r.high))
 
 
-def _predicted(found: Expected) -> str:
+def _predicted(found: RejectionForecast) -> str:
     if found.rejection is None:
         return ""
     return with_interval(found.rejection, found.interval)

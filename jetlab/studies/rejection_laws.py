@@ -14,8 +14,9 @@ from jaxtyping import Float
 
 from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.formatting import scientific, with_interval
-from jetlab.laws.rejection import fit_rejection, unpassed
-from jetlab.laws.rejection_forecast import Expected, Mapped, expect
+from jetlab.laws.plan import RejectionForecast
+from jetlab.laws.rejection import estimate_from_limit, fit_rejection
+from jetlab.laws.rejection_forecast import WorkingPoint, forecast_rejection
 from jetlab.laws.result import FitResult
 from jetlab.physics.performance import BACKGROUND, working_point
 from jetlab.records import Record, Table
@@ -64,7 +65,7 @@ def rejection_law(
     points = _points(records, signal, efficiency)
     limit = points["is_limit"]
     estimates = [
-        unpassed(R) if is_limit else (R, np.log(high / low) / 2)
+        estimate_from_limit(R) if is_limit else (R, np.log(high / low) / 2)
         for R, low, high, is_limit in zip(
             points["R"], points["low"], points["high"], limit, strict=True
         )
@@ -119,11 +120,11 @@ def _has_learned(record: Record) -> bool:
 
 def rejection_at(
     one: RejectionLaw, loss: float, draws: Float[np.ndarray, "m"] | None = None
-) -> Expected:
+) -> RejectionForecast:
     """The rejection predicted at a loss in nats, which is exact or known by draws."""
-    mapped = Mapped(one.efficiency, BACKGROUND, one.law, one.common_error)
+    point = WorkingPoint(one.efficiency, BACKGROUND, one.law, one.common_error)
     losses = np.array([loss]) if draws is None else draws
-    return expect(one.signal, mapped, loss, losses)
+    return forecast_rejection(one.signal, point, loss, losses)
 
 
 def with_rejections(fit: str, laws: Mapping[str, RejectionLaw]) -> str:

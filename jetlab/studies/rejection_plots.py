@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jetlab.data.shower.bayes_limit import Known
+from jetlab.data.shower.bayes_limit import KnownRejection
 from jetlab.laws.plot_style import axes, styled
 from jetlab.laws.rejection import rejection_at
 from jetlab.physics.performance import EFFICIENCIES
@@ -37,7 +37,7 @@ def measured_roc(record: Record, signal: str) -> Roc:
     return Roc(*np.array(rows, float).reshape(-1, 4).T)
 
 
-def ideal_roc(ideal: Mapping[tuple[str, float], Known], signal: str) -> Roc:
+def ideal_roc(ideal: Mapping[tuple[str, float], KnownRejection], signal: str) -> Roc:
     """The ROC of the ideal tagger, without efficiencies with a lower limit only."""
     rows = [(e, *ideal[signal, e]) for e in EFFICIENCIES if (signal, e) in ideal]
     measured = [row for row in rows if row[3] is not None]
@@ -48,7 +48,7 @@ def ideal_roc(ideal: Mapping[tuple[str, float], Known], signal: str) -> Roc:
 def rejection_against_loss(
     laws: Mapping[str, RejectionLaw],
     floor: float | None,
-    ideal: Mapping[str, Known],
+    ideal: Mapping[str, KnownRejection],
     published: Mapping[str, float],
 ) -> Figure:
     """Rejection of each signal class against the loss, with R(L) down to the `floor`

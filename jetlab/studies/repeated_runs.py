@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws import budgets, forms
+from jetlab.laws import forms
 from jetlab.laws.allocation import optima
-from jetlab.laws.overfitting import verdict
+from jetlab.laws.overfitting import classify_curve
+from jetlab.laws.plan import check_law, params_and_draws
 from jetlab.laws.result import FitResult, percentiles
 from jetlab.records import Record, Table
 from jetlab.studies.joint_law import fit_law
@@ -53,7 +54,7 @@ def repeated_runs(records: Sequence[Record]) -> Table:
 
 
 def _curve_class(record: Record) -> str:
-    return verdict(np.array([loss for _, loss in record.valid_curve]))
+    return classify_curve(np.array([loss for _, loss in record.valid_curve]))
 
 
 def _stopped(record: Record) -> bool:
@@ -97,8 +98,8 @@ def compute_factor(
     Raises:
       ValueError: for a law without an optimum, or with its floor above a row.
     """
-    budgets.check_law(law)
-    params = budgets.with_draws(law)
+    check_law(law)
+    params = params_and_draws(law)
     log_nd = float(np.mean(np.log(rows["C"] / (6 * n_p))))
     best = optima(law.form, params, log_nd)
     reducible = rows["L"] - params["L_inf"][:, None]

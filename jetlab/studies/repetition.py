@@ -11,7 +11,7 @@ from jetlab.laws.amplification import amplification
 from jetlab.laws.diagnostics import backtest
 from jetlab.laws.fit import fit
 from jetlab.laws.formatting import scientific, with_interval
-from jetlab.laws.overfitting import Threshold, threshold
+from jetlab.laws.overfitting import OverfittingThreshold, overfitting_threshold
 from jetlab.laws.plot_style import Figure
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
@@ -64,7 +64,7 @@ class RepetitionResult:
     n_p: float
     runs: Table
     lowest: Table
-    threshold: Threshold | str
+    threshold: OverfittingThreshold | str
     eq4: FitResult | None
 
     @property
@@ -116,9 +116,9 @@ def fit_repetition(records: Sequence[Record], single: Table) -> RepetitionResult
     )
 
 
-def _threshold(runs: Table) -> Threshold | str:
+def _threshold(runs: Table) -> OverfittingThreshold | str:
     try:
-        return threshold(runs["N"], runs["U"], runs["curve"].tolist())
+        return overfitting_threshold(runs["N"], runs["U"], runs["curve"].tolist())
     except ValueError as error:
         return f"no threshold: {error}"
 

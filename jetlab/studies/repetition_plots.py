@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from jetlab.laws.overfitting import Threshold
+from jetlab.laws.overfitting import OverfittingThreshold
 from jetlab.laws.plot_style import axes, decades, plain_ticks, styled
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
@@ -109,7 +109,7 @@ def _omega(ax: Axes, omega: OmegaCurve) -> None:
 
 
 @styled
-def overfitting(runs: Table, line: Threshold | None) -> Figure:
+def overfitting(runs: Table, line: OverfittingThreshold | None) -> Figure:
     """Which runs overfit, in N and unique jets, and the threshold (Fig. 3)."""
     figure, ax = axes()
     for kind, look in KINDS.items():

@@ -74,7 +74,7 @@ class Tagging:
 
     def floor(self, source: str, inputs: Inputs) -> tuple[float, float] | None:
         """The Bayes limit of simulated jets."""
-        return known_limit(source, inputs.label)
+        return known_limit(source, inputs)
 
 
 def _logits(model: Any, batch: Batch, rngs: nnx.Rngs | None) -> Float[Array, "b k"]:

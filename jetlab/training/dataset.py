@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from jetlab.data import ragged
 from jetlab.data.features import Inputs, featurize, on_device
-from jetlab.data.permutation import order
+from jetlab.data.permutation import epoch_permutation
 from jetlab.data.store import Store
 from jetlab.training.batching import (
     DeviceJets,
@@ -149,7 +149,9 @@ class _Resident:
         self.jets, self.counts, self.packing = jets, counts, packing
         self.per_epoch = run.num_train // packing.batch
         # two epochs: a scan may end one and begin the next
-        self._epoch = lru_cache(2)(partial(order, run.pool, run.num_train, run.seed))
+        self._epoch = lru_cache(2)(
+            partial(epoch_permutation, run.pool, run.num_train, run.seed)
+        )
 
     def scan(self, start: int, stop: int) -> ScanInputs:
         wanted = np.arange(start, min(stop, start + SCAN_LENGTH))
@@ -185,7 +187,7 @@ class _Streamed:
             num_train=run.num_train,
             epochs=run.epochs,
             seed=run.seed,
-            together=SCAN_LENGTH,
+            batches_per_read=SCAN_LENGTH,
         )
         self.next = -1  # batch with which `waiting` begins
         self.waiting: list[Jets] = []
@@ -198,7 +200,7 @@ class _Streamed:
         while sum(len(jets.counts) for jets in self.waiting) < wanted:
             self.waiting.append(next(self.stream))
         there = ragged.concatenate(self.waiting)
-        part = partial(ragged.between, there, ragged.first_rows(there))
+        part = partial(ragged.slice_jets, there, ragged.first_rows(there))
         jets = part(0, wanted)
         rows = np.arange(wanted).reshape(-1, self.packing.batch)
         planned = schedule(rows, jets.counts, self.packing, SCAN_LENGTH)

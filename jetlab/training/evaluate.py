@@ -78,13 +78,14 @@ def make_evaluate(
     task: Task, engine: Engine, valid: ValidationSet
 ) -> Callable[[Any], Predictions]:
     """`evaluate(params)`: all validation jets, without dropout, block by block."""
-    evaluate = _program(task, engine, valid.packing)
+    evaluate = evaluate_program(task, engine, valid.packing)
     return lambda params: evaluate(params, valid.jets, valid.blocks)
 
 
 @lru_cache(64)
-def _program(task: Task, engine: Engine, packing: Packing) -> Callable:
-    """Traced once for each shape."""
+def evaluate_program(task: Task, engine: Engine, packing: Packing) -> Callable:
+    """`evaluate(params, jets, blocks)`: the predictions of all jets in their order;
+    those of jets that are in no block are zero. Traced once for each shape."""
 
     mesh = make_mesh(jax.device_count())
     shard, everywhere = PartitionSpec(REPLICA), PartitionSpec()

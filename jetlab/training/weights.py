@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from flax import serialization
 
-from jetlab.data.atomic import whole_file
+from jetlab.data.atomic import atomic_file
 from jetlab.training.run_config import RunConfig
 from jetlab.training.step import abstract_params
 from jetlab.types import ModelConfig
@@ -52,7 +52,7 @@ def save_weights(
     path = folder / (_digest(content) + SUFFIX)
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
+        with atomic_file(path) as partial:
             partial.write_bytes(content)
     return path.name
 

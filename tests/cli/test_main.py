@@ -62,7 +62,7 @@ def law(capsys, table, tmp_path):
     return path
 
 
-def test_a_plan_that_may_repeat(capsys, law):
+def test_a_plan_that_may_repeat(capsys, caplog, law):
     choices = ("--budget", "1e18", "--jet-cost", "1e9", "--max-epochs", "50")
     status, out, _ = run(capsys, "allocate", str(law), *choices, "--json")
     plan = json.loads(out)
@@ -76,6 +76,9 @@ def test_a_plan_that_may_repeat(capsys, law):
     status, out, _ = run(capsys, "allocate", str(law), *choices)
     assert status == 0
     assert f"E: {plan['E']:.3f}" in out
+    assert "repeat_above_cost: " in out
+    assert "interpolation" not in out
+    assert f"warning: {plan['warnings'][0]}" in caplog.messages
 
 
 def test_device_hours_are_a_budget(capsys, law):
@@ -83,6 +86,9 @@ def test_device_hours_are_a_budget(capsys, law):
     _, ours, _ = run(capsys, "allocate", str(law), *hours)
     _, theirs, _ = run(capsys, "allocate", str(law), "--budget", "3.6e16", "--json")
     assert json.loads(ours) == json.loads(theirs)
+    _, out, _ = run(capsys, "allocate", str(law), *hours[:-1])
+    assert out.splitlines()[0].startswith("N: ")
+    assert "E: " not in out
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_device_hours_are_a_budget(capsys, law):
         ("--budget 1", "too small"),
         ("--budget much", "--budget"),
         ("--budget 1e18 --max-epochs 5", "need a cost of simulation"),
-        ("--budget 1e18 --jet-cost 0", "jet_cost is 0"),
+        ("--budget 1e18 --jet-cost 0", "flops_per_jet is 0"),
         ("--budget 1e8 --jet-cost 1e9", "cannot simulate one jet"),
         ("--budget 1e18 --jet-cost 1e9 --max-epochs 0", "at least 1"),
         ("--budget 1e18 --jet-cost 1e9 --jet-seconds 1", "not both"),
@@ -143,7 +149,7 @@ def physics(capsys, law, tmp_path):
     return path
 
 
-def test_rejections_to_expect(capsys, physics):
+def test_rejections_to_expect(capsys, caplog, physics):
     arguments = ("predict", str(physics), "--budget", "1e14")
     status, out, _ = run(capsys, *arguments, "--json")
     found = json.loads(out)
@@ -156,15 +162,19 @@ def test_rejections_to_expect(capsys, physics):
     there = 2e5 * np.exp(-9 * found["loss"]) + 40
     assert hbb["rejection"] == pytest.approx(there, rel=1e-5)
     assert hbb["interval"] is None
-    assert found["message"].endswith("without draws of the loss there is no interval")
+    assert "the loss has no draws" in found["message"]
+    caplog.clear()
     status, out, _ = run(capsys, *arguments)
     assert status == 0
-    n, d, loss, rejection, message = out.splitlines()
+    n, d, loss, rejection, where = out.splitlines()
     assert n.startswith("N: ")
     assert d.startswith("D: ")
     assert loss == f"loss: {found['loss']:.3f}"
     assert rejection == f"Hbb at 99.5 %: {there:.3g}"
-    assert message == found["message"]
+    assert where == "interpolation: within the range of the rows fitted"
+    assert [r.getMessage() for r in caplog.records] == [
+        f"warning: {warning}" for warning in found["warnings"]
+    ]
 
 
 def test_intervals_of_rejections(capsys, physics):

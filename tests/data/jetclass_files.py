@@ -1,4 +1,4 @@
-"""Small JetClass files for the tests of the data room."""
+"""Small JetClass files for tests of the data room."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ SHARED = Path(__file__).parents[2] / "../shared/data/jets"
 
 
 def branches(jets: int = 40, *, label: str | None = None, seed: int = 0) -> dict:
-    """Branches of random but valid jets, of all classes in turn or of one."""
+    """Branches of random valid jets, of all classes cyclically or of one."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 60, jets)
     total = int(counts.sum())
@@ -42,7 +42,7 @@ def branches(jets: int = 40, *, label: str | None = None, seed: int = 0) -> dict
 
 
 def spoil(data: dict, name: str, entry: int, value: float) -> dict:
-    """The same branches with the first value of one entry replaced."""
+    """Branches with the first value of one entry replaced."""
     values = data[name]
     if isinstance(values, np.ndarray):
         values = values.copy()
@@ -57,7 +57,7 @@ def spoil(data: dict, name: str, entry: int, value: float) -> dict:
 
 
 def write_tree(path: Path, data: dict, *, name: str = "tree", baskets: int = 1) -> Path:
-    """A TTree: particle branches become `float[]` with a counter each."""
+    """Write a TTree: particle branches become `float[]` with a counter each."""
     step = len(data["jet_pt"]) // baskets
     with uproot.recreate(path) as file:
         kinds = {
@@ -74,7 +74,7 @@ def write_tree(path: Path, data: dict, *, name: str = "tree", baskets: int = 1) 
 
 
 def write_ntuple(path: Path, data: dict) -> Path:
-    """An RNTuple."""
+    """Write an RNTuple."""
     with uproot.recreate(path) as file:
         file["tree"] = data
     return path

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,15 +12,18 @@ from jetlab.data.features import (
     Inputs,
     featurize,
     on_device,
-    padded,
+    parse_inputs,
+    require_distinct_labels,
+    resolve_inputs,
 )
-from jetlab.types import Jets
+from jetlab.records import identity
+from jetlab.types import FlatJets, Jets
 from tests.data.jetclass_files import SHARED
 
 
 def one_particle(**changes: float) -> Jets:
-    """A jet of one particle, with the float16 values the arithmetic is done by hand
-    for: pT 8 GeV, E 16 GeV, in a jet of pT 512 GeV and E 1024 GeV."""
+    """A jet of pT 512 GeV and E 1024 GeV with one particle of pT 8 GeV and E 16 GeV,
+    exact in float16, for arithmetic by hand."""
     values = {
         "pt": 8.0,
         "energy": 16.0,
@@ -38,6 +42,12 @@ def one_particle(**changes: float) -> Jets:
         charge=np.array([-1], np.int8),
         species=np.array([3], np.int8),
     )
+
+
+def padded(jets: FlatJets, particles: int) -> tuple[np.ndarray, np.ndarray]:
+    """Padded features and the mask of the real particles."""
+    mask = np.arange(particles) < jets.counts[:, None]
+    return ragged.pad(jets.x, jets.counts, particles), mask
 
 
 def by_name(jets: Jets) -> dict[str, float]:
@@ -119,14 +129,15 @@ def test_inputs_have_their_particles_and_features():
 
 def test_padding_is_zero_and_masked():
     two = ragged.concatenate([one_particle(), one_particle(pt=4.0)])
-    jets = padded(featurize(two, INPUTS["kinematics-40"]), 40)
-    assert (jets.x.shape, jets.x.dtype) == ((2, 40, 3), np.float16)
-    assert jets.mask.sum() == 2
-    assert not jets.x[~jets.mask].any()
-    assert jets.y.tolist() == [7, 7]
+    flat = featurize(two, INPUTS["kinematics-40"])
+    x, mask = padded(flat, 40)
+    assert (x.shape, x.dtype) == ((2, 40, 3), np.float16)
+    assert mask.sum() == 2
+    assert not x[~mask].any()
+    assert flat.y.tolist() == [7, 7]
 
 
-def test_fewer_inputs_are_a_part_of_more():
+def test_features_of_a_subset_are_those_of_the_full_set():
     two = ragged.concatenate([one_particle(), one_particle(pt=4.0)])
     full = featurize(two, INPUTS["full-128"]).x
     columns = [FEATURES.index(name) for name in INPUTS["kinematics-40"].features]
@@ -153,7 +164,7 @@ def random_jets(count: int) -> Jets:
 
 @pytest.mark.parametrize("spare", [1003, -1003])
 def test_features_have_the_same_bits_in_any_shape(spare):
-    """Two blocks on the host; more or fewer rows than there are particles."""
+    """Two blocks on the host; more or fewer rows than particles on the device."""
     jets, inputs = random_jets(BLOCK // 5), INPUTS["full-10"]
     here = featurize(jets, inputs).x
     assert BLOCK < len(here) < 2 * BLOCK
@@ -165,18 +176,121 @@ def test_features_have_the_same_bits_in_any_shape(spare):
     )
 
 
-def test_a_jet_alone_has_the_features_it_has_among_others():
+def test_features_of_a_jet_do_not_depend_on_the_batch():
     jets, inputs = random_jets(30), INPUTS["full-10"]
     alone = [featurize(ragged.take(jets, np.array([i])), inputs).x for i in range(30)]
     np.testing.assert_array_equal(featurize(jets, inputs).x, np.concatenate(alone))
 
 
+# Own input configurations
+
+
+@pytest.mark.parametrize("features", [("part_pz",), ("part_isMuon", "part_d0")])
+@pytest.mark.parametrize("particles", [1, 3, 128])
+def test_features_of_own_inputs_are_columns_of_the_full_set(particles, features):
+    jets = random_jets(30)
+    own = featurize(jets, Inputs(particles=particles, features=features))
+    leading = featurize(ragged.truncate(jets, particles), INPUTS["full-128"])
+    columns = [FEATURES.index(name) for name in features]
+    assert own.counts.max() == min(particles, 10)
+    np.testing.assert_array_equal(own.x, leading.x[:, columns])
+    np.testing.assert_array_equal(own.counts, leading.counts)
+
+
+def test_the_default_label_is_a_known_name_or_counts_features_and_particles():
+    kinematics = ("part_deta", "part_dphi", "part_pt_log")
+    labels = [
+        Inputs(particles=40, features=kinematics).label,
+        Inputs(particles=40, features=kinematics[::-1]).label,
+        Inputs(particles=41, features=kinematics).label,
+        Inputs(particles=10, features=FEATURES).label,
+        Inputs(particles=10, features=FEATURES, label="mine").label,
+    ]
+    assert labels == ["kinematics-40", "3f-40p", "3f-41p", "full-10", "mine"]
+    assert {name: inputs.label for name, inputs in INPUTS.items()} == {
+        name: name for name in INPUTS
+    }
+
+
+def test_the_label_decides_neither_equality_nor_identity():
+    one, other = (
+        Inputs(particles=7, features=("part_d0",), label=label) for label in "ab"
+    )
+    assert one == other
+    assert hash(one) == hash(other)
+    assert identity(one) == identity(other)
+    assert identity(one) != identity(Inputs(particles=8, features=("part_d0",)))
+    assert identity(one) != identity(Inputs(particles=7, features=("part_dz",)))
+
+
 @pytest.mark.parametrize(
-    ("particles", "features"), [(40, ("part_mass",)), (129, FEATURES), (40, ())]
+    ("choice", "message"),
+    [
+        ({"features": ("part_mass", "part_d0")}, "unknown features part_mass: choose"),
+        ({"features": ()}, "no features: choose from part_pt_log, part_e_log, "),
+        ({"features": ("part_d0", "part_d0")}, "duplicate features part_d0: "),
+        ({"particles": 0}, "particles is 0: choose 1 to 128"),
+        ({"particles": 129}, "particles is 129: choose 1 to 128"),
+        ({"label": "a/b"}, "label 'a/b': use letters, digits"),
+        ({"label": "-x"}, "label '-x': use letters, digits"),
+        ({"label": "full-40"}, "label 'full-40' names another input configuration"),
+    ],
 )
-def test_impossible_inputs_are_refused(particles, features):
-    with pytest.raises(ValueError, match="choose"):
-        Inputs(particles=particles, features=features)
+def test_impossible_inputs_are_refused(choice, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        Inputs(**{"particles": 40, "features": ("part_d0", "part_dz")} | choice)
+
+
+def test_inputs_resolve_by_name_or_are_themselves():
+    own = Inputs(particles=1, features=("part_d0",))
+    assert resolve_inputs("full-40") is INPUTS["full-40"]
+    assert resolve_inputs(own) is own
+    with pytest.raises(ValueError, match="inputs 'full-41': choose from kinematics-40"):
+        resolve_inputs("full-41")
+
+
+def test_inputs_are_parsed_from_names_and_definitions():
+    assert parse_inputs("full-128") == "full-128"
+    plain = parse_inputs("2:part_d0,part_dz")
+    named = parse_inputs("tracks=2:part_d0, part_dz")
+    assert plain == named == Inputs(particles=2, features=("part_d0", "part_dz"))
+    assert [resolve_inputs(one).label for one in (plain, named)] == ["2f-2p", "tracks"]
+    kinematics = "40:part_deta,part_dphi,part_pt_log"
+    assert parse_inputs(kinematics) == "kinematics-40"
+    assert parse_inputs(f"kinematics-40={kinematics}") == "kinematics-40"
+    assert resolve_inputs(parse_inputs(f"own={kinematics}")).label == "own"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("full-41", "inputs 'full-41': choose from kinematics-40, full-10, full-40,"),
+        ("", "inputs '': choose from"),
+        ("=2:part_d0", "inputs '=2:part_d0': choose from"),
+        ("a=b=2:part_d0", "inputs 'a=b=2:part_d0': choose from"),
+        ("many:part_d0", "inputs 'many:part_d0': choose from"),
+        ("-2:part_d0", "inputs '-2:part_d0': choose from"),
+        ("2:", "no features: choose from part_pt_log"),
+        ("2:part_d0,part_d0", "duplicate features part_d0"),
+        ("2:part_d0,d1", "unknown features d1: choose from part_pt_log"),
+        ("200:part_d0", "particles is 200: choose 1 to 128"),
+        ("full-10=2:part_d0", "label 'full-10' names another input configuration"),
+        ("a b=2:part_d0", "label 'a b': use letters"),
+    ],
+)
+def test_unusable_definitions_of_inputs_are_refused(text, message):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        parse_inputs(text)
+
+
+def test_different_inputs_of_one_label_are_refused():
+    one, other = (Inputs(particles=2, features=(name,)) for name in FEATURES[:2])
+    require_distinct_labels(["full-40", one, INPUTS["full-40"], one])
+    with pytest.raises(ValueError, match="two input configurations have the label '1f"):
+        require_distinct_labels([one, "full-40", other])
+
+
+# JetClass
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real jets are not here")
@@ -186,11 +300,9 @@ def test_real_jets_keep_their_values_and_moments():
     mask = np.load(SHARED / "SMALLpfMask.npy")[:, 0] > 0
     label = np.load(SHARED / "SMALLlabels.npy").argmax(1)
     flat = featurize(_as_ragged(vectors, points, mask, label), INPUTS["full-128"])
-    read = padded(flat, 128)
-    x = {
-        name: read.x[..., i][read.mask].astype(float) for i, name in enumerate(FEATURES)
-    }
-    np.testing.assert_array_equal(read.mask, mask)
+    x, real = padded(flat, 128)
+    x = {name: x[..., i][real].astype(float) for i, name in enumerate(FEATURES)}
+    np.testing.assert_array_equal(real, mask)
     np.testing.assert_allclose(x["part_deta"], points[mask][:, 0], rtol=5e-4, atol=1e-7)
     np.testing.assert_allclose(x["part_dphi"], points[mask][:, 1], rtol=5e-4, atol=1e-7)
     # The momenta rebuilt from pT, angles and the jet's axis are those of the file.
@@ -198,12 +310,12 @@ def test_real_jets_keep_their_values_and_moments():
         momentum = np.sinh(x[name] / 0.4)
         np.testing.assert_allclose(momentum, vectors[mask][:, column], 8e-3, atol=8e-3)
     # JetClass: 43.8 % of jets have over 40 particles, 0.4 % of particles dR > 0.8.
-    assert (read.mask.sum(1) > 40).mean() == pytest.approx(0.438)
+    assert (real.sum(1) > 40).mean() == pytest.approx(0.438)
     assert (x["part_deltaR"] > (0.8 - 0.2) * 4).mean() == pytest.approx(0.004, abs=5e-4)
     # Mean multiplicities by class, each within three standard errors.
     published = [35.2, 42.0, 38.4, 56.3, 48.5, 28.3, 33.9, 32.2, 50.9, 27.6]
     for number, expected in enumerate(published):
-        counts = read.mask[read.y == number].sum(1)
+        counts = real[flat.y == number].sum(1)
         assert abs(counts.mean() - expected) < 3 * counts.std() / len(counts) ** 0.5
 
 
@@ -214,8 +326,8 @@ def _as_ragged(vectors, points, mask, label) -> Jets:
     first = np.cumsum(counts) - counts
     pt, phi = np.hypot(px, py), np.arctan2(py, px)
     eta = np.arcsinh(pz / pt)
-    # The axis: where the leading particle lies, less its distance from it. The sign of
-    # eta is the one of the two for which the other particles agree.
+    # The axis is the direction of the leading particle minus its distance. The sign of
+    # eta is the one for which all particles agree.
     axis_phi = (phi - dphi)[first]
     axis_eta = np.array(
         [
@@ -232,7 +344,7 @@ def _as_ragged(vectors, points, mask, label) -> Jets:
         label=label.astype(np.int16),
         counts=counts,
         jet=jet.astype(np.float32),
-        measured=ragged.halve(np.column_stack([pt, energy, deta, dphi, zeros])),
+        measured=ragged.to_float16(np.column_stack([pt, energy, deta, dphi, zeros])),
         charge=np.zeros(len(pt), np.int8),
         species=np.zeros(len(pt), np.int8),
     )

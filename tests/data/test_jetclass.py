@@ -44,7 +44,7 @@ def file(request, data, tmp_path_factory):
     return path
 
 
-def test_values_come_through_within_half_precision(file, data):
+def test_values_are_kept_in_float16(file, data):
     jets, skipped = read_all(file)
     flat = {name: ak.to_numpy(ak.flatten(data[name])) for name in (*FLOATS, *FLAGS)}
     pt = np.hypot(flat["part_px"], flat["part_py"])
@@ -69,14 +69,14 @@ def test_steps_do_not_change_the_jets(file, monkeypatch):
         np.testing.assert_array_equal(stepped, column)
 
 
-def test_particles_are_put_in_order_of_falling_pt_and_cut_at_128():
+def test_particles_are_sorted_by_pt_and_cut_at_128():
     rng = np.random.default_rng(1)
     pt = rng.exponential(10, 200).astype(np.float32)
     data = {
         name: ak.Array([values.to_list()[0] * 200]) for name, values in _one().items()
     }
     data |= {"part_px": ak.Array([pt]), "part_py": ak.Array([pt * 0])}
-    data |= {"part_deta": ak.Array([pt / 64])}  # to see that columns stay together
+    data |= {"part_deta": ak.Array([pt / 64])}  # shows that columns stay together
     whole = ak.zip(data, depth_limit=1)
     for name, values in branches(1).items():
         if not name.startswith("part_"):
@@ -105,6 +105,7 @@ BAD = [
     ("part_d0val", float("inf"), "part_d0val: NaN or infinity"),
     ("part_charge", 2.0, "part_charge: not -1, 0 or 1"),
     ("part_isMuon", 7, "part_isChargedHadron ... part_isMuon: flags are not one-hot"),
+    ("part_charge", NAN, "part_charge: not -1, 0 or 1"),
     ("jet_pt", 0.0, "jet_pt: zero or negative"),
     ("jet_energy", -1.0, "jet_energy: zero or negative"),
     ("jet_eta", NAN, "jet_eta: NaN or infinity"),
@@ -114,13 +115,15 @@ BAD = [
 
 
 @pytest.mark.parametrize(("branch", "value", "problem"), BAD)
-def test_a_bad_jet_is_named_or_left_out(tmp_path, data, branch, value, problem):
+def test_an_invalid_jet_is_named_or_skipped(tmp_path, data, branch, value, problem):
     path = write_tree(tmp_path / "bad.root", spoil(data, branch, 23, value))
     named, reason = problem.split(": ")
     with pytest.raises(BadInput) as caught:
         convert([path], tmp_path / "store")
-    for part in (str(path), "entry 23", f"branch {named}", reason, "--skip-bad"):
-        assert part in str(caught.value)
+    advice = "repair the file, or skip such jets with --skip-bad"
+    assert str(caught.value) == (
+        f"{path}, entry 23, branch {named}: {reason}: {advice}"
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["bad.root"]
 
     jets, skipped = read_all(path, skip_bad=True)
@@ -130,7 +133,31 @@ def test_a_bad_jet_is_named_or_left_out(tmp_path, data, branch, value, problem):
     np.testing.assert_array_equal(jets.counts, ak.num(data["part_px"])[sound])
 
 
-def test_an_empty_jet_is_named_or_left_out(tmp_path, data):
+def test_the_first_of_several_errors_counts(tmp_path, data):
+    bad = spoil(spoil(data, "jet_pt", 7, -1), "jet_phi", 7, NAN)
+    bad = spoil(bad, "part_energy", 7, 0)
+    bad = spoil(spoil(bad, "part_energy", 3, NAN), "jet_eta", 30, NAN)
+    path = write_tree(tmp_path / "bad.root", bad)
+    with pytest.raises(BadInput, match="entry 3, branch part_energy: NaN"):
+        read_all(path)
+    jets, skipped = read_all(path, skip_bad=True)
+    assert skipped == {
+        "jet_pt: zero or negative": 1,
+        "jet_eta: NaN or infinity": 1,
+        "part_energy: NaN or infinity": 1,
+    }
+    np.testing.assert_array_equal(jets.label, np.delete(np.arange(40), [3, 7, 30]) % 10)
+
+
+def test_a_particle_at_rest_is_an_error(tmp_path, data):
+    rest = spoil(spoil(data, "part_px", 5, 0), "part_py", 5, 0)
+    rest = spoil(rest, "part_px", 6, 0)  # along y: valid
+    path = write_tree(tmp_path / "rest.root", rest)
+    reason = "part_px and part_py: a particle without transverse momentum"
+    assert read_all(path, skip_bad=True)[1] == {reason: 1}
+
+
+def test_an_empty_jet_is_named_or_skipped(tmp_path, data):
     keep = np.arange(40) != 31
     hollow = {
         name: ak.Array([v if k else [] for v, k in zip(values, keep, strict=True)])
@@ -156,7 +183,10 @@ def test_a_jet_with_branches_of_different_lengths_is_named(tmp_path, data):
     lists[5].append(0.1)
     longer = ak.values_astype(ak.Array(lists), np.float32)
     path = write_tree(tmp_path / "bad.root", data | {"part_deta": longer})
-    with pytest.raises(BadInput, match="entry 5, branch part_deta: not as many values"):
+    with pytest.raises(
+        BadInput,
+        match="entry 5, branch part_deta: another number of values than part_px",
+    ):
         read_all(path)
     assert len(read_all(path, skip_bad=True)[0].counts) == 39
 
@@ -180,14 +210,14 @@ def test_missing_branches_are_named(tmp_path, data):
         read_all(path, skip_bad=True)
 
 
-def test_a_wrong_tree_is_answered_with_those_there_are(tmp_path, data):
+def test_a_missing_tree_is_answered_with_those_of_the_file(tmp_path, data):
     path = write_tree(tmp_path / "other.root", data, name="Events")
     with pytest.raises(BadInput, match=r"no tree 'tree'; it holds Events \(TTree\)"):
         read_all(path, skip_bad=True)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.6, 0.98])
-def test_a_truncated_file_is_named_or_left_out(tmp_path, file, share):
+def test_a_truncated_file_is_named_or_skipped(tmp_path, file, share):
     content = file.read_bytes()
     path = tmp_path / "short"
     path.write_bytes(content[: int(share * len(content))])
@@ -198,7 +228,7 @@ def test_a_truncated_file_is_named_or_left_out(tmp_path, file, share):
     assert sum(skipped.values()) in (1, 40)
 
 
-def test_the_rest_of_a_damaged_file_is_left_out(tmp_path, monkeypatch):
+def test_the_rest_of_a_damaged_file_is_skipped(tmp_path, monkeypatch):
     path = write_tree(tmp_path / "damaged.root", branches(200), baskets=4)
     branch: Any = uproot.open(f"{path}:tree/part_px")
     baskets = branch.member("fBasketSeek")
@@ -223,7 +253,7 @@ def test_files_must_exist_and_differ(tmp_path, file):
         read_all(file, file.parent / "." / file.name, skip_bad=True)
 
 
-def test_labels_of_both_kinds_do_not_mix(tmp_path, data):
+def test_labels_of_jetclass_and_jetclass2_do_not_mix(tmp_path, data):
     fine = {k: v for k, v in data.items() if not k.startswith("label_")}
     fine["jet_label"] = np.arange(40, dtype=np.int32)
     ten = write_tree(tmp_path / "a.root", data)
@@ -231,16 +261,18 @@ def test_labels_of_both_kinds_do_not_mix(tmp_path, data):
     assert read_all(many)[0].label.tolist() == list(range(40))
     with pytest.raises(BadInput, match=r"b\.root: has other labels than a\.root"):
         read_all(ten, many)
-    outside = write_tree(tmp_path / "c.root", spoil(fine, "jet_label", 3, 188))
-    with pytest.raises(BadInput, match="entry 3, branch jet_label"):
-        read_all(outside)
+    for label in (-1, 188):
+        spoiled = spoil(fine, "jet_label", 3, label)
+        outside = write_tree(tmp_path / "c.root", spoiled)
+        with pytest.raises(BadInput, match="entry 3, branch jet_label"):
+            read_all(outside)
 
 
 real = pytest.mark.skipif(not SHARED.is_dir(), reason="the real files are not here")
 
 
 @real
-def test_jets_of_pythia_are_read():
+def test_pythia_files_are_read():
     path = SHARED / "pythia_20k.root"
     jets, skipped = read_all(path)
     assert not skipped
@@ -251,7 +283,7 @@ def test_jets_of_pythia_are_read():
 
 
 @real
-def test_real_jetclass2_has_the_labels_its_truth_says():
+def test_labels_of_jetclass2_agree_with_its_truth_particles():
     path = SHARED / "JetClassII_example.parquet"
     jets, skipped = read_all(path)
     assert (len(jets.counts), len(JETCLASS2), skipped) == (100, 188, {})

@@ -18,10 +18,9 @@ from jetlab.data.jetclass import convert as convert_module
 from jetlab.data.jetclass import writer
 from jetlab.data.jetclass.convert import convert, to_root
 from jetlab.data.jetclass.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
-from jetlab.data.jetclass.encoding import branches_of
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.data.jetclass.reader import BadInput
-from jetlab.data.jetclass.writer import STEMS, write_root
+from jetlab.data.jetclass.writer import STEMS, encode, write_root
 from jetlab.data.store import Store
 from jetlab.data.store_writer import write
 from jetlab.types import CLASSES, Jets
@@ -31,13 +30,13 @@ HUGE, TINY = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tiny)
 
 
 def hard_jets(jets: int, labels: Sequence[int]) -> Jets:
-    """Jets with everything that float16 and JetClass's conventions may trip over."""
+    """Jets at the limits of float16 and of JetClass's conventions."""
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 40, jets).astype(np.int32)
     counts[:3] = 128
     total = int(counts.sum())
     owner = np.repeat(np.arange(jets), counts)
-    # Few values, so that most particles share their pT with others of their jet.
+    # Few values: most particles share their pT with others of their jet.
     pt = rng.choice([TINY, 1e-3, 0.5, 0.5005, 7.0, 33.3, 600.0, HUGE], total)
     measured = rng.normal(0, 0.3, (total, 8))
     measured[:, 0] = pt[np.lexsort((-pt, owner))]
@@ -53,28 +52,28 @@ def hard_jets(jets: int, labels: Sequence[int]) -> Jets:
         label=np.resize(labels, jets).astype(np.int16),
         counts=counts,
         jet=jet,
-        measured=ragged.halve(measured),
+        measured=ragged.to_float16(measured),
         charge=rng.integers(-1, 2, total).astype(np.int8),
         species=rng.integers(0, 5, total).astype(np.int8),
     )
 
 
 def read(path: Path) -> Any:
-    """The branches of a ROOT file, in an awkward array."""
+    """Branches of a ROOT file."""
     with _opened(path) as file:
         return file["tree"].arrays()
 
 
 def _opened(path: Path) -> Any:
-    return uproot.open(path)  # its annotations allow what is no context manager
+    return uproot.open(path)  # its return type is not always a context manager
 
 
 def jets_in(store) -> Counter[bytes]:
-    """Every jet of a store, bit by bit."""
+    """The jets of a store as bytes."""
     stored = Store(store)
     jets = stored.take(np.arange(stored.manifest.jets))
     starts = ragged.first_rows(jets)
-    each = (ragged.between(jets, starts, n, n + 1) for n in range(len(starts)))
+    each = (ragged.slice_jets(jets, starts, n, n + 1) for n in range(len(starts)))
     return Counter(b"".join(column.tobytes() for column in jet) for jet in each)
 
 
@@ -83,11 +82,11 @@ def jets_in(store) -> Counter[bytes]:
     [(CLASSES, range(10)), (JETCLASS2, (0, 14, 15, 187))],
     ids=["ten", "fine"],
 )
-def test_a_store_comes_back_bit_by_bit(tmp_path, monkeypatch, classes, labels):
+def test_a_store_survives_root_files_bit_by_bit(tmp_path, monkeypatch, classes, labels):
     monkeypatch.setattr(convert_module, "STEP", 50)
-    monkeypatch.setattr(writer, "JETS", 10)
+    monkeypatch.setattr(writer, "JETS_PER_FILE", 10)
     monkeypatch.setattr(writer, "BASKET", 4)
-    monkeypatch.setattr(writer, "HELD", 75)
+    monkeypatch.setattr(writer, "BUFFER", 75)
     jets = hard_jets(12 * len(labels), labels)
     total = len(jets.counts)
     write([jets], tmp_path / "a", expected=total, origin={}, classes=classes)
@@ -100,26 +99,28 @@ def test_a_store_comes_back_bit_by_bit(tmp_path, monkeypatch, classes, labels):
     assert jets_in(tmp_path / "b") == jets_in(tmp_path / "a")
 
 
-def test_momenta_are_where_the_angles_say():
-    """Two jets whose particles have known four-momenta, one on either side."""
+def test_momenta_follow_from_the_angles():
+    """Jets at positive, negative and zero eta, whose sign counts too."""
+    axes = [[600, 1, 1, 900], [600, -1, 3, 900], [600, 0, 1, 600], [600, -0.0, 3, 600]]
     jets = Jets(
-        label=np.array([0, 9], np.int16),
-        counts=np.array([1, 1], np.int32),
-        jet=np.array([[600, 1, 1, 900], [600, -1, 3, 900]], np.float32),
-        measured=np.array([[10, 20, 0.5, 0.25, 0, 0, 0, 0]] * 2, np.float16),
-        charge=np.array([1, -1], np.int8),
-        species=np.array([0, 4], np.int8),
+        label=np.array([0, 9, 1, 1], np.int16),
+        counts=np.ones(4, np.int32),
+        jet=np.array(axes, np.float32),
+        measured=np.array([[10, 20, 0.5, 0.25, 0, 0, 0, 0]] * 4, np.float16),
+        charge=np.array([1, -1, 0, 0], np.int8),
+        species=np.array([0, 4, 1, 2], np.int8),
     )
-    step: Any = branches_of(jets, CLASSES)
-    np.testing.assert_allclose(ak.flatten(step["part_px"]), 10 * np.cos([1.25, 3.25]))
-    np.testing.assert_allclose(ak.flatten(step["part_py"]), 10 * np.sin([1.25, 3.25]))
-    np.testing.assert_allclose(ak.flatten(step["part_pz"]), 10 * np.sinh([1.5, -1.5]))
-    assert step["label_QCD"].to_list() == [1, 0]
-    assert step["label_Tbl"].to_list() == [0, 1]
-    assert step["part_isMuon"].to_list() == [[0], [1]]
+    step: Any = encode(jets, CLASSES)
+    phi, eta = [1.25, 3.25, 1.25, 3.25], [1.5, -1.5, 0.5, -0.5]
+    np.testing.assert_allclose(ak.flatten(step["part_px"]), 10 * np.cos(phi))
+    np.testing.assert_allclose(ak.flatten(step["part_py"]), 10 * np.sin(phi))
+    np.testing.assert_allclose(ak.flatten(step["part_pz"]), 10 * np.sinh(eta))
+    assert step["label_QCD"].to_list() == [1, 0, 0, 0]
+    assert step["label_Tbl"].to_list() == [0, 1, 0, 0]
+    assert step["part_isMuon"].to_list() == [[0], [1], [0], [0]]
 
 
-def test_labels_that_no_file_can_name_are_refused(tmp_path):
+def test_labels_without_branches_are_refused(tmp_path):
     jets = hard_jets(10, range(2))
     write([jets], tmp_path / "a", expected=10, origin={}, classes=("up", "down"))
     with pytest.raises(ValueError, match=r"labels up, down, .* cannot be written"):
@@ -128,7 +129,7 @@ def test_labels_that_no_file_can_name_are_refused(tmp_path):
 
 
 def test_files_are_those_of_jetclass(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "JETS", 3)
+    monkeypatch.setattr(writer, "JETS_PER_FILE", 3)
     data = branches(40) | {"aux_genpart_pid": np.arange(40, dtype=np.int32)}
     data["jet_sdmass"] = np.arange(40, dtype=np.float64)
     data["jet_lists"] = data["part_px"]
@@ -166,6 +167,21 @@ def test_our_files_and_theirs_make_the_same_store(tmp_path):
     assert convert(ours, tmp_path / "b")["hash"] == expected
 
 
+def test_further_branches_are_kept_if_all_files_have_them(tmp_path):
+    data = branches(10, label="Zqq") | {"jet_tau1": np.arange(10, dtype=np.float32)}
+    both = data | {"aux_truth": np.arange(10, dtype=np.float32)}
+    paths = [
+        write_tree(tmp_path / "a.root", both),
+        write_tree(tmp_path / "b.root", data),
+    ]
+    to_root(paths, tmp_path / "root")
+    jets = read(tmp_path / "root" / "ZToQQ_000.root")
+    assert jets["jet_tau1"].to_list() == [*range(10), *range(10)]
+    assert "aux_truth" not in jets.fields
+    with pytest.raises(BadInput, match="a folder: name the files in it"):
+        to_root([tmp_path / "root", paths[0]], tmp_path / "other")
+
+
 @pytest.mark.parametrize("kind", ["parquet", "ntuple"])
 def test_every_kind_of_file_becomes_root(tmp_path, kind):
     data = branches(20, label="Zqq")
@@ -180,7 +196,7 @@ def test_every_kind_of_file_becomes_root(tmp_path, kind):
         assert jets[name].to_list() == ak.to_list(data[name])
 
 
-def test_pieces_of_a_class_go_on_in_one_file_in_order(tmp_path):
+def test_jets_of_a_class_are_concatenated_in_order(tmp_path):
     paths = [tmp_path / f"Hgg-{n}.parquet" for n in range(3)]
     for n, path in enumerate(paths):
         ak.to_parquet(ak.Array(branches(15, label="Hgg", seed=n)), path)
@@ -192,7 +208,7 @@ def test_pieces_of_a_class_go_on_in_one_file_in_order(tmp_path):
     np.testing.assert_array_equal(pt, expected)
 
 
-def test_bad_jets_are_named_or_left_out(tmp_path):
+def test_invalid_jets_are_named_or_skipped(tmp_path):
     path = write_tree(tmp_path / "bad.root", spoil(branches(40), "jet_pt", 23, -1))
     with pytest.raises(BadInput, match="entry 23"):
         to_root([path], tmp_path / "root")
@@ -202,7 +218,7 @@ def test_bad_jets_are_named_or_left_out(tmp_path):
     assert written["skipped"] == {"jet_pt: zero or negative": 1}
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path):
+def test_an_error_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="no jets to write"):
         write_root([], tmp_path / "root", expected=0, classes=CLASSES)
     (tmp_path / "folder").mkdir()
@@ -215,7 +231,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
 
 @contextmanager
 def file_size_limit(limit: int) -> Iterator[None]:
-    """A disk on which no file can grow further."""
+    """A disk on which files cannot grow beyond `limit` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:

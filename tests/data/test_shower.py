@@ -1,4 +1,4 @@
-"""The simulated shower: sampler and likelihood are one process, and it is frozen."""
+"""The simulated shower: sampler and likelihood agree, and both are frozen."""
 
 import hashlib
 from functools import cache
@@ -8,33 +8,39 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jetlab.data import ragged
+from jetlab.data.features import INPUTS, Inputs
+from jetlab.data.shower import bayes_limit as limits_module
 from jetlab.data.shower import parameters as fixed
 from jetlab.data.shower.bayes_limit import (
-    LIMITS,
+    BAYES_LIMITS,
     bayes_limit,
+    known_limit,
     known_rejections,
     log_posterior,
+    posterior,
 )
 from jetlab.data.shower.intensity import compensator
-from jetlab.data.shower.likelihood import VIEWS, log_prob, log_prob_by_configuration
+from jetlab.data.shower.likelihood import OBSERVED, log_prob, log_prob_by_configuration
 from jetlab.data.shower.marks import ORIGIN_RATES, SPECIES_RATES
-from jetlab.data.shower.source import BLOCK, LIMIT, TRAIN, VALID, Shower, to_ragged
+from jetlab.data.shower.source import BAYES, BLOCK, TRAIN, VALID, Shower, to_jets
 from jetlab.physics.performance import performance
 from jetlab.types import CLASSES, SPECIES
 
-# Of JetClass (arXiv:2202.03772), class by class.
+# Mean multiplicity of JetClass (arXiv:2202.03772) by class.
 MULTIPLICITY = [35.2, 42.0, 38.4, 56.3, 48.5, 28.3, 33.9, 32.2, 50.9, 27.6]
-# Of the paper's fits (arXiv:2602.15781): what a tagger of JetClass tends to.
+# Floors fitted to taggers of JetClass (arXiv:2602.15781).
 FLOOR = {"full-128": 0.32, "full-40": 0.33, "full-10": 0.59, "kinematics-40": 0.74}
 
-SOURCE = Shower(seed=3)
-VIEW = VIEWS["full-10"]
+SOURCE, SEED_0 = Shower(seed=3), Shower(seed=0)
+VARIABLES = OBSERVED["full-10"]
+KINEMATICS = INPUTS["kinematics-40"].features
 
 
 @cache
 def block():
-    """One block of jets that the other tests of the process share."""
-    return SOURCE.showers(LIMIT, 0)
+    """A block of jets that tests share."""
+    return SOURCE.showers(BAYES, 0)
 
 
 @cache
@@ -43,10 +49,10 @@ def many():
 
 
 @cache
-def posterior(name):
-    """ln p(class | jet) of the block; of its start where all particles are read."""
-    jets = first(300) if name == "full-128" else block()
-    return np.asarray(log_posterior(jets, VIEWS[name]), np.float64)
+def log_p_of(name):
+    """ln p(class | jet) of the block, or of fewer jets for many particles."""
+    jets = first({"full-10": BLOCK, "full-128": 200}.get(name, 500))
+    return np.asarray(log_posterior(jets, OBSERVED[name]), np.float64)
 
 
 def first(count):
@@ -54,7 +60,7 @@ def first(count):
 
 
 def standard_score(samples):
-    """Distance of a mean from zero in units of its error."""
+    """Absolute mean in units of its standard error."""
     return abs(samples.mean()) / (samples.std() / np.sqrt(len(samples)))
 
 
@@ -66,6 +72,50 @@ def test_configurations_are_those_of_the_version():
     for column in fixed.configurations():
         digest.update(np.round(column * 1e5).astype("<i8").tobytes())
     assert digest.hexdigest()[:16] == "1dbec0fdcec57d2d"
+
+
+def test_jets_are_those_of_the_version():
+    """The first jets of seed 0: axis, number of particles, and the leading two."""
+    jets = SEED_0.train(0, BLOCK)
+    assert jets.label[:4].tolist() == [7, 1, 3, 7]
+    assert jets.counts[:4].tolist() == [41, 40, 53, 55]
+    assert jets.counts.sum() == 39_088
+    assert np.bincount(jets.species).tolist() == [18422, 4228, 15793, 365, 280]
+    axis = [[0.5860, 2.6404], [1.7913, -2.7284], [-1.6113, 3.1345], [-0.6563, 2.7249]]
+    np.testing.assert_allclose(jets.jet[:4, 1:3], axis, atol=1e-4)
+    first = ragged.first_rows(jets)[:4]
+    rows = np.stack([first, first + 1], 1).ravel()
+    np.testing.assert_allclose(jets.measured[rows], MEASURED_V1, rtol=2e-3, atol=1e-6)
+    assert jets.charge[rows].tolist() == [1, 0, -1, 1, 0, 0, -1, 0]
+    assert jets.species[rows].tolist() == [0, 2, 0, 0, 2, 2, 0, 1]
+    valid = SEED_0.valid(10)
+    assert valid.counts.tolist() == [38, 25, 31, 38, 36, 19, 35, 38, 59, 22]
+    np.testing.assert_allclose(valid.jet[0, 1:3], [0.4930, 0.6167], atol=1e-4)
+
+
+MEASURED_V1 = [
+    [121.8, 137.1, -0.09088, 0.006172, 0.01973, 0.01255, 0.005089, 0.03137],
+    [85.94, 97.88, -0.06458, 0.008751, 0.0, 0.0, 0.0, 0.0],
+    [73.25, 281.2, 0.2295, 0.047, -0.2842, 0.007988, 0.002735, 0.01996],
+    [65.75, 244.6, 0.1967, 0.02083, -0.4878, 0.00901, 0.5771, 0.02254],
+    [42.19, 88.31, -0.2426, -0.6313, 0.0, 0.0, 0.0, 0.0],
+    [41.19, 96.94, -0.1108, -0.1384, 0.0, 0.0, 0.0, 0.0],
+    [156.9, 205.8, 0.1134, -0.03378, -0.01688, 0.01399, 0.00106, 0.03497],
+    [54.31, 59.81, -0.2095, 0.006481, 0.0, 0.0, 0.0, 0.0],
+]
+
+
+def test_likelihoods_are_those_of_the_version():
+    """log p(jet | class) of a QCD, an Hbb and an Hcc jet for 10 particles."""
+    log_p = log_prob(block(), VARIABLES)[:3]
+    np.testing.assert_allclose(log_p, LOG_P_V1, rtol=0, atol=2e-3)
+
+
+LOG_P_V1 = [
+    [12.394, 4.743, 7.133, 8.658, 9.981, 12.165, 11.053, 11.375, 6.074, 5.676],
+    [-6.372, 6.772, -0.139, -3.031, -4.989, -9.137, 0.332, -6.327, -0.403, -5.323],
+    [-0.118, 10.049, 12.784, 0.404, -0.539, -0.667, 7.483, 5.510, 4.687, -2.051],
+]
 
 
 def test_visible_products_carry_the_jet_and_its_axis():
@@ -104,7 +154,7 @@ def test_mark_rates_sum_to_one(rates):
 @jax.jit
 @jax.vmap
 def true_compensator(t, mask, label, configuration):
-    """Compensator of the decay that made a jet, up to its first 20 particles."""
+    """Compensator of the true configuration, up to each of the first 20 particles."""
 
     def up_to(stop):
         return compensator(t, mask & (t < stop), stop)[label, configuration]
@@ -115,9 +165,10 @@ def true_compensator(t, mask, label, configuration):
 def test_time_change_gives_unit_exponentials():
     """Compensators between particles of a point process are Exp(1).
 
-    The step that the end of the shower cuts is completed by a fresh exponential, which
-    is exact (no memory). The number of steps is then a stopping time, so by Wald sums
-    over a jet of any f(step) less its mean under Exp(1) average to zero.
+    The last step, cut by the end of the shower, is completed by an independent
+    exponential, which is exact (memorylessness). The number of steps is then a stopping
+    time, so by Wald's identity sums over a jet of f(step) - E f average to zero for any
+    f, where E is the mean under Exp(1).
     """
     jets = block()
     hadronic = np.flatnonzero(~fixed.configurations().lepton_efficiency.any(1))
@@ -137,7 +188,7 @@ def test_time_change_gives_unit_exponentials():
         assert standard_score(excess) < 3.5
 
 
-def test_hardest_particle_follows_its_law():
+def test_the_hardest_particle_follows_its_distribution():
     """P(t_1 > s | c, u) = exp(-Lambda(s)) (1 - epsilon F(s)), leptons included."""
     jets, decay = block(), fixed.configurations()
     label, u = np.asarray(jets.label), np.asarray(jets.configuration)
@@ -149,55 +200,56 @@ def test_hardest_particle_follows_its_law():
         assert standard_score(survival**power - 1 / (1 + power)) < 3.5
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", OBSERVED)
 def test_exact_posterior_is_calibrated(name):
-    """Its loss is its own entropy, and it gives each class a tenth on average."""
-    log_p = posterior(name)
+    """Its loss equals its entropy, and the mean probability of each class is 0.1."""
+    log_p = log_p_of(name)
     label = block().label[: len(log_p)]
     loss = -log_p[np.arange(len(log_p)), label]
     entropy = -(np.exp(log_p) * log_p).sum(1)
     assert standard_score(loss - entropy) < 3.5
     for column in np.exp(log_p).T:
-        # Jets are balanced by class, which makes this error an upper bound.
+        # The error is an upper bound, as jets are balanced by class.
         assert standard_score(column - 0.1) < 3.5
 
 
 def test_posterior_of_the_configuration_is_calibrated():
-    jets = block()
-    joint = log_prob_by_configuration(jets, VIEW)
-    log_p = jax.nn.log_softmax(joint[np.arange(BLOCK), jets.label])
+    jets, every = first(500), np.arange(500)
+    joint = log_prob_by_configuration(jets, VARIABLES)
+    mixture = jax.nn.logsumexp(joint, axis=2) - np.log(fixed.CONFIGURATIONS)
+    np.testing.assert_allclose(mixture, log_prob(block(), VARIABLES)[:500], atol=1e-3)
+    log_p = jax.nn.log_softmax(joint[every, jets.label])
     log_p = np.asarray(log_p, np.float64)
-    loss = -log_p[np.arange(BLOCK), jets.configuration]
+    loss = -log_p[every, jets.configuration]
     entropy = -(np.exp(log_p) * log_p).sum(1)
     assert standard_score(loss - entropy) < 3.5
 
 
 def test_jets_do_not_depend_on_their_neighbours():
-    """A batch gives what single jets give: compilers have failed at this."""
-    jets = first(32)
-    alone = jax.jit(lambda jet: log_prob(jax.tree.map(lambda v: v[None], jet), VIEW)[0])
-    single = [alone(jax.tree.map(lambda v, i=i: v[i], jets)) for i in range(32)]
-    batch = log_prob(block(), VIEW)[:32]
+    """A batch agrees with single jets: compilers have failed at this."""
+    jets = [jax.tree.map(lambda v, i=i: v[i : i + 1], block()) for i in range(20)]
+    single = [log_prob(jet, VARIABLES)[0] for jet in jets]
+    batch = log_prob(block(), VARIABLES)[:20]
     np.testing.assert_allclose(batch, np.stack(single), rtol=0, atol=1e-3)
 
 
 def test_float32_is_enough():
-    jets = first(100)
-    single = np.asarray(log_prob(jets, VIEW))
+    jets = first(40)
+    single = np.asarray(log_prob(block(), VARIABLES))[:40]
     with jax.enable_x64(True):
         wide = jax.tree.map(
             lambda v: v.astype(jnp.float64) if v.dtype == jnp.float32 else v, jets
         )
-        double = np.asarray(log_prob(wide, VIEW))
+        double = np.asarray(log_prob(wide, VARIABLES))
     assert double.dtype == np.float64
     best = double.max(1, keepdims=True)
     relevant = double > best - 20
     np.testing.assert_allclose(single[relevant], double[relevant], rtol=0, atol=5e-4)
 
 
-def test_stored_jets_keep_what_the_likelihood_reads():
-    """float16 columns move the loss of the exact posterior by less than 0.005."""
-    jets, stored = block(), to_ragged(block())
+def test_rounding_of_stored_jets_does_not_move_the_likelihood():
+    """float16 changes the loss of the exact posterior by less than 0.005."""
+    jets, stored = block(), to_jets(block())
     mask = np.asarray(jets.mask)
 
     def padded(column, fill=0.0):
@@ -214,44 +266,63 @@ def test_stored_jets_keep_what_the_likelihood_reads():
         y=jnp.stack([padded(deta), padded(dphi)], axis=-1),
         marks=marks,
     )
-    log_p = np.asarray(log_posterior(read, VIEW))
+    log_p = np.asarray(log_posterior(read, VARIABLES))
     every = np.arange(BLOCK)
-    change = (log_p - posterior("full-10"))[every, jets.label]
+    change = (log_p - log_p_of("full-10"))[every, jets.label]
     assert abs(change.mean()) < 0.005
 
 
 # Limits
 
 
-def test_limits_are_ordered_as_the_floors_and_near_them():
-    limits = [LIMITS[name].loss for name in FLOOR]
+def test_limits_are_ordered_as_the_floors_and_close_to_them():
+    limits = [BAYES_LIMITS[name].loss for name in FLOOR]
     assert limits == sorted(limits)
     for name, floor in FLOOR.items():
-        assert abs(LIMITS[name].loss - floor) < 0.1
-        assert LIMITS[name].loss == pytest.approx(
-            LIMITS[name].entropy, abs=3 * LIMITS[name].error
+        assert abs(BAYES_LIMITS[name].loss - floor) < 0.1
+        assert BAYES_LIMITS[name].loss == pytest.approx(
+            BAYES_LIMITS[name].entropy, abs=3 * BAYES_LIMITS[name].error
         )
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", OBSERVED)
 def test_limits_are_those_of_the_version(name):
-    log_p = posterior(name)
+    log_p = log_p_of(name)
     entropy = -(np.exp(log_p) * log_p).sum(1)
-    assert standard_score(entropy - LIMITS[name].entropy) < 3.5
+    assert standard_score(entropy - BAYES_LIMITS[name].entropy) < 3.5
 
 
 def test_bayes_limit_agrees_with_the_posterior():
-    limit = bayes_limit(VIEW, jets=BLOCK, seed=SOURCE.seed)
-    log_p = posterior("full-10")
+    limit = bayes_limit(VARIABLES, jets=BLOCK, seed=SOURCE.seed)
+    log_p = log_p_of("full-10")
     loss = -log_p[np.arange(BLOCK), block().label]
+    entropy = -(np.exp(log_p) * log_p).sum(1)
     assert limit.loss == pytest.approx(loss.mean(), abs=1e-5)
     assert limit.error == pytest.approx(loss.std() / np.sqrt(BLOCK), rel=1e-4)
+    assert limit.entropy == pytest.approx(entropy.mean(), abs=1e-5)
+    error = entropy.std() / np.sqrt(BLOCK)
+    assert limit.entropy_error == pytest.approx(error, rel=1e-4)
+    # of version v1
+    assert limit.loss == pytest.approx(0.65129, abs=1e-3)
+    assert limit.entropy == pytest.approx(0.66900, abs=1e-3)
+    assert limit.accuracy == pytest.approx(0.770, abs=2e-3)
 
 
-def test_rejections_of_the_ideal_tagger_are_those_of_fresh_jets():
-    """Those kept with the version, from 40,000 jets, against 1,000 others."""
+def test_the_posterior_takes_one_block_after_the_other(monkeypatch):
+    monkeypatch.setattr(
+        limits_module, "log_posterior", lambda jets, _: jets.y[:, :10, 0]
+    )
+    found, label = posterior(VARIABLES, jets=2 * BLOCK, seed=SOURCE.seed)
+    blocks = [block(), SOURCE.showers(BAYES, 1)]
+    expected = np.concatenate([jets.y[:, :10, 0] for jets in blocks])
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(label, np.arange(2 * BLOCK) % 10)
+
+
+def test_known_rejections_agree_with_other_jets():
+    """Those of the version, from 40,000 jets, against 1,000 jets of another seed."""
     known = known_rejections(SOURCE.identity, "full-10") or {}
-    log_p, label = bayes_limit.posterior(VIEW, jets=BLOCK, seed=SOURCE.seed)
+    log_p, label = posterior(VARIABLES, jets=BLOCK, seed=SOURCE.seed)
     found = performance(log_p, label, CLASSES).rejections
     assert set(known) == set(found)
     pulls = [
@@ -259,11 +330,11 @@ def test_rejections_of_the_ideal_tagger_are_those_of_fresh_jets():
         for at, r in found.items()
         if not r.is_limit and known[at][2] is not None
     ]
-    assert np.sqrt(np.mean(np.square(pulls))) < 2  # efficiencies of a class go together
+    assert np.sqrt(np.mean(np.square(pulls))) < 2  # correlated within a class
 
 
 def test_more_particles_reject_no_less():
-    """Of the same 40,000 jets the ideal tagger reads more: Z and W at 50 %."""
+    """Of the same 40,000 jets: Z and W at 50 % signal efficiency."""
     ten, forty = (
         known_rejections(SOURCE.identity, name) or {} for name in ("full-10", "full-40")
     )
@@ -271,25 +342,44 @@ def test_more_particles_reject_no_less():
         assert forty[signal, 0.5][1] > (ten[signal, 0.5][2] or np.inf)
 
 
-def test_nobody_knows_the_ideal_tagger_of_other_jets():
-    assert known_rejections("store:abc", "full-10") is None
+def test_limits_are_known_for_shower_jets_and_the_four_inputs():
+    """By name, or for own inputs of the same particles and features in any order."""
+    own = Inputs(particles=40, features=KINEMATICS[::-1], label="own")
+    assert known_limit("shower-v1:seed=7", "kinematics-40") == (0.7600, 0.0046)
+    assert known_limit("shower-v1:0123456789ab", own) == (0.7600, 0.0046)
+    assert known_limit("shower-v1:seed=7", "full-128") == (0.3302, 0.0051)
+    by_name = known_rejections("shower-v1:seed=7", "kinematics-40")
+    assert known_rejections("shower-v1:seed=7", own) == by_name
+    assert by_name is not None
+    fewer = Inputs(particles=40, features=KINEMATICS[:2])
+    shorter = Inputs(particles=39, features=KINEMATICS)
+    for source, inputs in [
+        ("store:0123456789ab", "full-10"),
+        ("shower-v2:seed=7", "full-10"),
+        ("shower-v1:seed=7", "own"),
+        ("shower-v1:seed=7", fewer),
+        ("shower-v1:seed=7", shorter),
+    ]:
+        assert known_limit(source, inputs) is None
+        assert known_rejections(source, inputs) is None
 
 
-def test_bayes_limit_wants_whole_blocks():
-    with pytest.raises(ValueError, match="multiple of 1000"):
-        bayes_limit(VIEW, jets=1500)
+@pytest.mark.parametrize("jets", [0, 1500])
+def test_bayes_limit_needs_whole_blocks(jets):
+    with pytest.raises(ValueError, match="positive multiple of 1000"):
+        bayes_limit(VARIABLES, jets=jets)
 
 
 # The source
 
 
-def test_multiplicities_are_near_those_of_jetclass():
+def test_multiplicities_are_close_to_those_of_jetclass():
     jets = many()
     mean = [jets.counts[jets.label == k].mean() for k in range(len(CLASSES))]
     assert mean == pytest.approx(MULTIPLICITY, rel=0.15)
 
 
-def test_train_is_the_same_jets_however_it_is_asked():
+def test_train_does_not_depend_on_the_division_into_calls():
     whole = SOURCE.train(0, 2100)
     pieces = [SOURCE.train(0, 990), SOURCE.train(990, 1005), SOURCE.train(1005, 2100)]
     for column, parts in zip(whole, zip(*pieces, strict=True), strict=True):
@@ -300,10 +390,10 @@ def test_streams_and_seeds_are_disjoint():
     first = {
         (seed, stream): Shower(seed=seed).showers(stream, 0).t[:, 0]
         for seed in (0, 1)
-        for stream in (TRAIN, VALID, LIMIT)
+        for stream in (TRAIN, VALID, BAYES)
     }
     hardest = np.concatenate([np.asarray(t) for t in first.values()])
-    # Two of 6000 values of t in float32 may meet by chance; whole jets do not.
+    # A few of 6000 float32 values of t coincide by chance.
     assert len(np.unique(hardest)) > 0.99 * len(hardest)
 
 
@@ -334,7 +424,7 @@ def test_jets_as_stored():
     assert (d0err[~neutral] > 0).all()
 
 
-def test_species_and_shares_are_near_those_of_jetclass():
+def test_species_and_pt_are_close_to_those_of_jetclass():
     jets = many()
     fraction = np.bincount(jets.species, minlength=len(SPECIES)) / len(jets.species)
     wanted = [0.470, 0.107, 0.408, 0.009, 0.006]
@@ -344,11 +434,13 @@ def test_species_and_shares_are_near_those_of_jetclass():
     assert share.mean() == pytest.approx(1.0, abs=0.05)
 
 
-def test_counts_that_make_no_sense_are_refused():
+def test_impossible_counts_are_refused():
     with pytest.raises(ValueError, match="multiple of 10"):
         SOURCE.valid(25)
     with pytest.raises(ValueError, match="start < stop"):
         SOURCE.train(5, 5)
+    with pytest.raises(ValueError, match="start < stop"):
+        SOURCE.train(-1, 5)
 
 
 def test_identity_names_version_and_seed():

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, chisquare
 
-from jetlab.data import ragged, shards, shuffle
+from jetlab.data import ragged, shuffle, store_writer
+from jetlab.data import store as store_module
 from jetlab.data.features import FEATURES
 from jetlab.data.jetclass.convert import convert
+from jetlab.data.shower.source import Shower
+from jetlab.data.source import absolute_name, open_source
 from jetlab.data.store import Store, describe
 from jetlab.data.store_writer import write
 from jetlab.types import CLASSES, Jets
@@ -19,7 +23,7 @@ from tests.data.jetclass_files import SHARED, branches, spoil, write_tree
 
 
 def jets_of(jets: int, seed: int = 0, label: int | None = None) -> Jets:
-    """Random jets; the jet's pT is its number, so that it can be followed."""
+    """Random jets; the pT of a jet is its number, which identifies it."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(1, 9, jets).astype(np.int32)
     total = int(counts.sum())
@@ -40,7 +44,7 @@ def jets_of(jets: int, seed: int = 0, label: int | None = None) -> Jets:
 def blocks_of(jets: Jets, size: int) -> list[Jets]:
     starts = ragged.first_rows(jets)
     return [
-        ragged.between(jets, starts, at, min(at + size, len(starts)))
+        ragged.slice_jets(jets, starts, at, min(at + size, len(starts)))
         for at in range(0, len(starts), size)
     ]
 
@@ -51,9 +55,9 @@ def same(one: Jets, other: Jets) -> bool:
 
 @pytest.fixture
 def small(monkeypatch):
-    """Buckets and shards so small that 2,000 jets need many."""
+    """Buckets and shards so small that 2,000 jets fill several."""
     monkeypatch.setattr(shuffle, "BUCKET", 150)
-    monkeypatch.setattr(shards, "SHARD", 400)
+    monkeypatch.setattr(store_writer, "SHARD", 400)
 
 
 @pytest.fixture
@@ -72,19 +76,21 @@ def test_a_store_holds_the_same_jets_in_another_order(store):
     assert same(read, ragged.take(jets, numbers))
 
 
-def test_the_shuffle_leaves_no_trace_of_the_order(tmp_path, small):
-    # One seed in 370 lies beyond three standard deviations, seed 0 (3.2) among them:
-    # so judge 40 seeds together. Rank correlations of n jets have variance 1/(n - 1).
+def test_shuffled_order_is_uncorrelated_with_the_input(tmp_path, small):
+    # Rank correlations of n jets have variance 1/(n - 1). Seed 0 is a fluctuation of
+    # 3.2 standard deviations (1 in 700), so 40 seeds are tested together.
     jets, squares = jets_of(600), []
     for seed in range(40):
-        shuffled = shuffle.Shuffle(tmp_path / str(seed), expected=600, seed=seed)
+        shuffled = shuffle.ExternalShuffle(
+            tmp_path / str(seed), expected=600, seed=seed
+        )
         shuffled.add(jets)
         numbers = np.concatenate([block.jet[:, 0] for block in shuffled.drain()])
         squares.append(599 * np.corrcoef(numbers, np.arange(600))[0, 1] ** 2)
     assert 1e-3 < chi2.sf(sum(squares), 40) < 1 - 1e-3
 
 
-def test_take_crosses_shards_in_the_order_asked_for(store):
+def test_take_crosses_shards_in_the_order_of_the_indices(store):
     stored, _ = store
     everything = stored.take(np.arange(2000))
     indices = np.random.default_rng(5).integers(0, 2000, 300)
@@ -105,15 +111,20 @@ def test_train_is_a_contiguous_read(store):
         stored.train(1500, 1601)
 
 
-def test_validation_is_balanced_fixed_nested_and_apart(store):
+def test_validation_is_balanced_fixed_nested_and_disjoint(store):
     stored, _ = store
     few, more = stored.valid(50), stored.valid(200)
     assert np.bincount(more.label).tolist() == [20] * 10
     assert same(stored.valid(200), more)
+    in_order = stored.take(np.arange(1600, 2000)).jet[:, 0]
+    chosen = np.isin(in_order, more.jet[:, 0])
+    np.testing.assert_array_equal(more.jet[:, 0], in_order[chosen])
     numbers = [set(jets.jet[:, 0]) for jets in (few, more, stored.train(0, 1600))]
     assert numbers[0] < numbers[1]
     assert not numbers[1] & numbers[2]
-    with pytest.raises(ValueError, match=r"1000 validation jets.*'QCD': \d\d"):
+    with pytest.raises(
+        ValueError, match=r"1000 validation jets per class.*'QCD': \d\d"
+    ):
         stored.valid(10_000)
     with pytest.raises(ValueError, match="not a multiple of 10"):
         stored.valid(55)
@@ -155,12 +166,80 @@ def test_the_hash_does_not_depend_on_buckets_and_shards(tmp_path, monkeypatch):
     blocks = blocks_of(jets_of(500), 100)
     one = write(blocks, tmp_path / "one", expected=500, origin={})
     monkeypatch.setattr(shuffle, "BUCKET", 60)
-    monkeypatch.setattr(shards, "SHARD", 120)
+    monkeypatch.setattr(store_writer, "SHARD", 120)
     many = write(blocks, tmp_path / "many", expected=500, origin={})
     assert (len(one.shards), one.hash) == (1, many.hash)
 
 
-def test_any_prefix_is_a_fair_sample_of_one_class_files(tmp_path, small):
+def test_stores_are_those_of_earlier_versions(tmp_path):
+    """Hash, files and manifest as the first version of schema 1 wrote them."""
+    manifest = write([jets_of(1000)], tmp_path / "a", expected=1000, origin={"n": 1})
+    assert manifest.hash[:16] == "a28fa40ed9d30a1d"
+    digests = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        for path in (tmp_path / "a").rglob("*")
+        if path.is_file()
+    }
+    assert digests == {
+        "charge.npy": "605215303071",
+        "counts.npy": "4060fb3278f3",
+        "jet.npy": "daa4623309b4",
+        "label.npy": "564d6cf20262",
+        "measured.npy": "ffcea6747beb",
+        "species.npy": "dd51ea5d788c",
+        "starts.npy": "3dfb55f82fec",
+        "manifest.json": "0d43fc523b56",
+    }
+
+
+def test_a_store_is_read_as_the_format_says(tmp_path):
+    """Two shards written without the writer; jets of two classes out of three."""
+    jets = jets_of(10)._replace(label=np.array([0, 2] * 5, np.int16))
+    counts, particles = [4, 6], [int(jets.counts[:4].sum()), int(jets.counts[4:].sum())]
+    for number, (start, stop) in enumerate([(0, 4), (4, 10)]):
+        folder = tmp_path / f"{number:05d}"
+        folder.mkdir()
+        part = ragged.slice_jets(jets, ragged.first_rows(jets), start, stop)
+        for name, column in part._asdict().items():
+            np.save(folder / f"{name}.npy", column)
+        np.save(folder / "starts.npy", ragged.first_rows(part))
+    shards = [
+        {"name": f"{n:05d}", "jets": counts[n], "particles": particles[n]}
+        for n in (0, 1)
+    ]
+    manifest = {"schema": 1, "hash": "0123456789abcdef", "jets": 10}
+    manifest |= {"particles": sum(particles), "classes": {"a": 5, "b": 0, "c": 5}}
+    manifest |= {"mean_particles": {}, "seed": 0, "origin": {}, "shards": shards}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    stored = Store(tmp_path)
+    renumbered = jets._replace(label=np.array([0, 1] * 5, np.int16))
+    assert (stored.identity, stored.classes) == ("store:0123456789ab", ("a", "c"))
+    assert (stored.size, stored.held_out) == (8, 2)
+    assert same(stored.take(np.arange(10)), renumbered)
+    assert same(stored.train(3, 5), ragged.take(renumbered, np.array([3, 4])))
+    assert same(stored.valid(2), ragged.take(renumbered, np.array([8, 9])))
+    assert same(ragged.concatenate(list(stored.blocks(3))), jets)
+
+
+def test_validation_is_a_fifth_up_to_a_maximum(store, monkeypatch):
+    stored, _ = store
+    assert stored.size == 1600
+    monkeypatch.setattr(store_module, "MAX_VALIDATION", 100)
+    assert Store(stored.path).size == 1900
+
+
+def test_jets_without_particles_are_refused(tmp_path):
+    jets = jets_of(5)
+    counts = jets.counts.copy()
+    counts[4] += counts[2]
+    counts[2] = 0
+    empty = jets._replace(counts=counts)
+    with pytest.raises(ValueError, match="jet 2 of a block has no particles"):
+        write([empty], tmp_path / "store", expected=5, origin={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prefixes_of_a_store_of_single_class_files_are_balanced(tmp_path, small):
     files = [
         write_tree(tmp_path / f"{name}.root", branches(200, label=name, seed=n))
         for n, name in enumerate(CLASSES)
@@ -179,7 +258,7 @@ def test_the_order_of_the_files_does_not_matter(tmp_path):
     assert convert(files[::-1], tmp_path / "b")["hash"] == first["hash"]
 
 
-def test_describe_counts_what_is_there(tmp_path):
+def test_describe_counts_jets_particles_and_skipped_entries(tmp_path):
     path = write_tree(tmp_path / "bad.root", spoil(branches(40), "jet_pt", 0, -1))
     content = convert([path], tmp_path / "store", skip_bad=True)
     assert content == describe(tmp_path / "store")
@@ -195,6 +274,14 @@ def test_describe_counts_what_is_there(tmp_path):
         "files": [{"path": str(path), "entries": 40}],
         "skipped": {"jet_pt: zero or negative": 1},
     }
+
+
+def test_a_given_origin_names_the_simulator(tmp_path):
+    path = write_tree(tmp_path / "good.root", branches(10))
+    origin = {"simulator": "pythia-8"}
+    content = convert([path], tmp_path / "store", origin=origin)
+    assert content["origin"] == {"simulator": "pythia-8", "skipped": {}}
+    assert content["identity"] == f"pythia-8:{content['hash'][:12]}"
 
 
 def test_an_existing_store_is_refused_and_kept(tmp_path):
@@ -216,8 +303,10 @@ def test_an_error_leaves_nothing(tmp_path):
         write(failing(), tmp_path / "store", expected=100, origin={})
     with pytest.raises(ValueError, match="no jets"):
         write([], tmp_path / "store", expected=100, origin={})
-    with pytest.raises(ValueError, match="labels run to 10, of 10 classes"):
-        write([jets_of(5, label=10)], tmp_path / "store", expected=5, origin={})
+    for label in (-1, 10):
+        named = rf"labels from {label} to {label} do not index 10 classes"
+        with pytest.raises(ValueError, match=named):
+            write([jets_of(5, label=label)], tmp_path / "store", expected=5, origin={})
     bad = tmp_path / "in" / "bad.root"
     bad.parent.mkdir()
     bad.write_bytes(b"")
@@ -226,7 +315,7 @@ def test_an_error_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_two_writers_of_one_store_do_not_meet(tmp_path):
+def test_a_second_writer_of_one_store_is_refused(tmp_path):
     def blocks():
         with pytest.raises(ValueError, match="being written by another process"):
             write([jets_of(10)], tmp_path / "store", expected=10, origin={})
@@ -238,9 +327,10 @@ def test_two_writers_of_one_store_do_not_meet(tmp_path):
 
 SLOW = """
     import time
-    from jetlab.data import convert, jetclass, writer
+    from jetlab.data import store_writer
+    from jetlab.data.jetclass import convert, reader
     moment, patched = {moment!r}
-    module = {{"jetclass": jetclass, "writer": writer}}[moment]
+    module = {{"reader": reader, "store_writer": store_writer}}[moment]
     def stop(*args, **kwargs):
         print("now", flush=True)
         time.sleep(60)
@@ -250,7 +340,12 @@ SLOW = """
 
 
 @pytest.mark.parametrize(
-    "moment", [("jetclass", "decode"), ("writer", "Tally"), ("writer", "Manifest")]
+    "moment",
+    [
+        ("reader", "decode"),
+        ("store_writer", "_Summary"),
+        ("store_writer", "Manifest"),
+    ],
 )
 def test_a_killed_conversion_leaves_no_store(tmp_path, moment):
     path = write_tree(tmp_path / "good.root", branches(40))
@@ -268,7 +363,17 @@ def test_a_killed_conversion_leaves_no_store(tmp_path, moment):
     assert {p.name for p in tmp_path.iterdir()} == {"good.root", "store"}
 
 
-def test_damage_is_noticed_on_opening(store):
+def test_sources_open_by_name_from_any_folder(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert open_source("shower") == Shower(seed=0)
+    assert absolute_name("shower") == "shower"
+    assert absolute_name("store") == str(store[0].path.resolve())
+    assert open_source("store").identity == store[0].identity
+    with pytest.raises(ValueError, match=r"absent is not a store, manifest\.json is"):
+        open_source("absent")
+
+
+def test_damage_is_detected_on_opening(store):
     path = store[0].path / "00001" / "measured.npy"
     content = path.read_bytes()
     path.write_bytes(content[:-16])

@@ -101,6 +101,27 @@ def test_the_covariance_of_a_line_is_that_of_linear_regression(line):
     assert rough[1] == pytest.approx(error * robust / sigma, rel=1e-6)
 
 
+def test_two_standard_errors_determine_an_exponent():
+    """A line whose residuals are normal to it, of an exponent just below and above two
+    standard errors from zero."""
+    size = np.logspace(3, 8, 12)
+    x = np.log(size) - np.log(size).mean()
+    noise = np.tile([0.01, -0.02, -0.02, 0.03, 0.01, -0.01], 2)
+    noise = noise - noise.mean() - x * (x @ noise) / (x @ x)
+    error = 1.4826 * np.median(np.abs(noise)) * np.sqrt(12 / 10 / (x @ x))
+    for count, identified in ((1.98, False), (2.02, True)):
+        table = {"N": size, "L": np.exp(-count * error * x + noise)}
+        law = fit("model_only", table, fixed={"L_inf": 1e-200}, misfit=SQUARES)
+        assert law.params["alpha"] == pytest.approx(count * error, rel=1e-6)
+        assert law.identified == identified
+    flat = table | {"L": np.exp(-error * x + noise)}
+    low = fit("model_only", flat, fixed={"L_inf": 1e-200}, misfit=SQUARES)
+    assert low.warnings == [
+        "alpha is not determined by these rows (standard error 100 % of its value, 50 %"
+        " allowed): add rows at more values of N (now 1e+03 to 1e+08), or fix alpha"
+    ]
+
+
 def test_the_scatter_of_other_misfits_leaves_out_the_rows_on_the_law():
     r = np.array([0.0, 0.0, 0.01, -0.02, 0.03, 0.04, -0.05])
     scatter = information.scatter

@@ -9,9 +9,9 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate
 from jetlab.laws.bootstrap import refit
-from jetlab.laws.envelope import records
+from jetlab.laws.chinchilla import pareto_front
 from jetlab.laws.fit import fit
-from jetlab.laws.isoflop import Valley, isoflop
+from jetlab.laws.isoflop import IsoflopOptions, isoflop
 from jetlab.laws.misfit import ABSOLUTE
 from jetlab.laws.newton import ProblemBatch
 from jetlab.laws.objective import pose
@@ -102,7 +102,7 @@ def test_teacher_and_student(teacher_student):
 def test_teacher_and_student_by_approach_1(teacher_student):
     """Published a_N .415, a_D .569: the cells (means over seeds, iso-FLOP runs among
     them) that no cheaper one does as well as, compute as the table counts it."""
-    found = records(teacher_student)
+    found = pareto_front(teacher_student)
     assert len(found.C) == 60
     assert found.size.exponent == pytest.approx(0.415, abs=5e-4)
     assert found.data.exponent == pytest.approx(0.569, abs=5e-4)
@@ -113,7 +113,7 @@ def test_teacher_and_student_by_approach_2(teacher_student):
     lowest of a group, through the dedicated runs, minima counted alike."""
     own = teacher_student["iso_C"] > 0
     rows = {name: column[own] for name, column in teacher_student.items()}
-    valley = Valley(degree=2, logarithm=False, rise=6)
-    found = isoflop(rows, group="iso_C", valley=valley, weighted=False).trajectory
+    options = IsoflopOptions(degree=2, log_loss=False, max_loss_ratio=6)
+    found = isoflop(rows, group="iso_C", options=options, weighted=False).path
     assert found.size.exponent == pytest.approx(0.558, abs=5e-4)
     assert found.data.exponent == pytest.approx(0.411, abs=5e-4)

@@ -128,8 +128,10 @@ def test_files_without_losses_are_read(wide):
     assert old.warnings == []
     assert bootstrap(old, draws=16).intervals["beta"][0] < old.params["beta"]
     weighted = json.loads(OLD.read_text()) | {"weight": "w"}
+    without = FitResult.from_json(json.dumps(weighted))
+    assert json.loads(without.to_json())["weights"] is None
     with pytest.raises(ValueError, match="no column w"):
-        _ = FitResult.from_json(json.dumps(weighted)).problem
+        _ = without.problem
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "not json"])

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
-from jetlab.laws import forms, solver
+from jetlab.laws import forms, solver, starting_points
 from jetlab.laws.fit import fit
 from jetlab.laws.misfit import ABSOLUTE, HUBER, SQUARES, Misfit
 from jetlab.laws.newton import ProblemBatch, derivatives, newton_batch
@@ -134,3 +135,27 @@ def test_absolute_deviations_start_from_any_delta(wide):
     other = fit(forms.additive, wide, misfit=Misfit(kind="absolute", delta=1e-2))
     assert other.objective == pytest.approx(one.objective, rel=1e-12)
     assert other.params == pytest.approx(one.params, rel=1e-9)
+
+
+def test_nonnegative_least_squares_are_scipys():
+    """Three terms in twenty problems, in half of which a coefficient is zero."""
+    rng = np.random.default_rng(4)
+    terms, target = rng.normal(size=(20, 3, 9)), rng.normal(size=(20, 9)) + 0.5
+    weight = rng.uniform(0.5, 2, 9)
+    found = starting_points.nonnegative(terms, target, weight)
+    root = np.sqrt(weight)
+    for one, row, goal in zip(found, terms, target, strict=True):
+        expected, _ = nnls((row * root).T, goal * root)
+        np.testing.assert_allclose(one, expected, rtol=1e-6, atol=1e-9)
+    assert 5 < np.sum(np.any(found == 0, axis=1)) < 20
+
+
+def test_the_start_is_the_projection_where_exponents_lie_on_the_grid(exact, jets):
+    """The first start of exact rows is close to the law: its local minimum."""
+    with jax.enable_x64(True):
+        problem = pose(forms.additive, exact)
+        z = starting_points.starts(problem, 4)
+        first = problem.space.params(z[0])
+    assert first["alpha"] == pytest.approx(jets["alpha"], rel=0.15)
+    assert first["beta"] == pytest.approx(jets["beta"], rel=0.15)
+    assert min(first["A"], first["B"], first["L_inf"]) > 0

@@ -1,5 +1,6 @@
-"""Conversion in pieces: the same store wherever the files are decoded."""
+"""Conversion by many workers gives the store of a single process."""
 
+import os
 import pickle
 from collections import Counter
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jetlab.cli.main import main
-from jetlab.data.jetclass import decoded_cache, reader
+from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.convert import convert
 from jetlab.data.jetclass.reader import BadInput
 from jetlab.runs import conversion
@@ -18,7 +19,7 @@ from tests.data.jetclass_files import branches, spoil, write_tree
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Three files, of which the middle one has a bad jet."""
+    """Three files; the second has an invalid jet."""
     folder = tmp_path_factory.mktemp("files")
     data = [branches(30, seed=n) for n in range(3)]
     data[1] = spoil(data[1], "jet_pt", 7, -1)
@@ -27,14 +28,14 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(files, tmp_path_factory):
-    """What a conversion without pieces says."""
+    """Summary of a conversion in one process."""
     out = tmp_path_factory.mktemp("whole") / "store"
     return convert(files, out, skip_bad=True, seed=3)
 
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Numbers of the files that workers decode, in this process."""
+    """Numbers of the files that were decoded, in order."""
     numbers = []
 
     def read(file, **choices):
@@ -68,7 +69,7 @@ def test_processes_make_the_same_store(tmp_path, files, whole):
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
-def test_a_poisonous_file_is_named_and_the_others_are_kept(
+def test_an_invalid_file_is_named_and_the_others_are_kept(
     tmp_path, files, decoded, capsys
 ):
     out = str(tmp_path / "store")
@@ -85,14 +86,14 @@ def test_a_poisonous_file_is_named_and_the_others_are_kept(
     assert not (tmp_path / "store").exists()
 
 
-def test_a_full_disk_leaves_no_half_piece(tmp_path, files, monkeypatch):
+def test_a_full_disk_leaves_no_partial_file(tmp_path, files, monkeypatch):
     def full(file, column):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
     out = tmp_path / "store"
     with monkeypatch.context() as patched:
-        patched.setattr(decoded_cache.np, "save", full)
+        patched.setattr(conversion.np, "save", full)
         with pytest.raises(Unfinished, match="No space left on device"):
             convert_on(files, out, skip_bad=True, shard=(1, 1))
     left = [path.name for path in (tmp_path / "store.pieces").iterdir()]
@@ -100,7 +101,7 @@ def test_a_full_disk_leaves_no_half_piece(tmp_path, files, monkeypatch):
     assert convert_on(files, out, skip_bad=True) is not None
 
 
-def test_pieces_of_other_files_are_not_taken(tmp_path, files):
+def test_cached_files_of_other_inputs_are_refused(tmp_path, files):
     out = tmp_path / "store"
     convert_on(files, out, skip_bad=True, shard=(1, 3))
     with pytest.raises(ValueError, match=r"of another request \(skip_bad True\)"):
@@ -109,8 +110,19 @@ def test_pieces_of_other_files_are_not_taken(tmp_path, files):
         convert_on(files[:2], out, skip_bad=True)
 
 
+def test_cached_files_of_a_changed_input_are_refused(tmp_path, files):
+    copy = tmp_path / "0.root"
+    copy.write_bytes(files[0].read_bytes())
+    out = tmp_path / "store"
+    convert_on([copy], out, shard=(1, 1))
+    time = copy.stat().st_mtime_ns
+    os.utime(copy, ns=(time, time + 10**9))
+    with pytest.raises(ValueError, match=r"of another request \(files 1 "):
+        convert_on([copy], out)
+
+
 @pytest.mark.parametrize("size", [0, 40, 3000, -1])
-def test_a_damaged_piece_is_one_clear_line(tmp_path, files, size):
+def test_a_damaged_cached_file_is_named(tmp_path, files, size):
     out = tmp_path / "store"
     convert_on(files, out, skip_bad=True, shard=(1, 1))
     piece = tmp_path / "store.pieces" / "00001"
@@ -122,25 +134,25 @@ def test_a_damaged_piece_is_one_clear_line(tmp_path, files, size):
     assert convert_on(files, out, skip_bad=True) is not None
 
 
-def test_a_piece_that_lacks_jets_is_not_taken(tmp_path, files):
+def test_a_cached_file_with_missing_jets_is_refused(tmp_path, files):
     out = tmp_path / "store"
     convert_on(files, out, skip_bad=True, shard=(1, 1))
-    decoded_cache.save(tmp_path / "store.pieces" / "00001", [], Counter({"lost": 12}))
-    with pytest.raises(ValueError, match=r"00001: 0 jets and 12 left out of the 30 in"):
+    conversion.save(tmp_path / "store.pieces" / "00001", [], Counter({"lost": 12}))
+    with pytest.raises(ValueError, match=r"00001: 0 jets and 12 skipped of the 30 in"):
         convert_on(files, out, skip_bad=True)
     assert not out.exists()
 
 
-def test_a_file_that_a_worker_cannot_see_is_not_left_out(tmp_path, files):
+def test_a_file_that_is_not_visible_to_a_worker_is_not_skipped(tmp_path, files):
     (file,) = reader.survey(files[:1], skip_bad=True, skipped=Counter())
     gone = reader.InputFile(**vars(file) | {"path": tmp_path / "gone.root"})
-    piece = conversion.Piece(file=gone, path=tmp_path / "00000", skip_bad=True)
-    with pytest.raises(BadInput, match="sees no such file"):
-        conversion.decode(piece)
+    task = conversion.DecodeTask(file=gone, path=tmp_path / "00000", skip_bad=True)
+    with pytest.raises(BadInput, match="not visible on"):
+        conversion.decode(task)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_errors_cross_from_worker_to_client():
+def test_errors_are_pickled_between_processes():
     error = BadInput.at(Path("a.root"), "broken", entry=3, branch="b")
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy)) == (BadInput, "a.root, entry 3, branch b: broken")

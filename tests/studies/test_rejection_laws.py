@@ -6,12 +6,6 @@ from math import exp
 
 import numpy as np
 import pytest
-
-from jetlab.laws import forms
-from jetlab.laws.fit import fit
-from jetlab.laws.prospects import prospect, read
-from jetlab.physics.performance import EFFICIENCIES
-from jetlab.records import Record, Rejected
 from jetlab.studies.performance.rejection_laws import (
     at_loss,
     beside,
@@ -28,6 +22,12 @@ from jetlab.studies.performance.views import (
     repeats_reject_more,
     views,
 )
+
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.laws.rejection_forecast import predict_rejections, read_fits
+from jetlab.physics.performance import EFFICIENCIES
+from jetlab.records import Record, Rejected
 
 A, B, C = {"Hbb": 4000.0, "Tbqq": 9000.0}, 4.0, 3.0
 LOSSES = np.linspace(0.9, 2.1, 12)
@@ -63,7 +63,7 @@ def test_planted_laws_come_back(records):
         assert one.law.identified
         expected = at_loss(one, 0.5)
         assert expected.rejection == pytest.approx(A[name] * exp(-2) + C, rel=1e-3)
-        assert "lies below" in expected.message
+        assert "is below" in expected.message
 
 
 def test_a_limit_counts_for_little_and_is_named(records):
@@ -109,7 +109,9 @@ def test_predict_reads_what_a_study_writes(records):
     truth = {"L_inf": 0.6, "A": 10.0, "alpha": 0.4, "B": 6.0, "beta": 0.3}
     cells = {"N": n, "D": d}
     law = fit(forms.additive, cells | {"L": forms.additive.predict(truth, cells)})
-    found = prospect(*read(beside(law.to_json(), mappings(records))), 1e14)
+    found = predict_rejections(
+        *read_fits(beside(law.to_json(), mappings(records))), 1e14
+    )
     R = {one.signal: one.rejection for one in found.rejections}
     assert R["Tbqq"] == pytest.approx(A["Tbqq"] * exp(-B * found.loss) + C, rel=1e-3)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jetlab.data.features import padded
+from jetlab.data import ragged
 from jetlab.models.tagger import Tagger
 from jetlab.tasks.tagging import Tagging
 from jetlab.training.batching import with_offsets
@@ -33,7 +33,7 @@ def test_blocks_cover_every_jet_once():
     valid = validation_set(with_offsets(*jets), labels, grouped=config.length_groups)
     evaluate = make_evaluate(Tagging(), engine, valid)
     per_jet = evaluate(nnx.state(model, nnx.Param))
-    logits = model(*padded(jets, 5)[:2])
+    logits = model(ragged.pad(x, counts, 5), np.arange(5) < counts[:, None])
     whole = jax.nn.log_softmax(logits)
     np.testing.assert_allclose(
         per_jet.loss, -whole[jnp.arange(count), jets.y], rtol=1e-5, atol=1e-5

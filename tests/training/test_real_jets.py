@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from jetlab.data.features import INPUTS, featurize
-from jetlab.data.ragged import halve
+from jetlab.data.ragged import to_float16
 from jetlab.data.shower.decays import JET_PT
 from jetlab.data.shower.source import Shower
 from jetlab.models import cpu_attention, scaling
@@ -81,7 +81,7 @@ def stored(jets: Real) -> Jets:
         label=jets.label.astype(np.int16),
         counts=there.sum(axis=1, dtype=np.int32),
         jet=jet.astype(np.float32),
-        measured=halve(measured),
+        measured=to_float16(measured),
         charge=none,
         species=none,
     )

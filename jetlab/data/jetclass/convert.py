@@ -1,4 +1,4 @@
-"""JetClass files -> a store; files or a store -> ROOT files."""
+"""Convert JetClass files into a store, and files or a store into ROOT files."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,9 +7,8 @@ from typing import Any
 
 from jetlab.data.atomic import refuse_existing
 from jetlab.data.jetclass import reader
-from jetlab.data.jetclass.encoding import branches_of
 from jetlab.data.jetclass.reader import STEP, InputFile
-from jetlab.data.jetclass.writer import write_root
+from jetlab.data.jetclass.writer import encode, write_root
 from jetlab.data.store import Store, describe
 from jetlab.data.store_writer import write
 from jetlab.types import CLASSES, Jets
@@ -25,11 +24,22 @@ def convert(
 ) -> dict[str, Any]:
     """Write a store of the jets in JetClass ROOT or JetClass-II Parquet files.
 
-    Memory does not grow with the files; the order in which they are named does not
-    matter. Returns what `describe` says of the store, where `origin` lists the files,
-    or is what is given in their place, and has by reason the jets left out with
-    `skip_bad`. Raises `reader.BadInput`, a ValueError, for input that cannot be used,
-    and ValueError where `out` exists or no jets are left; then no store is left either.
+    Memory is independent of the size of the files; the store is independent of the
+    order of their names. An error leaves no store.
+
+    Args:
+      files: input files.
+      out: folder to create.
+      skip_bad: skip unreadable files and invalid jets, and count them by reason.
+      seed: seed of the shuffle.
+      origin: `origin` of the manifest, by default the list of files.
+
+    Returns:
+      As `describe`; `origin` holds the number of `skipped` jets by reason.
+
+    Raises:
+      BadInput: (a ValueError) for a file or jet that cannot be used.
+      ValueError: if `out` exists or there are no jets.
     """
     refuse_existing(Path(out))
     skipped: Counter[str] = Counter()
@@ -39,10 +49,10 @@ def convert(
         for file in inputs
         for jets in reader.read(file, skip_bad=skip_bad, skipped=skipped)
     )
-    return store(inputs, blocks, out, skipped=skipped, seed=seed, origin=origin)
+    return write_store(inputs, blocks, out, skipped=skipped, seed=seed, origin=origin)
 
 
-def store(
+def write_store(
     inputs: Sequence[InputFile],
     blocks: Iterable[Jets],
     out: str | Path,
@@ -51,8 +61,8 @@ def store(
     seed: int,
     origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write a store of `blocks`, which hold the jets of `inputs` in order, as `convert`
-    does; `skipped` may count on until the last block."""
+    """Second half of `convert`: write `blocks`, the decoded jets of `inputs` in order.
+    `skipped` is read after the last block."""
     listed = [{"path": str(file.path), "entries": file.entries} for file in inputs]
     write(
         blocks,
@@ -68,12 +78,17 @@ def store(
 def to_root(
     files: Sequence[str | Path], out: str | Path, *, skip_bad: bool = False
 ) -> dict[str, Any]:
-    """Write ROOT files like JetClass's of the jets in files, or in one store.
+    """Write ROOT files in the format of JetClass from files of jets or from one store.
 
-    Those of a file keep their order, all their particles, full precision and every
-    `jet_` and `aux_` branch of one number a jet that all files have; those of a store
-    come in its order, and turn into the same stored jets again. Returns what
-    `write_root` does, and what was left out as `skipped`; raises as `convert` does.
+    Jets of files keep their order within a class, all particles, full precision and
+    each `jet_` or `aux_` branch of one number per jet that all files have. Jets of a
+    store keep its order and convert back to identical stored jets.
+
+    Returns:
+      As `write_root`, and the number of `skipped` jets by reason.
+
+    Raises:
+      ValueError: as `convert` does.
     """
     refuse_existing(Path(out))
     if len(files) == 1 and Path(files[0]).is_dir():
@@ -86,21 +101,21 @@ def to_root(
         if all(name in file.others for file in inputs)
     ]
     steps = (
-        step
+        entries
         for file in inputs
-        for step in reader.read_branches(
+        for entries in reader.read_branches(
             file, common, skip_bad=skip_bad, skipped=skipped
         )
     )
-    entries = sum(file.entries for file in inputs)
-    written = write_root(steps, out, expected=entries, classes=_classes(inputs))
+    expected = sum(file.entries for file in inputs)
+    written = write_root(steps, out, expected=expected, classes=_classes(inputs))
     return {**written, "skipped": dict(skipped)}
 
 
 def _store_to_root(source: Store, out: str | Path) -> dict[str, Any]:
     jets = source.manifest.jets
     classes = tuple(source.manifest.classes)
-    steps = (branches_of(block, classes) for block in source.blocks(STEP))
+    steps = (encode(block, classes) for block in source.blocks(STEP))
     written = write_root(steps, out, expected=jets, classes=classes)
     return {**written, "skipped": {}}
 

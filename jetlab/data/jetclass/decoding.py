@@ -1,7 +1,6 @@
-"""Branches of JetClass as read from a file -> jets as stored, each one judged."""
+"""Decode and validate entries of JetClass files: branches -> stored jets."""
 
 from collections import Counter
-from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -35,111 +34,106 @@ JET = ("jet_pt", "jet_eta", "jet_phi", "jet_energy")
 TEN_LABELS = tuple(f"label_{name}" for name in CLASSES)
 
 
-class Flaw(NamedTuple):
-    """Why a jet cannot be used, and the branch that shows it."""
+class RowErrors:
+    """The first error of each entry, as branch and reason."""
 
-    branch: str
-    reason: str
-
-
-class Verdicts:
-    """The first flaw of every jet of a step."""
-
-    def __init__(self, jets: int):
-        self.flaws: list[Flaw] = []
-        self.of_jet = np.full(jets, -1)
-
-    def reject(self, bad: Bool[np.ndarray, "b"], branch: str, reason: str) -> None:
-        self.of_jet[bad & self.sound] = len(self.flaws)
-        self.flaws.append(Flaw(branch, reason))
-
-    def reasons(self) -> Counter[str]:
-        """How many jets are rejected, by branch and reason."""
-        numbers = self.of_jet[self.of_jet >= 0].tolist()
-        return Counter(": ".join(self.flaws[number]) for number in numbers)
+    def __init__(self, entries: int):
+        self.errors: list[tuple[str, str]] = []
+        self.error_of_entry = np.full(entries, -1)  # index into errors, -1 if valid
 
     @property
-    def sound(self) -> Bool[np.ndarray, "b"]:
-        return self.of_jet < 0
+    def valid(self) -> Bool[np.ndarray, "b"]:
+        return self.error_of_entry < 0
+
+    def add(self, bad: Bool[np.ndarray, "b"], branch: str, reason: str) -> None:
+        """Record an error of the entries where `bad`, unless they have one already."""
+        self.error_of_entry[bad & self.valid] = len(self.errors)
+        self.errors.append((branch, reason))
+
+    def counts(self) -> Counter[str]:
+        """Number of invalid entries by branch and reason."""
+        numbers = self.error_of_entry[~self.valid].tolist()
+        return Counter(": ".join(self.errors[number]) for number in numbers)
 
 
-def decode(step: ak.Array) -> tuple[Jets, Verdicts]:
-    """The sound jets among the entries of `step`, and a verdict for every entry.
+def decode(entries: ak.Array) -> tuple[Jets, RowErrors]:
+    """Jets of the valid entries, and the errors of the others.
 
-    pT is hypot(px, py). Particles are put in order of falling pT as stored where they
-    are not, and the leading 128 are kept.
+    pT is hypot(px, py). Particles are sorted by decreasing pT in float16; the leading
+    128 are kept.
     """
-    verdicts = Verdicts(len(step))
-    label = _judge_labels(step, verdicts)
-    _judge_jets(step, verdicts)
-    counts = _judge_lengths(step, verdicts)
+    errors = RowErrors(len(entries))
+    label = _check_labels(entries, errors)
+    _check_jets(entries, errors)
+    counts = _check_lengths(entries, errors)
 
-    entries = np.flatnonzero(verdicts.sound)
-    owner = np.repeat(entries, counts[entries])
-    columns = {name: ak.to_numpy(ak.flatten(step[name][entries])) for name in PARTICLE}
-    _judge_particles(columns, owner, verdicts)
+    kept = np.flatnonzero(errors.valid)
+    owner = np.repeat(kept, counts[kept])
+    columns = {name: ak.to_numpy(ak.flatten(entries[name][kept])) for name in PARTICLE}
+    _check_particles(columns, owner, errors)
 
-    entries = np.flatnonzero(verdicts.sound)
-    sound = verdicts.sound[owner]
-    if not sound.all():
-        columns = {name: column[sound] for name, column in columns.items()}
-    jet = np.stack([ak.to_numpy(step[name])[entries] for name in JET], 1)
-    return _store(label[entries], counts[entries], jet, columns), verdicts
+    kept = np.flatnonzero(errors.valid)
+    valid = errors.valid[owner]
+    if not valid.all():
+        columns = {name: column[valid] for name, column in columns.items()}
+    jet = np.stack([ak.to_numpy(entries[name])[kept] for name in JET], 1)
+    return _jets(label[kept], counts[kept], jet, columns), errors
 
 
-def _judge_labels(step: ak.Array, verdicts: Verdicts) -> Int[np.ndarray, "b"]:
-    if "jet_label" in step.fields:
-        label = ak.to_numpy(step["jet_label"])
+def _check_labels(entries: ak.Array, errors: RowErrors) -> Int[np.ndarray, "b"]:
+    if "jet_label" in entries.fields:
+        label = ak.to_numpy(entries["jet_label"])
         outside = (label < 0) | (label >= len(JETCLASS2))
-        verdicts.reject(outside, "jet_label", "not a label from 0 to 187")
+        errors.add(outside, "jet_label", "not a label from 0 to 187")
         return label
-    # The real files hold float32, bool and int32 labels side by side.
-    one_hot, label = _one_hot([ak.to_numpy(step[name]) for name in TEN_LABELS])
-    verdicts.reject(~one_hot, "label_QCD ... label_Tbl", "labels are not one-hot")
+    # JetClass files mix float32, bool and int32 labels.
+    one_hot, label = _one_hot([ak.to_numpy(entries[name]) for name in TEN_LABELS])
+    errors.add(~one_hot, "label_QCD ... label_Tbl", "labels are not one-hot")
     return label
 
 
-def _judge_jets(step: ak.Array, verdicts: Verdicts) -> None:
+def _check_jets(entries: ak.Array, errors: RowErrors) -> None:
     for name in JET:
-        value = ak.to_numpy(step[name])
-        verdicts.reject(~np.isfinite(value), name, "NaN or infinity")
+        value = ak.to_numpy(entries[name])
+        errors.add(~np.isfinite(value), name, "NaN or infinity")
         if name in ("jet_pt", "jet_energy"):
-            verdicts.reject(value <= 0, name, "zero or negative")
+            errors.add(value <= 0, name, "zero or negative")
 
 
-def _judge_lengths(step: ak.Array, verdicts: Verdicts) -> Int[np.ndarray, "b"]:
-    counts = ak.to_numpy(ak.num(step["part_px"])).astype(np.int32)
-    verdicts.reject(counts == 0, "part_px", "a jet without particles")
+def _check_lengths(entries: ak.Array, errors: RowErrors) -> Int[np.ndarray, "b"]:
+    """Number of particles of each entry."""
+    counts = ak.to_numpy(ak.num(entries["part_px"])).astype(np.int32)
+    errors.add(counts == 0, "part_px", "a jet without particles")
     for name in PARTICLE[1:]:
-        other = ak.to_numpy(ak.num(step[name]))
-        verdicts.reject(other != counts, name, "not as many values as part_px has")
+        other = ak.to_numpy(ak.num(entries[name]))
+        errors.add(other != counts, name, "another number of values than part_px")
     return counts
 
 
-def _judge_particles(
-    columns: dict[str, np.ndarray], owner: Int[np.ndarray, "total"], verdicts: Verdicts
+def _check_particles(
+    columns: dict[str, np.ndarray], owner: Int[np.ndarray, "total"], errors: RowErrors
 ) -> None:
-    """Reject the jets (`owner`: entry of each particle) that hold a bad particle."""
+    """Record errors of the entries (`owner`, one per particle) with a bad particle."""
 
-    def reject(bad: Bool[np.ndarray, "total"], branch: str, reason: str) -> None:
-        jets = np.bincount(owner[bad], minlength=len(verdicts.of_jet))
-        verdicts.reject(jets > 0, branch, reason)
+    def add(bad: Bool[np.ndarray, "total"], branch: str, reason: str) -> None:
+        count = np.bincount(owner[bad], minlength=len(errors.error_of_entry))
+        errors.add(count > 0, branch, reason)
 
     for name in FLOATS:
-        reject(~np.isfinite(columns[name]), name, "NaN or infinity")
-    reject(columns["part_energy"] <= 0, "part_energy", "zero or negative")
+        add(~np.isfinite(columns[name]), name, "NaN or infinity")
+    add(columns["part_energy"] <= 0, "part_energy", "zero or negative")
     at_rest = (columns["part_px"] == 0) & (columns["part_py"] == 0)
-    reject(at_rest, "part_px and part_py", "a particle without transverse momentum")
+    add(at_rest, "part_px and part_py", "a particle without transverse momentum")
     charge = columns["part_charge"]
-    reject((charge != 0) & (np.abs(charge) != 1), "part_charge", "not -1, 0 or 1")
+    add((charge != 0) & (np.abs(charge) != 1), "part_charge", "not -1, 0 or 1")
     one_hot, _ = _one_hot([columns[name] for name in FLAGS])
-    reject(~one_hot, "part_isChargedHadron ... part_isMuon", "flags are not one-hot")
+    add(~one_hot, "part_isChargedHadron ... part_isMuon", "flags are not one-hot")
 
 
 def _one_hot(
     flags: list[np.ndarray],
 ) -> tuple[Bool[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Where exactly one flag is 1 and the others 0, and which one it is."""
+    """Whether exactly one flag is 1 and the others 0, and its index."""
     table = np.stack(flags, dtype=np.float32)
     valid = ((table == 0) | (table == 1)).all(0) & (table.sum(0) == 1)
     table[:, ~valid] = 0
@@ -147,31 +141,32 @@ def _one_hot(
     return valid, which.astype(np.int16)
 
 
-def _store(
+def _jets(
     label: Int[np.ndarray, "b"],
     counts: Int[np.ndarray, "b"],
     jet: Float[np.ndarray, "b 4"],
     columns: dict[str, np.ndarray],
 ) -> Jets:
-    # In float64, where no finite px and py overflow.
+    # In float64, in which hypot of finite float32 values does not overflow.
     pt = np.hypot(columns["part_px"], columns["part_py"], dtype=np.float64)
-    pt = np.minimum(pt, ragged.HALF.max).astype(np.float32)
+    pt = np.minimum(pt, ragged.FLOAT16.max).astype(np.float32)
     table = np.stack([pt, *(columns[name] for name in FLOATS[3:])], 1, dtype=np.float32)
     _, species = _one_hot([columns[name] for name in FLAGS])
     jets = Jets(
         label=label.astype(np.int16),
         counts=counts,
         jet=jet.astype(np.float32),
-        measured=ragged.halve(table),
+        measured=ragged.to_float16(table),
         charge=columns["part_charge"].astype(np.int8),
         species=species.astype(np.int8),
     )
-    return ragged.lead(_sorted(jets), MAX_PARTICLES)
+    return ragged.truncate(_sorted(jets), MAX_PARTICLES)
 
 
 def _sorted(jets: Jets) -> Jets:
-    """Jets with particles in order of falling pT, those of equal pT as they were."""
-    # As stored: px and py of equal stored pT give pT that differ by their rounding.
+    """Jets with particles sorted by decreasing pT, stable for equal pT."""
+    # In float16: particles of equal stored pT keep their order, whatever the rounding
+    # of px and py.
     pt = jets.measured[:, 0].astype(np.float32)
     owner = np.repeat(np.arange(len(jets.counts)), jets.counts)
     if not ((np.diff(pt) > 0) & (np.diff(owner) == 0)).any():

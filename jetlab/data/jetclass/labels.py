@@ -1,15 +1,15 @@
 """The 188 labels of JetClass-II by name (arXiv:2405.12972).
 
-A resonance X decays to two prongs, X_bb, or through YY to three or four, X_YY_bbq;
-q is u or d, e and m are electrons and muons, tauh, taue and taum tau leptons by their
-decay, v a neutrino. QCD jets are named after the heavy quarks they hold. There is no
-sound map onto the ten classes of JetClass, which are told apart by the resonance (H, W,
-Z or top), where these are told apart by the decay alone.
+A resonance X decays to two prongs (X_bb), or via YY to three or four (X_YY_bbq). q is
+a u or d quark, e and m are electron and muon, tauh, taue and taum tau leptons by decay
+mode, v a neutrino. QCD jets are named after the heavy quarks that they contain. The
+labels cannot be mapped onto the ten classes of JetClass: these depend on the resonance
+(H, W, Z or top), JetClass-II's on the decay only.
 """
 
 _PAIRS = "bb cc ss qq bc cs bq cq sq gg ee mm tauhtaue tauhtaum tauhtauh"
 
-_BESIDE_PAIR = {
+_WITH_PAIR = {
     "bb": "bb cc ss qq gg ee mm tauhtaue tauhtaum tauhtauh b c s q g e m",
     "cc": "cc ss qq gg ee mm tauhtaue tauhtaum tauhtauh b c s q g e m",
     "ss": "ss qq gg ee mm tauhtaue tauhtaum tauhtauh b c s q g e m",
@@ -26,9 +26,9 @@ _QCD = (
 
 
 def _decays() -> list[str]:
-    """Final states of X to YY, in the order of their labels."""
+    """Final states of X -> YY in the order of their labels."""
     pairs = [
-        first + rest for first, all_ in _BESIDE_PAIR.items() for rest in all_.split()
+        first + rest for first, rests in _WITH_PAIR.items() for rest in rests.split()
     ]
     leptons = ("ee", "mm", "tauhtaue", "tauhtaum", "tauhtauh")
     single = [quark + pair for pair in leptons for quark in "bcsqg"]
@@ -46,4 +46,4 @@ JETCLASS2 = (
     *(f"X_YY_{decay}" for decay in _decays()),
     *(f"QCD_{quarks}" for quarks in _QCD.split()),
 )
-"""Names in the order of `jet_label`, 0 to 187."""
+"""Class names in the order of `jet_label`, 0 to 187."""

@@ -1,4 +1,5 @@
-"""A campaign of simulation as blocks of jets that depend on nothing but their name."""
+"""Production campaigns: jets of several classes, in jobs that are independent and
+reproducible from their name alone. Importable without Pythia."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,18 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetlab.data.jetclass.labels import JETCLASS2
-from jetlab.data.pythia.final_states import PRONGS, RESONANT
-from jetlab.data.pythia.flavours import FLAVOURS
-from jetlab.data.pythia.processes import PROCESSES
+from jetlab.data.pythia.final_states import FINAL_STATES, PRONGS
+from jetlab.data.pythia.processes import FLAVOURS, PROCESSES
 
 VERSION = "v1"
-"""Of processes, detector and selection: changes whenever the jets do."""
+"""Version of processes, detector and selection; changes whenever the jets do."""
 
-BLOCK = 1000
-"""Jets of a block at most: 10 to 40 s of work, of which Pythia's start is half a
-second."""
+MAX_JETS_PER_JOB = 1000
+"""10 to 40 s of work, of which half a second is Pythia's initialisation."""
 
-COST = {
+MS_PER_JET = {
     "QCD": 19.0,
     "Hbb": 18.0,
     "Hcc": 18.0,
@@ -29,26 +28,33 @@ COST = {
     "Tbqq": 30.0,
     "Tbl": 66.0,
 }
-"""Milliseconds a jet on one core of an AMD EPYC."""
+"""Milliseconds per jet on one core of an AMD EPYC."""
 
-COST_BY_PRONGS = {1: 30.0, 2: 22.0, 3: 100.0, 4: 33.0}
-"""The same for classes of JetClass-II: QCD by flavour, and resonances;"""
+MS_PER_JET_BY_PRONGS = {1: 30.0, 2: 22.0, 3: 100.0, 4: 33.0}
+"""The same for JetClass-II classes by number of prongs; 1 stands for QCD by flavour.
+Measured on one or two classes each."""
 
-COST_BY_TAUS = (1.0, 3.0, 15.0)
-"""times this for tau leptons, which must decay as named. From one or two classes
-each."""
+TAU_FACTOR = (1.0, 3.0, 15.0)
+"""Factor for 0, 1 or 2 tau leptons, of which only the named decays are kept."""
 
-FINE = (*RESONANT, *FLAVOURS)
-"""Classes of JetClass-II that can be made."""
+JETCLASS2_CLASSES = (*FINAL_STATES, *FLAVOURS)
+"""Classes of JetClass-II that can be simulated."""
 
-_SEEDS = 900_000_000  # that Pythia knows
-_PLACES = 10_000_000  # blocks of a class before another class's begin
-_FINE_PLACES = 2_000_000  # of JetClass-II's
+_PYTHIA_SEEDS = 900_000_000  # seeds run from 1 to this
+_JETCLASS_STRIDE = 10_000_000  # job numbers between the seeds of two subprocesses
+_JETCLASS2_STRIDE = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
-    """Block number `number` of a class, of `jets` jets."""
+class ProductionJob:
+    """Jets of one class made by one worker.
+
+    Attributes:
+      name: the class.
+      number: number of the job within its class.
+      jets: number of jets, at most MAX_JETS_PER_JOB in a campaign.
+      seed: of the campaign.
+    """
 
     name: str
     number: int
@@ -61,37 +67,43 @@ class Block:
 
     @property
     def cost(self) -> float:
-        """Core-seconds, about."""
-        if self.name in COST:
-            return self.jets * COST[self.name] / 1000
-        content = RESONANT.get(self.name, (0,))
-        taus = sum("tau" in PRONGS[number] for number in content)
-        each = COST_BY_PRONGS[len(content)] * COST_BY_TAUS[taus]
-        return self.jets * each / 1000
+        """Estimated core-seconds."""
+        return self.jets * _ms_per_jet(self.name) / 1000
 
-    def pythia_seed(self, source: int) -> int:
-        """That of a source of the class: no two blocks of one seed share one, and
-        those of two seeds begin far apart."""
+    def pythia_seed(self, subprocess: int) -> int:
+        """Seed of Pythia's random numbers for one subprocess of the class.
+
+        All jobs of a campaign have different seeds; the seeds of another campaign start
+        at an unrelated point.
+        """
         (start,) = np.random.SeedSequence(self.seed).generate_state(1, np.uint64)
-        ten = self.name in PROCESSES
-        names, places = (
-            (tuple(PROCESSES), _PLACES) if ten else (JETCLASS2, _FINE_PLACES)
-        )
-        place = names.index(self.name) * 2 + source
-        return 1 + (int(start) + place * places + self.number) % _SEEDS
+        if self.name in PROCESSES:
+            names, stride = tuple(PROCESSES), _JETCLASS_STRIDE
+        else:
+            names, stride = JETCLASS2, _JETCLASS2_STRIDE
+        offset = (names.index(self.name) * 2 + subprocess) * stride + self.number
+        return 1 + (int(start) + offset) % _PYTHIA_SEEDS
 
-    def generator(self) -> np.random.Generator:
-        """Of everything that is not Pythia's."""
+    def rng(self) -> np.random.Generator:
+        """Random numbers of the detector and of the order of the jets."""
         return np.random.default_rng([self.seed, *self.name.encode(), self.number])
+
+
+def _ms_per_jet(name: str) -> float:
+    if name in MS_PER_JET:
+        return MS_PER_JET[name]
+    prongs = FINAL_STATES.get(name, (0,))
+    taus = sum("tau" in PRONGS[number] for number in prongs)
+    return MS_PER_JET_BY_PRONGS[len(prongs)] * TAU_FACTOR[taus]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """`jets` jets, as many of each of the classes, to within one.
+    """`jets` jets in total, equally many of each class to within one.
 
     Raises:
-      ValueError: for a negative seed, a class that is not known or is named twice,
-        classes of JetClass and JetClass-II together, or fewer jets than classes.
+      ValueError: for a negative seed, an unknown or repeated class, classes of both
+        JetClass and JetClass-II, or fewer jets than classes.
     """
 
     jets: int
@@ -100,40 +112,41 @@ class Campaign:
 
     def __post_init__(self):
         if self.seed < 0:
-            raise ValueError(f"seed {self.seed}: ask for 0 or more")
+            raise ValueError(f"seed {self.seed}: choose 0 or more")
         for name, times in Counter(self.classes).items():
-            if name not in PROCESSES and name not in FINE:
-                raise ValueError(f"no class {name!r}: choose from {_known()}")
+            if name not in PROCESSES and name not in JETCLASS2_CLASSES:
+                raise ValueError(f"no class {name!r}: choose from {_class_names()}")
             if times > 1:
                 raise ValueError(f"class {name} is named {times} times")
-        fine = [name for name in self.classes if name in FINE]
-        if 0 < len(fine) < len(self.classes):
-            ten = next(name for name in self.classes if name not in FINE)
+        jetclass2 = [name for name in self.classes if name in JETCLASS2_CLASSES]
+        if 0 < len(jetclass2) < len(self.classes):
+            other = next(name for name in self.classes if name not in jetclass2)
             raise ValueError(
-                f"{ten} is a class of JetClass and {fine[0]} one of JetClass-II: make "
-                "them apart, as a jet has one label"
+                f"{other} is a class of JetClass and {jetclass2[0]} one of "
+                "JetClass-II: simulate them separately, as a jet has one label"
             )
         if self.jets < len(self.classes):
             few = f"{self.jets} jets of {len(self.classes)} classes"
-            raise ValueError(f"{few}: ask for one of each at least")
+            raise ValueError(f"{few}: ask for at least one jet of each class")
 
     @property
-    def blocks(self) -> list[Block]:
-        """The costliest first: they should not be the last to end."""
-        each, more = divmod(self.jets, len(self.classes))
-        found = [
-            Block(
+    def jobs(self) -> list[ProductionJob]:
+        """The most expensive first, so that none of them finishes last."""
+        each, remainder = divmod(self.jets, len(self.classes))
+        jobs = [
+            ProductionJob(
                 name=name,
-                number=begin // BLOCK,
-                jets=min(BLOCK, each + (rank < more) - begin),
+                number=first // MAX_JETS_PER_JOB,
+                jets=min(MAX_JETS_PER_JOB, each + (rank < remainder) - first),
                 seed=self.seed,
             )
             for rank, name in enumerate(self.classes)
-            for begin in range(0, each + (rank < more), BLOCK)
+            for first in range(0, each + (rank < remainder), MAX_JETS_PER_JOB)
         ]
-        return sorted(found, key=lambda block: -block.cost)
+        return sorted(jobs, key=lambda job: -job.cost)
 
 
-def _known() -> str:
-    some = f"{FINE[0]}, ..., {FINE[len(RESONANT) - 1]}, {', '.join(FLAVOURS)}"
-    return f"{', '.join(PROCESSES)}; or, of JetClass-II, from {some}"
+def _class_names() -> str:
+    first, *_, last = FINAL_STATES
+    jetclass2 = f"{first}, ..., {last}, {', '.join(FLAVOURS)}"
+    return f"{', '.join(PROCESSES)}; or, of JetClass-II, from {jetclass2}"

@@ -1,11 +1,11 @@
-"""Stable particles -> the particle-flow objects that a detector like CMS would see."""
+"""Stable particles -> particle-flow candidates of a CMS-like detector, no pile-up."""
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.data.pythia import tracks
+from jetlab.data.pythia import tracking
 from jetlab.data.pythia.calorimeter import (
     ECAL,
     HCAL,
@@ -15,122 +15,129 @@ from jetlab.data.pythia.calorimeter import (
     Towers,
     lognormal,
 )
-from jetlab.data.pythia.tracks import Flight, Stable
+from jetlab.data.pythia.processes import NEUTRINOS
+from jetlab.data.pythia.tracking import Propagation, StableParticles
 from jetlab.types import SPECIES
 
 CHARGED_HADRON, NEUTRAL_HADRON, PHOTON, ELECTRON, MUON = range(len(SPECIES))
-_INVISIBLE = (12, 14, 16)
 
 
-class Objects(NamedTuple):
-    """Particle-flow objects of all events of a batch, in order of their events."""
+class ParticleFlow(NamedTuple):
+    """Particle-flow candidates of a batch of events, in order of their events."""
 
     event: Int[np.ndarray, "n"]
     pt: Float[np.ndarray, "n"]  # GeV
     eta: Float[np.ndarray, "n"]
     phi: Float[np.ndarray, "n"]
-    mass: Float[np.ndarray, "n"]  # GeV: tracks keep that of their particle, as JetClass
+    mass: Float[np.ndarray, "n"]  # GeV; true mass for tracks, as in JetClass, else 0
     charge: Int[np.ndarray, "n"]
     species: Int[np.ndarray, "n"]  # index into SPECIES
-    impact: Float[np.ndarray, "n 4"]  # d0, its error, dz, its error; mm
+    impact_parameters: Float[np.ndarray, "n 4"]  # d0, its error, dz, its error; mm
 
     @property
     def energy(self) -> Float[np.ndarray, "n"]:
         return np.hypot(self.pt * np.cosh(self.eta), self.mass)
 
+    def select(self, rows: Int[np.ndarray, "m"]) -> "ParticleFlow":
+        return ParticleFlow(*(column[rows] for column in self))
 
-def respond(particles: Stable, rng: np.random.Generator) -> Objects:
-    """What is measured of all events of a batch, without pile-up.
 
-    Tracks are found and smeared; the ECAL sees photons and electrons, the HCAL hadrons.
-    Delphes gives K_S and Lambda to both, but Pythia lets them decay.
+def simulate_detector(
+    particles: StableParticles, rng: np.random.Generator
+) -> ParticleFlow:
+    """Reconstruct tracks, then ECAL (photons and electrons), then HCAL (hadrons).
+
+    Delphes shares K_S and Lambda between both calorimeters; here Pythia decays them.
     """
-    particles = particles.where(tracks.reaching(particles))
-    flight = tracks.fly(particles)
-    near = np.abs(flight.exit_eta) < MAX_ETA
-    near &= ~np.isin(np.abs(particles.pid), _INVISIBLE)
-    particles, flight = particles.where(near), Flight(*(f[near] for f in flight))
-    found, exits = _tracks(particles, flight, rng)
+    particles = particles.select(tracking.can_propagate(particles))
+    propagation = tracking.propagate(particles)
+    visible = np.abs(propagation.exit_eta) < MAX_ETA
+    visible &= ~np.isin(np.abs(particles.pid), NEUTRINOS)
+    particles = particles.select(visible)
+    propagation = Propagation(*(column[visible] for column in propagation))
+    tracks, track_exits = _reconstruct_tracks(particles, propagation, rng)
 
-    kind = np.abs(particles.pid)
+    pid = np.abs(particles.pid)
     momentum = np.linalg.norm(particles.momentum, axis=1)
     hits = Hits(
         particles.event,
-        flight.exit_eta,
-        flight.exit_phi,
+        propagation.exit_eta,
+        propagation.exit_phi,
         np.hypot(momentum, particles.mass),
     )
-    light, muon = np.isin(kind, (11, 22)), kind == 13
-    photons, found = _flow(ECAL, _pick(hits, light), found, exits, ELECTRON, rng)
-    neutrals, found = _flow(
-        HCAL, _pick(hits, ~light & ~muon), found, exits, CHARGED_HADRON, rng
+    electromagnetic = np.isin(pid, (11, 22))
+    ecal_hits = _select(hits, electromagnetic)
+    hcal_hits = _select(hits, ~electromagnetic & (pid != 13))
+    photons, tracks = _energy_flow(ECAL, ecal_hits, tracks, track_exits, ELECTRON, rng)
+    neutral_hadrons, tracks = _energy_flow(
+        HCAL, hcal_hits, tracks, track_exits, CHARGED_HADRON, rng
     )
-    parts = [
-        found,
-        _neutral(photons, PHOTON),
-        _neutral(neutrals, NEUTRAL_HADRON),
-    ]
-    objects = Objects(*map(np.concatenate, zip(*parts, strict=True)))
-    order = np.argsort(objects.event, kind="stable")
-    order = order[objects.pt[order] > 0]
-    return Objects(*(column[order] for column in objects))
+    return _merge(
+        tracks,
+        _neutral_candidates(photons, PHOTON),
+        _neutral_candidates(neutral_hadrons, NEUTRAL_HADRON),
+    )
 
 
-def _tracks(
-    particles: Stable, flight: Flight, rng: np.random.Generator
-) -> tuple[Objects, tuple[np.ndarray, np.ndarray]]:
-    """The tracks that are found, and where they enter the calorimeters."""
+def _reconstruct_tracks(
+    particles: StableParticles, propagation: Propagation, rng: np.random.Generator
+) -> tuple[ParticleFlow, tuple[np.ndarray, np.ndarray]]:
+    """Tracks, smeared, and the eta and phi at which they enter the calorimeters."""
     pt = np.hypot(*particles.momentum.T[:2])
     eta = np.arcsinh(particles.momentum[:, 2] / pt)
-    seen = rng.random(len(pt)) < tracks.efficiency(particles.pid, pt, eta)
-    seen &= particles.charge != 0
-    pid, pt, eta = particles.pid[seen], pt[seen], eta[seen]
-    pt = lognormal(pt, pt * tracks.pt_resolution(pid, pt, eta), rng)
-    d0err, dzerr = tracks.impact_resolutions(pt, eta)
-    d0, dz = rng.normal(flight.d0[seen], d0err), rng.normal(flight.dz[seen], dzerr)
+    found = rng.random(len(pt)) < tracking.efficiency(particles.pid, pt, eta)
+    found &= particles.charge != 0
+    pid, pt, eta = particles.pid[found], pt[found], eta[found]
+    pt = lognormal(pt, pt * tracking.pt_resolution(pid, pt, eta), rng)
+    d0_error, dz_error = tracking.impact_parameter_resolutions(pt, eta)
+    d0 = rng.normal(propagation.d0[found], d0_error)
+    dz = rng.normal(propagation.dz[found], dz_error)
     species = np.select(
         [np.abs(pid) == 11, np.abs(pid) == 13], [ELECTRON, MUON], CHARGED_HADRON
     )
-    found = Objects(
-        event=particles.event[seen],
+    tracks = ParticleFlow(
+        event=particles.event[found],
         pt=pt,
         eta=eta,
-        phi=flight.phi[seen],
-        mass=particles.mass[seen],
-        charge=particles.charge[seen],
+        phi=propagation.phi[found],
+        mass=particles.mass[found],
+        charge=particles.charge[found],
         species=species,
-        impact=np.stack([d0, d0err, dz, dzerr], axis=1),
+        impact_parameters=np.stack([d0, d0_error, dz, dz_error], axis=1),
     )
-    return found, (flight.exit_eta[seen], flight.exit_phi[seen])
+    return tracks, (propagation.exit_eta[found], propagation.exit_phi[found])
 
 
-def _flow(
+def _energy_flow(
     calorimeter: Calorimeter,
     hits: Hits,
-    found: Objects,
-    exits: tuple[np.ndarray, np.ndarray],
-    stopped: int,
+    tracks: ParticleFlow,
+    track_exits: tuple[np.ndarray, np.ndarray],
+    species: int,
     rng: np.random.Generator,
-) -> tuple[Towers, Objects]:
-    """Neutral towers of a calorimeter, and the tracks with those of the species it
-    stops scaled to it."""
-    mine = found.species == stopped
+) -> tuple[Towers, ParticleFlow]:
+    """Neutral towers, and all tracks with those of `species` (which this calorimeter
+    stops) rescaled."""
+    stopped = tracks.species == species
     track_hits = Hits(
-        found.event[mine], exits[0][mine], exits[1][mine], found.energy[mine]
+        tracks.event[stopped],
+        track_exits[0][stopped],
+        track_exits[1][stopped],
+        tracks.energy[stopped],
     )
-    towers, scale = calorimeter.flow(hits, track_hits, rng)
-    pt = found.pt.copy()
-    pt[mine] *= scale
-    return towers, found._replace(pt=pt)
+    towers, scale = calorimeter.energy_flow(hits, track_hits, rng)
+    pt = tracks.pt.copy()
+    pt[stopped] *= scale
+    return towers, tracks._replace(pt=pt)
 
 
-def _pick(hits: Hits, keep: np.ndarray) -> Hits:
-    return Hits(*(column[keep] for column in hits))
+def _select(hits: Hits, mask: np.ndarray) -> Hits:
+    return Hits(*(column[mask] for column in hits))
 
 
-def _neutral(towers: Towers, species: int) -> Objects:
+def _neutral_candidates(towers: Towers, species: int) -> ParticleFlow:
     count = len(towers.event)
-    return Objects(
+    return ParticleFlow(
         event=towers.event,
         pt=towers.energy / np.cosh(towers.eta),
         eta=towers.eta,
@@ -138,5 +145,12 @@ def _neutral(towers: Towers, species: int) -> Objects:
         mass=np.zeros(count),
         charge=np.zeros(count, int),
         species=np.full(count, species),
-        impact=np.zeros((count, 4)),
+        impact_parameters=np.zeros((count, 4)),
     )
+
+
+def _merge(*parts: ParticleFlow) -> ParticleFlow:
+    """All candidates of pT > 0 in order of their events."""
+    merged = ParticleFlow(*map(np.concatenate, zip(*parts, strict=True)))
+    order = np.argsort(merged.event, kind="stable")
+    return merged.select(order[merged.pt[order] > 0])

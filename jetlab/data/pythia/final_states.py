@@ -1,51 +1,74 @@
-"""What a jet holds of a resonance, as the names of JetClass-II spell it.
+"""Final states of JetClass-II resonances, parsed from the names of their classes.
 
-The prongs of X_YY_bcev are a b, a c and an electron that has a neutrino for sibling:
-what is not seen is no prong, but it is told of the lepton beside it.
+A final state is a multiset of prongs. X_YY_bcev has the prongs b, c and "ev", an
+electron with a neutrino as sibling: neutrinos are invisible and no prongs themselves,
+but mark the lepton beside them.
 """
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Int
 
 from jetlab.data.jetclass.labels import JETCLASS2
+from jetlab.data.pythia.processes import NEUTRINOS
 
 PRONGS = (
     *("b", "c", "s", "q", "g", "e", "m", "tauh", "taue", "taum"),
     *("ev", "mv", "tauhv", "tauev", "taumv"),
 )
-"""In the order of their numbers; those of index 10 and more have a neutrino beside
-them."""
+"""Names of the prongs by number. Numbers 10 and above are leptons with a sibling
+neutrino."""
 
-WITH_NEUTRINO = 10 - PRONGS.index("e")
-"""From the number of a lepton to that of the same with a neutrino beside it."""
+NEUTRINO_OFFSET = 10 - PRONGS.index("e")
+"""Number of a lepton with a sibling neutrino, less that of the lepton alone."""
+
+PDG_PRONGS = {
+    **{1: "q", 2: "q", 3: "s", 4: "c", 5: "b", 21: "g"},
+    **{11: "e", 13: "m", 15: "tau"},
+}
+"""Prong of each PDG code, without sign; tau leptons before their decay."""
 
 _PRONG = re.compile("tau[hem]v?|[em]v?|[bcsqg]")
 
 
-def prongs(name: str) -> tuple[int, ...]:
-    """Numbers of the prongs in a name like X_bb or X_YY_bbq, in rising order."""
-    spelled = name.rsplit("_", 1)[1]
-    found = _PRONG.findall(spelled)
-    if "".join(found) != spelled:
-        raise ValueError(f"{name}: no prongs spell {spelled!r}")
+def parse_final_state(name: str) -> tuple[int, ...]:
+    """Prong numbers, in rising order, of a class such as X_bb or X_YY_bbq.
+
+    Raises:
+      ValueError: if the name does not end in prongs.
+    """
+    text = name.rsplit("_", 1)[1]
+    found = _PRONG.findall(text)
+    if "".join(found) != text:
+        raise ValueError(f"{name}: {text!r} is not a sequence of prongs")
     return tuple(sorted(map(PRONGS.index, found)))
 
 
-WEIGHTS: Int[np.ndarray, "prongs"] = 5 ** np.arange(len(PRONGS))
-"""A content as one number: how often it has each prong, a digit each."""
+FINAL_STATES = {
+    name: parse_final_state(name) for name in JETCLASS2 if name.startswith("X_")
+}
+"""Prong numbers by class."""
+
+PRONG_CODES: Int[np.ndarray, "prongs"] = 5 ** np.arange(len(PRONGS))
+"""Code of each prong; the code of a final state is their sum, which counts up to four
+prongs of each kind in base 5."""
 
 
-def key(content: tuple[int, ...]) -> int:
-    """The content as a number."""
-    return int(WEIGHTS[list(content)].sum())
+def final_state_code(prongs: tuple[int, ...]) -> int:
+    """The final state as one integer."""
+    return int(PRONG_CODES[list(prongs)].sum())
 
 
-def coarse(content: tuple[int, ...]) -> tuple[str, ...]:
-    """What can be told of it before tau leptons decay, in alphabetical order."""
-    return tuple(sorted(re.sub("tau[hem]", "tau", PRONGS[n]) for n in content))
+def before_tau_decay(prongs: tuple[int, ...]) -> tuple[str, ...]:
+    """Prong names in alphabetical order, with every tau lepton as "tau"."""
+    return tuple(sorted(re.sub("tau[hem]", "tau", PRONGS[n]) for n in prongs))
 
 
-RESONANT = {name: prongs(name) for name in JETCLASS2 if name.startswith("X_")}
-"""Contents by name."""
+def prong_names(pdg_codes: Iterable[int]) -> tuple[str, ...]:
+    """Visible products of one decay in alphabetical order, tau leptons undecayed."""
+    codes = [abs(code) for code in pdg_codes]
+    suffix = "v" if set(NEUTRINOS) & set(codes) else ""
+    names = [PDG_PRONGS[code] for code in codes if code in PDG_PRONGS]
+    return tuple(sorted(n + suffix if n in ("e", "m", "tau") else n for n in names))

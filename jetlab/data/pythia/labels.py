@@ -1,171 +1,204 @@
-"""What makes and tells the jets of a class, whichever kind of class it is."""
+"""Labelling schemes: how jets of each class are generated, selected and labelled."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import pythia8mc
 from jaxtyping import Int
 
+from jetlab.data.jetclass.decoding import TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
-from jetlab.data.pythia import branches, truth, truth_matching
-from jetlab.data.pythia.branches import Branches
-from jetlab.data.pythia.events import Entries
-from jetlab.data.pythia.final_states import RESONANT, key
-from jetlab.data.pythia.flavours import FLAVOURS, PARTONS, SETTINGS
-from jetlab.data.pythia.generator_filter import Promise
-from jetlab.data.pythia.jet_finding import RADIUS, Clustered
-from jetlab.data.pythia.processes import PROCESSES
-from jetlab.data.pythia.resonances import CHARGED_X, NEUTRAL_X, Sources, sources
-from jetlab.data.pythia.vetoes import Contents, Flavours
+from jetlab.data.pythia.final_states import FINAL_STATES, final_state_code
+from jetlab.data.pythia.generator import EventRecord
+from jetlab.data.pythia.generator_filter import (
+    FinalStateFilter,
+    FlavourFilter,
+    GeneratorFilter,
+    PartonLevelFilter,
+)
+from jetlab.data.pythia.jet_finding import JetCollection
+from jetlab.data.pythia.kinematics import eta_phi
+from jetlab.data.pythia.processes import (
+    FLAVOUR_SUBPROCESSES,
+    FLAVOURS,
+    PROCESSES,
+    Subprocesses,
+)
+from jetlab.data.pythia.resonances import CHARGED_X, NEUTRAL_X, subprocesses
+from jetlab.data.pythia.truth_matching import (
+    DecayMatches,
+    Matches,
+    find_prongs,
+    match_decays,
+    match_hardest_parton,
+    match_prongs,
+)
+
+Columns = dict[str, np.ndarray]
 
 
-class Told(NamedTuple):
-    """Jets of the class, and the branches that say what they are."""
+class LabelledJets(NamedTuple):
+    """Jets of one class."""
 
-    jets: Int[np.ndarray, "m"]
-    branches: Branches
+    jets: Int[np.ndarray, "m"]  # their numbers in the batch, rising
+    columns: Columns  # labels and truth, named as JetClass's branches
 
 
 @runtime_checkable
-class Family(Protocol):
-    """Classes made and told in one way.
-
-    `sources` are Pythia's settings, with the share of the class's jets that each gives.
-    """
+class LabellingScheme(Protocol):
+    """Generates and labels the jets of one class."""
 
     @property
-    def sources(self) -> Sources: ...
+    def subprocesses(self) -> Subprocesses: ...
 
-    def veto(self) -> Any:
-        """A new hook that stops events without hope of such a jet."""
+    def generator_filter(self) -> GeneratorFilter:
+        """A new filter for one generator."""
         ...
 
-    def tell(self, entries: Entries, jets: Clustered) -> Told:
-        """Jets of the class among those of a batch."""
+    def select_and_label(
+        self, record: EventRecord, jets: JetCollection
+    ) -> LabelledJets:
+        """Jets of the class among those of a batch of events."""
         ...
 
 
-def family(name: str) -> Family:
+def labelling_scheme(name: str) -> LabellingScheme:
     """Of a class of JetClass or JetClass-II."""
     if name in PROCESSES:
-        return OfTen(name)
-    return OfFlavour(name) if name in FLAVOURS else OfResonance(name)
+        return JetClassLabels(name)
+    return FlavourLabels(name) if name in FLAVOURS else FinalStateLabels(name)
 
 
 @dataclass(frozen=True)
-class OfTen:
-    """A class of JetClass."""
+class JetClassLabels:
+    """A class of JetClass; every jet is a QCD jet in QCD events."""
 
     name: str
 
     @property
-    def sources(self) -> Sources:
-        return PROCESSES[self.name].sources
+    def subprocesses(self) -> Subprocesses:
+        return PROCESSES[self.name].subprocesses
 
-    def veto(self) -> pythia8mc.UserHooks:
-        return Promise(PROCESSES[self.name])
+    def generator_filter(self) -> GeneratorFilter:
+        return PartonLevelFilter(PROCESSES[self.name])
 
-    def tell(self, entries: Entries, jets: Clustered) -> Told:
-        chosen, rows, kinds = self._match(entries, jets)
-        codes = truth.codes(self.name, kinds)
-        return Told(
-            chosen,
-            {
-                **branches.truth(entries, rows),
-                "aux_truth_match": codes.astype(np.float32),
-                **branches.labels(self.name, len(chosen)),
-            },
-        )
+    def select_and_label(
+        self, record: EventRecord, jets: JetCollection
+    ) -> LabelledJets:
+        selected, rows, products = self._match(record, jets)
+        codes = truth_match_codes(self.name, products)
+        labels = {
+            label: np.full(len(selected), label == f"label_{self.name}", np.int32)
+            for label in TEN_LABELS
+        }
+        columns = {
+            **_truth_columns(record, rows),
+            "aux_truth_match": codes.astype(np.float32),
+            **labels,
+        }
+        return LabelledJets(selected, columns)
 
-    def _match(
-        self, entries: Entries, jets: Clustered
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _match(self, record: EventRecord, jets: JetCollection) -> DecayMatches:
         process = PROCESSES[self.name]
-        if not process.resonances:
-            everything = np.arange(len(jets.event))
-            nothing = np.full(len(everything), -1)
-            return everything, nothing, np.zeros((len(nothing), 4), int)
-        found = truth.decays(entries, process.resonances)
-        return truth.match(entries, found, jets, process.quarks, process.leptons)
+        if process.resonances:
+            return match_decays(record, jets, process)
+        every = np.arange(len(jets.event))
+        products = np.zeros((len(every), 4), int)
+        return DecayMatches(every, np.full(len(every), -1), products)
 
 
 @dataclass(frozen=True)
-class OfResonance:
-    """A class of JetClass-II with a resonance X in the jet; of two X that fit, the
-    first."""
+class FinalStateLabels:
+    """A class of JetClass-II with a resonance X; the first X where two match a jet."""
 
     name: str
 
     @property
-    def sources(self) -> Sources:
-        return sources(self.name)
+    def subprocesses(self) -> Subprocesses:
+        return subprocesses(self.name)
 
-    def veto(self) -> pythia8mc.UserHooks:
-        return Contents(self.name, self._codes)
+    def generator_filter(self) -> GeneratorFilter:
+        return FinalStateFilter(self.name, self._resonances)
 
-    def tell(self, entries: Entries, jets: Clustered) -> Told:
-        held = truth_matching.hold(
-            entries, truth_matching.find(entries, self._codes), jets
+    def select_and_label(
+        self, record: EventRecord, jets: JetCollection
+    ) -> LabelledJets:
+        prongs = find_prongs(record, self._resonances)
+        pairs = match_prongs(record, prongs, jets)
+        matched = pairs.codes == final_state_code(FINAL_STATES[self.name])
+        selected, first = np.unique(pairs.jets[matched], return_index=True)
+        return _jetclass2_labels(
+            self.name, record, Matches(selected, pairs.rows[matched][first])
         )
-        wanted = held.keys == key(RESONANT[self.name])
-        chosen, first = np.unique(held.jets[wanted], return_index=True)
-        return _told(self.name, entries, chosen, held.rows[wanted][first])
 
     @property
-    def _codes(self) -> tuple[int, ...]:
-        return NEUTRAL_X if self._through_y else (*NEUTRAL_X, *CHARGED_X)
-
-    @property
-    def _through_y(self) -> bool:
-        return len(RESONANT[self.name]) > 2
+    def _resonances(self) -> tuple[int, ...]:
+        through_yy = len(FINAL_STATES[self.name]) > 2
+        return NEUTRAL_X if through_yy else (*NEUTRAL_X, *CHARGED_X)
 
 
 @dataclass(frozen=True)
-class OfFlavour:
-    """QCD jets of JetClass-II by their hardest parton."""
+class FlavourLabels:
+    """QCD jets by the flavour of their hardest parton."""
 
     name: str
 
     @property
-    def sources(self) -> Sources:
-        return ((1.0, SETTINGS),)
+    def subprocesses(self) -> Subprocesses:
+        return FLAVOUR_SUBPROCESSES
 
-    def veto(self) -> pythia8mc.UserHooks:
-        return Flavours(self.name)
+    def generator_filter(self) -> GeneratorFilter:
+        return FlavourFilter(self.name)
 
-    def tell(self, entries: Entries, jets: Clustered) -> Told:
-        hardest = _hardest(entries, jets)
-        flavour = np.abs(entries.pid[hardest])
-        chosen = np.flatnonzero((hardest >= 0) & np.isin(flavour, FLAVOURS[self.name]))
-        return _told(self.name, entries, chosen, hardest[chosen])
-
-
-def _hardest(entries: Entries, jets: Clustered) -> Int[np.ndarray, "b"]:
-    """Row of the hardest parton of the hard process in each jet, or -1."""
-    code = np.abs(entries.pid)
-    rows = np.flatnonzero((np.abs(entries.status) == 23) & np.isin(code, PARTONS))
-    if not len(rows):
-        return np.full(len(jets.event), -1)
-    eta, phi = truth.direction(entries, rows)
-    etas, phis = (np.tile(angle, (len(jets.event), 1)) for angle in (eta, phi))
-    inside = truth.distance(jets.eta, jets.phi, etas, phis) < RADIUS
-    inside &= entries.event[rows] == jets.event[:, None]
-    pt = np.where(inside, np.hypot(*entries.momentum[rows].T[:2]), -1.0)
-    return np.where(inside.any(1), rows[pt.argmax(1)], -1)
+    def select_and_label(
+        self, record: EventRecord, jets: JetCollection
+    ) -> LabelledJets:
+        selected, rows = match_hardest_parton(record, jets)
+        matched = np.isin(np.abs(record.pid[rows]), FLAVOURS[self.name])
+        return _jetclass2_labels(
+            self.name, record, Matches(selected[matched], rows[matched])
+        )
 
 
-def _told(
-    name: str,
-    entries: Entries,
-    chosen: Int[np.ndarray, "m"],
-    rows: Int[np.ndarray, "m"],
-) -> Told:
-    return Told(
-        chosen,
-        {
-            **branches.truth(entries, rows),
-            "aux_genpart_mass": entries.mass[rows].astype(np.float32),
-            "jet_label": np.full(len(chosen), JETCLASS2.index(name), np.int32),
-        },
-    )
+def truth_match_codes(
+    name: str, products: Int[np.ndarray, "m 4"]
+) -> Int[np.ndarray, "m"]:
+    """JetClass's `aux_truth_match`, from the PDG codes (without sign) of the decay
+    products of jets of one class."""
+    fixed = {"QCD": 50, "Hbb": 41, "Hcc": 42, "Hgg": 44, "H4q": 45, "Hqql": 46}
+    if name in fixed:
+        return np.full(len(products), fixed[name])
+    quarks = np.sort(np.where(products <= 5, products, 0), axis=1)
+    heaviest, second = quarks[:, -1], quarks[:, -2]
+    if name == "Zqq":
+        return np.select([heaviest == 5, heaviest == 4], [31, 32], 33)
+    if name == "Wqq":
+        return np.where(heaviest >= 4, 21, 22)
+    if name == "Tbl":
+        return np.where((products == 11).any(axis=1), 15, 16)
+    return np.where(second >= 4, 11, 12)  # Tbqq: the heaviest is the b
+
+
+def _truth_columns(record: EventRecord, rows: Int[np.ndarray, "m"]) -> Columns:
+    """Kinematics and PDG code of the particle that each jet is matched to; zeros for
+    row -1."""
+    momentum = record.momentum[rows]
+    eta, phi = eta_phi(momentum)
+    values = {
+        "aux_genpart_eta": eta,
+        "aux_genpart_phi": phi,
+        "aux_genpart_pid": record.pid[rows],
+        "aux_genpart_pt": np.hypot(*momentum.T[:2]),
+    }
+    matched = rows >= 0
+    return {name: (matched * v).astype(np.float32) for name, v in values.items()}
+
+
+def _jetclass2_labels(name: str, record: EventRecord, matches: Matches) -> LabelledJets:
+    selected, rows = matches
+    columns = {
+        **_truth_columns(record, rows),
+        "aux_genpart_mass": record.mass[rows].astype(np.float32),
+        "jet_label": np.full(len(selected), JETCLASS2.index(name), np.int32),
+    }
+    return LabelledJets(selected, columns)

@@ -1,32 +1,42 @@
-"""What Pythia is told for resonances of JetClass-II's classes (arXiv:2405.12972).
+"""Pythia settings of the JetClass-II resonances (arXiv:2405.12972).
 
-X decays to two prongs, or to a pair YY and so to four, of which a jet may hold three.
-Channels and their shares are those of JetClass-II's public cards: X to two neutral or
-two charged Y, as often; every class has open only what may give it.
+X decays to two prongs, or to a pair YY and so to four prongs, of which a jet may
+contain three. Decay channels and branching fractions are those of JetClass-II's public
+cards: X decays to two neutral or two charged Y with equal probability. For each class
+only the channels that can contribute are open.
 
-Neutral X are made in pairs, q qbar -> Z* -> h A with A made equal to h, charged ones as
-q qbar -> H+ H-. Widths beyond the limits of the masses spread them: m_X from 20 to 400
-GeV, most often near 60 GeV and above falling about as 1 / m_X; m_Y from 12 GeV to what
-X leaves, most below 60 GeV. Jets of 500 to 1000 GeV hold the heavy ones less often.
+Neutral X are made in pairs, q qbar -> Z* -> h A with A given the properties of h;
+charged X as q qbar -> H+ H-. Breit-Wigner widths larger than the mass ranges spread the
+masses: m_X from 20 to 400 GeV, with a maximum near 60 GeV and about 1 / m_X above; m_Y
+from 12 GeV to the kinematic limit, mostly below 60 GeV. The decay products of a heavy X
+fit less often in a jet of 500 to 1000 GeV.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import combinations_with_replacement
 
-from jetlab.data.pythia.final_states import RESONANT, coarse
+from jetlab.data.pythia.final_states import (
+    FINAL_STATES,
+    before_tau_decay,
+    prong_names,
+)
+from jetlab.data.pythia.processes import HA_PRODUCTION, Subprocesses
 
-MASSES = (20.0, 400.0)
-"""Of X in GeV."""
+X_MASSES = (20.0, 400.0)
+"""Range of m_X in GeV."""
 
 Y_MASSES = (12.0, 200.0)
+"""Range of m_Y in GeV."""
 
 NEUTRAL_X, CHARGED_X, NEUTRAL_Y, CHARGED_Y = (25, 36), (37,), 35, 37
+"""PDG codes, without sign."""
 
-Pair = tuple[int, int]
-Sources = tuple[tuple[float, tuple[str, ...]], ...]
+Channel = tuple[int, int]
+Branching = dict[Channel, float]
+"""Branching fraction by decay products (PDG codes)."""
 
-_OF_NEUTRAL: dict[Pair, float] = {
+_NEUTRAL_CHANNELS: Branching = {
     (5, -5): 0.125,
     (4, -4): 0.125,
     (3, -3): 0.125,
@@ -37,93 +47,81 @@ _OF_NEUTRAL: dict[Pair, float] = {
     (13, -13): 0.0625,
     (15, -15): 0.25,
 }
-_QUARKS: tuple[Pair, ...] = ((-1, 2), (-3, 2), (-5, 2), (-1, 4), (-3, 4), (-5, 4))
-_OF_CHARGED: dict[Pair, float] = {
-    **dict.fromkeys(_QUARKS, 0.625 / 6),
+_QUARK_PAIRS: tuple[Channel, ...] = (
+    (-1, 2),
+    (-3, 2),
+    (-5, 2),
+    (-1, 4),
+    (-3, 4),
+    (-5, 4),
+)
+_CHARGED_CHANNELS: Branching = {
+    **dict.fromkeys(_QUARK_PAIRS, 0.625 / 6),
     (-11, 12): 0.0625,
     (-13, 14): 0.0625,
     (-15, 16): 0.25,
 }
-_SPELLED = {
-    1: "q",
-    2: "q",
-    3: "s",
-    4: "c",
-    5: "b",
-    21: "g",
-    11: "e",
-    13: "m",
-    15: "tau",
-}
 
 
-def sources(name: str) -> Sources:
-    """Settings for a class, with the share of its jets that each gives."""
-    content = coarse(RESONANT[name])
-    if len(content) > 2:
-        return ((1.0, _pairs_of_y(content)),)
-    made = [
-        settings(pairs)
-        for settings, table in ((_neutral, _OF_NEUTRAL), (_charged, _OF_CHARGED))
-        if (pairs := [pair for pair in table if spelled(pair) == content])
+def subprocesses(name: str) -> Subprocesses:
+    """Fraction of the jets of a class and Pythia settings of each of its subprocesses:
+    neutral X, charged X or both."""
+    prongs = before_tau_decay(FINAL_STATES[name])
+    if len(prongs) > 2:
+        return ((1.0, _yy_settings(prongs)),)
+    settings = [
+        produce(dict.fromkeys(channels, 1.0))
+        for produce, branching in (
+            (_neutral_x, _NEUTRAL_CHANNELS),
+            (_charged_x, _CHARGED_CHANNELS),
+        )
+        if (channels := [pair for pair in branching if prong_names(pair) == prongs])
     ]
-    return tuple((1 / len(made), settings) for settings in made)
+    return tuple((1 / len(settings), each) for each in settings)
 
 
-def spelled(products: Iterable[int]) -> tuple[str, ...]:
-    """The visible prongs among these PDG codes, all from one decay, before tau leptons
-    decay; in alphabetical order."""
-    codes = [abs(code) for code in products]
-    beside = "v" if {12, 14, 16} & set(codes) else ""
-    names = [_SPELLED[code] for code in codes if code in _SPELLED]
-    return tuple(sorted(n + beside if n in ("e", "m", "tau") else n for n in names))
+def _neutral_x(
+    branching: Branching, open_channels: set[Channel] | None = None
+) -> tuple[str, ...]:
+    settings = HA_PRODUCTION
+    for code in NEUTRAL_X:
+        settings += _mass_range(code, 150, X_MASSES)
+        settings += _decay_table(code, branching, open_channels)
+    return settings
 
 
-def _neutral(pairs: list[Pair]) -> tuple[str, ...]:
-    return _two_neutral([(1.0, pair) for pair in pairs])
-
-
-def _charged(pairs: list[Pair]) -> tuple[str, ...]:
-    channels = [(1.0, pair) for pair in pairs]
+def _charged_x(branching: Branching) -> tuple[str, ...]:
     return (
         "Higgs:useBSM = on",
         "HiggsBSM:ffbar2H+H- = on",
-        *_spread(37, 150, MASSES),
-        *_decays(37, channels),
+        *_mass_range(37, 150, X_MASSES),
+        *_decay_table(37, branching),
     )
 
 
-def _pairs_of_y(content: tuple[str, ...]) -> tuple[str, ...]:
-    """Y decay as on the cards, with only those channels open that may give this."""
-    tables = {(37, -37): _OF_CHARGED, (35, 35): _OF_NEUTRAL}
-    useful = {pair: set(_useful(table, content)) for pair, table in tables.items()}
-    of_x = {pair for pair, channels in useful.items() if channels}
-    settings = _two_neutral([(0.5, pair) for pair in tables], of_x)
-    for pair, table in tables.items():
-        channels = [(share, products) for products, share in table.items()]
-        settings += _spread(pair[0], 50, Y_MASSES, 300)
-        settings += _decays(pair[0], channels, useful[pair])
+def _yy_settings(prongs: tuple[str, ...]) -> tuple[str, ...]:
+    """X to YY with only the channels of X and Y open that can give these prongs."""
+    tables = {(37, -37): _CHARGED_CHANNELS, (35, 35): _NEUTRAL_CHANNELS}
+    useful = {pair: set(_contributing(table, prongs)) for pair, table in tables.items()}
+    open_pairs = {pair for pair, channels in useful.items() if channels}
+    settings = _neutral_x(dict.fromkeys(tables, 0.5), open_pairs)
+    for pair, branching in tables.items():
+        settings += _mass_range(pair[0], 50, Y_MASSES, 300)
+        settings += _decay_table(pair[0], branching, useful[pair])
     return settings
 
 
-def _useful(table: dict[Pair, float], content: tuple[str, ...]) -> Iterator[Pair]:
-    for pairs in combinations_with_replacement(table, 2):
-        if Counter(content) <= Counter(spelled(pairs[0]) + spelled(pairs[1])):
+def _contributing(branching: Branching, prongs: tuple[str, ...]) -> Iterator[Channel]:
+    """Channels of Y of which a pair contains the prongs."""
+    for pairs in combinations_with_replacement(branching, 2):
+        if Counter(prongs) <= Counter(prong_names(pairs[0]) + prong_names(pairs[1])):
             yield from pairs
 
 
-def _two_neutral(
-    channels: list[tuple[float, Pair]], on: set[Pair] | None = None
-) -> tuple[str, ...]:
-    settings = ("Higgs:useBSM = on", "HiggsBSM:ffbar2A3H1 = on", "HiggsA3:parity = 1")
-    for code in NEUTRAL_X:
-        settings += _spread(code, 150, MASSES) + _decays(code, channels, on)
-    return settings
-
-
-def _spread(
+def _mass_range(
     code: int, mass: float, limits: tuple[float, float], width: float = 1000
 ) -> tuple[str, ...]:
+    """Breit-Wigner of this mass and width within the limits, all in GeV."""
     low, high = limits
     return (
         f"{code}:m0 = {mass}",
@@ -134,12 +132,13 @@ def _spread(
     )
 
 
-def _decays(
-    code: int, channels: list[tuple[float, Pair]], on: set[Pair] | None = None
+def _decay_table(
+    code: int, branching: Branching, open_channels: set[Channel] | None = None
 ) -> tuple[str, ...]:
-    """All channels, so that those not `on` keep their share of the decays."""
+    """All channels with their branching fractions; all are open by default."""
     return tuple(
         f"{code}:{'add' if number else 'one'}Channel = "
-        f"{int(on is None or pair in on)} {share} 100 {pair[0]} {pair[1]}"
-        for number, (share, pair) in enumerate(channels)
+        f"{int(open_channels is None or pair in open_channels)} {fraction} 100 "
+        f"{pair[0]} {pair[1]}"
+        for number, (pair, fraction) in enumerate(branching.items())
     )

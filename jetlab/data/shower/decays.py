@@ -1,10 +1,11 @@
-"""The ten decays of the simulated shower, drawn from their phase space.
+"""The decays of the ten classes of the simulated shower, sampled in phase space.
 
 Two-body decays are isotropic in the rest frame of the parent and boosted to the
-infinite-momentum frame: of the parent's momentum a daughter keeps the share
-w = (E* + p* cos theta*) / M, with a transverse kick p* sin theta*. The visible products
-are then seen from the jet axis, turned to a standard orientation, with their pT scaled
-to `JET_PT`; neutrinos are dropped, so the parent of a leptonic decay is harder.
+infinite-momentum frame: a daughter has the fraction w = (E* + p* cos theta*) / M of the
+parent's momentum and a transverse momentum p* sin theta* relative to it. The visible
+products are expressed relative to the jet axis, rotated to a standard orientation and
+scaled to a total pT of `JET_PT`. Neutrinos are dropped, so that the parent of a
+leptonic decay is harder.
 """
 
 from typing import NamedTuple
@@ -14,49 +15,52 @@ from jaxtyping import Float
 
 from jetlab.types import CLASSES
 
-JET_PT = 600.0  # GeV, near the mean of JetClass
-RADIUS = 0.8  # of the jet: a decay product outside it would be lost
+JET_PT = 600.0  # GeV, close to the mean of JetClass
+RADIUS = 0.8  # of the jet; decays with a product outside it are rejected
 MASS = {"W": 80.4, "Z": 91.2, "H": 125.0, "t": 173.0}  # GeV
-MASS_SPREAD = 0.05  # of ln M, for the resolution of a jet's mass
-INNER_SPREAD = 0.03  # of the W inside a Higgs or a top
+MASS_SPREAD = 0.05  # standard deviation of ln M: the resolution of a jet's mass
+INNER_SPREAD = 0.03  # the same for the W in the decay of a Higgs boson or top
 
 LIGHT, CHARM, BOTTOM, GLUON, ELECTRON, MUON, NEUTRINO = range(7)
 
 
 class Parton(NamedTuple):
-    """A decay product. `direction` is the angle (deta, dphi) from the axis times the
-    pT of the whole decay, in GeV, until `visible_products` turns it into radians."""
+    """A decay product.
 
-    share: float  # of the pT of the whole decay
+    `direction` is the angle (deta, dphi) from the axis: in radians as returned by
+    `visible_products`, times the pT of the whole decay in GeV before.
+    """
+
+    share: float  # fraction of the pT of the whole decay
     direction: Float[np.ndarray, "2"]
     flavour: int = NEUTRINO
 
 
 def visible_products(rng: np.random.Generator, name: str) -> list[Parton]:
-    """Visible products of one decay of class `name`: shares sum to one, directions in
-    radians from the jet axis. A decay that the jet would not contain is drawn again.
+    """Visible products of one decay of class `name`: shares sum to one, directions are
+    in radians from the jet axis. Decays with a product outside the jet, a product of
+    less than 1 % of the pT or a visible fraction below 30 % are rejected.
     """
     while True:
-        seen = [p for p in _decay(rng, name) if p.flavour != NEUTRINO]
-        total = sum(p.share for p in seen)
-        axis = sum(p.share * p.direction for p in seen) / total
-        # The whole decay carries JET_PT / total.
-        seen = [
+        visible = [p for p in _decay(rng, name) if p.flavour != NEUTRINO]
+        total = sum(p.share for p in visible)
+        axis = sum(p.share * p.direction for p in visible) / total
+        # The pT of the whole decay is JET_PT / total.
+        visible = [
             Parton(p.share / total, (p.direction - axis) * total / JET_PT, p.flavour)
-            for p in seen
+            for p in visible
         ]
-        inside = all(np.hypot(*p.direction) < RADIUS for p in seen)
-        if inside and total > 0.3 and min(p.share for p in seen) > 0.01:
-            return _turned(seen)
+        inside = all(np.hypot(*p.direction) < RADIUS for p in visible)
+        if inside and total > 0.3 and min(p.share for p in visible) > 0.01:
+            return _oriented(visible)
 
 
-def _turned(products: list[Parton]) -> list[Parton]:
-    """Rotated so that the hardest product lies towards +deta, and reflected so that
-    the next one has dphi >= 0.
+def _oriented(products: list[Parton]) -> list[Parton]:
+    """Rotated so that the hardest product is at +deta, and reflected so that the second
+    hardest has dphi >= 0.
 
-    Jets are often turned like this before they are compared (arXiv:1407.5675). Here it
-    keeps an angle that tells nothing of the class from spreading the configurations
-    thin over phase space.
+    This is a common preprocessing of jets (arXiv:1407.5675). The azimuth carries no
+    information on the class; fixing it makes the configurations denser in phase space.
     """
     hardest, second = sorted(products, key=lambda p: -p.share)[:2]
     along = hardest.direction / np.hypot(*hardest.direction)
@@ -77,7 +81,7 @@ def _decay(rng: np.random.Generator, name: str) -> list[Parton]:
         case "H4q" | "Hqql":
             return _higgs_to_ww(rng, root, leptonic=name == "Hqql")
         case "Zqq":
-            # Shares of the hadronic width: bb 0.216, cc 0.172 (PDG 2024).
+            # Fractions of the hadronic width: bb 0.216, cc 0.172 (PDG 2024).
             flavour = int(rng.choice([BOTTOM, CHARM, LIGHT], p=[0.216, 0.172, 0.612]))
             return _to_massless(rng, root, _spread(rng, "Z"), flavour, flavour)
         case "Wqq":
@@ -90,7 +94,7 @@ def _decay(rng: np.random.Generator, name: str) -> list[Parton]:
 def _two_body(
     rng: np.random.Generator, parent: Parton, mass: float, first: float, second: float
 ) -> list[Parton]:
-    """Isotropic decay of `parent`, of mass `mass`, to two masses, all in GeV."""
+    """Isotropic decay of a parent of mass `mass` to two masses, all in GeV."""
     energy = (mass**2 + first**2 - second**2) / (2 * mass)
     momentum = np.sqrt(energy**2 - first**2)
     cosine, azimuth = rng.uniform(-1, 1), rng.uniform(0, 2 * np.pi)
@@ -123,7 +127,7 @@ def _w(
 def _higgs_to_ww(
     rng: np.random.Generator, root: Parton, leptonic: bool
 ) -> list[Parton]:
-    """H -> W W*, one W near its mass and the other well below it."""
+    """H -> W W*: one W close to its mass, the other far off shell."""
     masses = _spread(rng, "W", INNER_SPREAD), rng.uniform(15, 40)
     higgs = max(_spread(rng, "H"), sum(masses) + 1)
     to_leptons = int(rng.integers(2)) if leptonic else -1
@@ -141,8 +145,8 @@ def _top(rng: np.random.Generator, root: Parton, leptonic: bool) -> list[Parton]
 
 
 def _qcd(rng: np.random.Generator, root: Parton) -> list[Parton]:
-    """A quark or gluon and a soft-collinear splitting, flat in ln z and ln theta; the
-    softer parton is a gluon, now and then a heavy quark from a gluon that split."""
+    """A quark or gluon and one soft-collinear splitting, flat in ln z and ln theta. The
+    softer parton is a gluon, or in 8 % of decays a heavy quark of a gluon splitting."""
     lead = rng.choice([LIGHT, CHARM, BOTTOM, GLUON], p=[0.45, 0.04, 0.03, 0.48])
     soft = rng.choice([GLUON, CHARM, BOTTOM], p=[0.92, 0.04, 0.04])
     z = np.exp(rng.uniform(np.log(0.03), np.log(0.5)))

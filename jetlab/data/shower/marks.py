@@ -1,9 +1,10 @@
-"""Species, charge and impact parameters of simulated particles: sample and density.
+"""Species, charge and impact parameters of simulated particles: sampling and density.
 
-A mark is drawn by an emitter: the flavour of a prong, the background, a lepton, or a
-parent particle, prompt or displaced. A charged particle then has an origin q of length
-L_q, and d0 ~ N(0, d0err^2 + L_q^2), dz ~ N(0, dzerr^2 + L_q^2); neutral particles have
-zeros. The errors fall with pT and tell nothing of the class.
+The distribution of a mark depends on the emitter: the flavour of a prong, the
+background, a lepton, or a parent particle, prompt or displaced. A charged particle has
+an origin q of length L_q, and d0 ~ N(0, d0err^2 + L_q^2), dz ~ N(0, dzerr^2 + L_q^2);
+neutral particles have zeros. The errors decrease with pT and are independent of the
+class.
 """
 
 from typing import NamedTuple
@@ -15,9 +16,9 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 BACKGROUND, PROMPT, DISPLACED = 6, 7, 8
-"""Emitters; 0 to 5 are the flavours of `shower_decays`, electron and muon included."""
+"""Emitters; 0 to 5 are the flavours of `decays`, including electron and muon."""
 
-CHARGED = np.array([1, 0, 0, 1, 1])  # by species, in the order of `SPECIES`
+CHARGED = np.array([1, 0, 0, 1, 1])  # by species in the order of `SPECIES`
 SPECIES_RATES = np.array(
     [
         [0.470, 0.110, 0.413, 0.005, 0.002],  # light
@@ -45,14 +46,14 @@ ORIGIN_RATES = np.array(
         [0.250, 0.320, 0.380, 0.05],
     ]
 )
-ERROR = (0.011, 0.04)  # mm, mm GeV: hit resolution, and scattering that falls as 1 / pT
-ERROR_SPREAD = 0.3  # of ln(error)
+ERROR = (0.011, 0.04)  # mm, mm GeV: hit resolution, multiple scattering ~ 1 / pT
+ERROR_SPREAD = 0.3  # standard deviation of ln(error)
 LONGITUDINAL = 2.5  # dzerr / d0err
-SIGNIFICANCE = 3.0  # in units of the error: a parent beyond it is displaced
+SIGNIFICANCE = 3.0  # impact parameter / error, beyond which a parent is displaced
 
 
 class Marks(NamedTuple):
-    """What a particle carries besides its momentum; impact parameters in mm."""
+    """Properties of particles other than the momentum; impact parameters in mm."""
 
     species: Int[Array, "*b p"]
     charge: Int[Array, "*b p"]
@@ -63,7 +64,7 @@ class Marks(NamedTuple):
 
 
 def displaced(marks: Marks) -> Bool[Array, "*b p"]:
-    """Whether a particle's own children are displaced: its track misses the vertex."""
+    """Whether the track misses the vertex, so that the children are displaced too."""
     far = (jnp.abs(marks.d0) > SIGNIFICANCE * marks.d0err) | (
         jnp.abs(marks.dz) > SIGNIFICANCE * marks.dzerr
     )
@@ -71,17 +72,18 @@ def displaced(marks: Marks) -> Bool[Array, "*b p"]:
 
 
 class Noise(NamedTuple):
-    """The random numbers of one mark, drawn before its emitter is known."""
+    """Random numbers from which marks are computed once the emitter is known."""
 
-    species: Float[Array, "*b p"]  # uniform, as are the next two
+    species: Float[Array, "*b p"]  # uniform, as origin and charge
     origin: Float[Array, "*b p"]
     charge: Float[Array, "*b p"]
-    d0: Float[Array, "*b p"]  # normal, as are the next two
+    d0: Float[Array, "*b p"]  # normal, as dz and err
     dz: Float[Array, "*b p"]
     err: Float[Array, "*b p"]
 
 
 def draw_noise(key: Key[Array, ""], shape: tuple[int, ...]) -> Noise:
+    """Independent random numbers of `shape`."""
     flat, normal = jax.random.split(key)
     return Noise(
         *jax.random.uniform(flat, (3, *shape)), *jax.random.normal(normal, (3, *shape))
@@ -91,6 +93,7 @@ def draw_noise(key: Key[Array, ""], shape: tuple[int, ...]) -> Noise:
 def sample_marks(
     noise: Noise, emitter: Int[Array, "*b p"], pt: Float[Array, "*b p"]
 ) -> Marks:
+    """Marks of particles of transverse momentum `pt` in GeV, computed from `noise`."""
     species = _choose(SPECIES_RATES, emitter, noise.species)
     origin = _choose(ORIGIN_RATES, emitter, noise.origin)
     charged = jnp.asarray(CHARGED)[species]
@@ -107,7 +110,7 @@ def sample_marks(
 
 
 def log_mark_density(marks: Marks) -> Float[Array, "*b p 9"]:
-    """log pi(mark | emitter), given the errors of the impact parameters."""
+    """log pi(mark | emitter), conditional on the errors of the impact parameters."""
     charged = (marks.charge != 0)[..., None]
     lengths = jnp.asarray(LENGTHS, marks.d0.dtype)
     origin = _log_normal(marks.d0, marks.d0err, charged, lengths)
@@ -131,7 +134,7 @@ def _log_normal(
 def _choose(
     rates: np.ndarray, emitter: Int[Array, "*b p"], uniform: Float[Array, "*b p"]
 ) -> Int[Array, "*b p"]:
-    """Index into the columns of `rates`, row `emitter`, by inverting its sum."""
+    """Column of `rates`, drawn from row `emitter` by inversion of its sums."""
     total = np.cumsum(rates, axis=1)
     edges = jnp.asarray(total[:, :-1] / total[:, -1:], uniform.dtype)
     return (uniform[..., None] > edges[emitter]).sum(-1)

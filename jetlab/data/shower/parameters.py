@@ -1,11 +1,11 @@
 """The frozen parameters of the simulated shower and its decay configurations.
 
-Results are comparable within one `VERSION` only: whoever changes a number here, in
-`shower_decays` or in `shower_marks` raises it and computes the limits again.
+Results are comparable within one `VERSION` only: a change of a number here, in `decays`
+or in `marks` needs a new version and new Bayes limits.
 
-Tuned so that the Bayes limits of the four input configurations come near the floors of
-arXiv:2602.15781, and multiplicities, shares of pT and particle fractions near those of
-JetClass (arXiv:2202.03772).
+The parameters are tuned so that the Bayes limits of the four input configurations are
+close to the floors of arXiv:2602.15781, and multiplicities, fractions of pT and of
+species close to those of JetClass (arXiv:2202.03772).
 """
 
 from functools import cache
@@ -26,19 +26,19 @@ from jetlab.data.shower.decays import (
 from jetlab.types import CLASSES
 
 VERSION = "v1"
-CONFIGURATIONS = 256  # of each class
+CONFIGURATIONS = 256  # per class
 PRONGS = 4  # slots for quarks and gluons
 
 CUT = 0.5  # GeV, the softest particle
 END = float(np.log(JET_PT / CUT))  # in t = ln(jet pT / pT)
 
-# A prong with share zeta emits particles of pT x zeta: x > x' with probability
-# 1 - (1 - x'^a)^b. Shape a is HARDNESS; b follows from the mean of x.
+# A prong with share zeta emits particles of pT fraction x zeta, where
+# P(x > x') = 1 - (1 - x'^a)^b. a is HARDNESS; b, the softness, follows from the mean.
 HARDNESS = 0.5
-RATE = np.array([9.9, 13.6, 17.4, 21.6])  # particles, at zeta = 1/2, by flavour
+RATE = np.array([9.9, 13.6, 17.4, 21.6])  # particles at zeta = 1/2, by flavour
 RATE_POWER = 0.2  # rate ~ zeta ** RATE_POWER
-QCD_FACTOR = 0.71  # the prongs of a splitting share the radiation of one parton
-ACTIVITY = 0.2  # spread of ln(rate) between configurations
+QCD_FACTOR = 0.71  # of the rate: both prongs of a splitting are one parton's radiation
+ACTIVITY = 0.2  # standard deviation of ln(rate) between configurations
 WIDTH = np.array([0.007, 0.007, 0.007, 0.008])  # rad, at x = 1, by flavour
 GROWTH = 1.15  # width ~ x ** -GROWTH
 WIDEST = 0.2  # rad
@@ -47,7 +47,7 @@ BACKGROUND_RATE = 4.0  # soft particles around the axis, the same in every class
 BACKGROUND_SOFTNESS = 17.0
 BACKGROUND_WIDTH = 0.2
 
-LEPTON_EFFICIENCY = 0.9  # a lepton prong is one particle, or lost
+LEPTON_EFFICIENCY = 0.9  # a lepton prong is one particle, or not found
 LEPTON_HARDNESS = 8.0  # its x has density a x^(a - 1)
 LEPTON_WIDTH = 0.03
 
@@ -58,8 +58,8 @@ CHILD_GROWTH = 0.4
 
 
 class Configurations(NamedTuple):
-    """Frozen decays: k classes, u configurations, q prongs. An absent prong has rate 0,
-    an absent lepton efficiency 0."""
+    """Frozen decays: k classes, u configurations, q prongs. Rate 0 means no prong,
+    efficiency 0 no lepton."""
 
     share: Float[np.ndarray, "k u q"]
     direction: Float[np.ndarray, "k u q 2"]
@@ -75,7 +75,7 @@ class Configurations(NamedTuple):
 
 @cache
 def configurations() -> Configurations:
-    """All configurations, each from a generator seeded with its two indices."""
+    """All configurations; each has a generator seeded with class and number."""
     rows = [
         [_configuration(k, u) for u in range(CONFIGURATIONS)]
         for k in range(len(CLASSES))
@@ -87,7 +87,7 @@ def configurations() -> Configurations:
 
 
 def _configuration(k: int, u: int) -> tuple[np.ndarray, ...]:
-    """The fields of one configuration, in the order of `Configurations`."""
+    """Fields of one configuration, in the order of `Configurations`."""
     rng = np.random.default_rng((k, u))
     products = visible_products(rng, CLASSES[k])
     prongs = [p for p in products if p.flavour <= GLUON]
@@ -118,11 +118,10 @@ def _configuration(k: int, u: int) -> tuple[np.ndarray, ...]:
 def _softness(
     rate: Float[np.ndarray, "q"], offspring: np.floating
 ) -> Float[np.ndarray, "q"]:
-    """b such that a prong's particles and their descendants carry its pT on average.
+    """b for which a prong's particles and their descendants carry its pT on average.
 
-    The mean of x is 2 / ((b + 1)(b + 2)) at a = 1/2, and a child keeps
-    kappa / (1 + kappa) of its parent's pT on average. Below b = 1 the density would
-    diverge at x = 1.
+    The mean of x is 2 / ((b + 1)(b + 2)) at a = 1/2; a child has kappa / (1 + kappa) of
+    its parent's pT on average. Below b = 1 the density diverges at x = 1.
     """
     kept = 1 - offspring * CHILD_DECAY / (1 + CHILD_DECAY)
     mean = kept / np.maximum(rate, 1e-9)
@@ -130,27 +129,27 @@ def _softness(
 
 
 def direct_mean() -> Float[np.ndarray, "k u q"]:
-    """Mean number of particles of each prong above `CUT`, the background in a last
+    """Mean number of particles above `CUT` by prong, and of the background in the last
     column."""
-    fixed = configurations()
-    age = np.maximum(END + np.log(fixed.share), 0.0)
-    prongs = fixed.rate * (-np.expm1(-HARDNESS * age)) ** fixed.softness
+    decay = configurations()
+    age = np.maximum(END + np.log(decay.share), 0.0)
+    prongs = decay.rate * (-np.expm1(-HARDNESS * age)) ** decay.softness
     soft = BACKGROUND_RATE * (-np.expm1(-HARDNESS * END)) ** BACKGROUND_SOFTNESS
     return np.concatenate([prongs, np.full_like(prongs[..., :1], soft)], axis=-1)
 
 
 def lepton_probability() -> Float[np.ndarray, "k u"]:
-    """Probability that the decay's lepton is found above `CUT`."""
-    fixed = configurations()
-    lost = fixed.lepton_share**-LEPTON_HARDNESS * np.exp(-LEPTON_HARDNESS * END)
-    return fixed.lepton_efficiency * (1 - lost)
+    """Probability that the lepton of the decay is found above `CUT`."""
+    decay = configurations()
+    lost = decay.lepton_share**-LEPTON_HARDNESS * np.exp(-LEPTON_HARDNESS * END)
+    return decay.lepton_efficiency * (1 - lost)
 
 
 def empty_probability() -> Float[np.ndarray, "k u"]:
-    """Probability of no particle above `CUT`. Such jets are not drawn."""
+    """Probability of no particle above `CUT`. Such jets are not sampled."""
     return np.exp(-direct_mean().sum(-1)) * (1 - lepton_probability())
 
 
 def child_width(dt: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Width in rad of the angle between a particle and its child, softer by `dt`."""
+    """Width in rad of the angle between a particle and a child softer by `dt`."""
     return jnp.minimum(CHILD_WIDTH * jnp.exp(CHILD_GROWTH * dt), WIDEST)

@@ -1,11 +1,12 @@
-"""Draw jets from the simulated shower.
+"""Sample jets from the simulated shower.
 
-All generations of a jet lie in one queue: the particles that the decay emits, then
-their children, then the children of those, each parent's children side by side. The
-numbers of children alone fix who descends from whom (a Galton-Watson process read
-breadth first), so no loop over generations is needed to build the tree.
+All generations of a jet share one queue: the particles that the decay emits, then their
+children, then the children of these, siblings side by side. The numbers of children
+determine the tree (a Galton-Watson process in breadth-first order), so it is built
+without a loop over generations.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -14,8 +15,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jetlab.data.shower import parameters as fixed
-from jetlab.data.shower.decays import JET_PT
+from jetlab.data.shower.decays import ELECTRON, JET_PT
 from jetlab.data.shower.marks import (
+    BACKGROUND,
     DISPLACED,
     PROMPT,
     Marks,
@@ -24,14 +26,14 @@ from jetlab.data.shower.marks import (
     draw_noise,
     sample_marks,
 )
-from jetlab.data.shower.tables import Emission, emission
+from jetlab.types import MAX_PARTICLES
 
-SLOTS = 320  # particles of a jet in all generations, those below the cut included
-PARTICLES = 128  # the hardest are kept
+SLOTS = 320  # particles of a jet in all generations, before the cut on pT
+DIRECT, CHILDREN = 192, 12  # lengths of the tables of the two Poisson distributions
 
 
 class Showers(NamedTuple):
-    """Simulated jets, padded: particles in rising t, `END` and zeros behind them."""
+    """Simulated jets, padded: particles by increasing t, then padding at `END`."""
 
     t: Float[Array, "*b p"]  # ln(jet pT / pT)
     y: Float[Array, "*b p 2"]  # (deta, dphi), deta times the sign of the jet's eta
@@ -39,22 +41,23 @@ class Showers(NamedTuple):
     mask: Bool[Array, "*b p"]
     label: Int[Array, "*b"]
     configuration: Int[Array, "*b"]
-    axis: Float[Array, "*b 2"]  # eta and phi of the jet, drawn apart from the rest
+    axis: Float[Array, "*b 2"]  # eta and phi of the jet, independent of all else
 
 
 def sample(key: Key[Array, ""], labels: Int[Array, "b"]) -> Showers:
-    """One jet of each label. Jit it: its cost is in one compiled shape."""
+    """One jet per label, with its 128 hardest particles. Use it under `jax.jit`: it
+    compiles per shape."""
     keys = jax.random.split(key, 5)
     pick, axis = jax.random.split(keys[0])
     configuration = jax.random.randint(pick, labels.shape, 0, fixed.CONFIGURATIONS)
-    decay = emission(labels, configuration)
+    decay = _emission(labels, configuration)
     tree = _tree(keys[1], decay)
     t, y, emitter = _momenta(keys[2], keys[3], decay, tree)
     alive = tree.alive & (t < fixed.END)
     t = jnp.where(alive, t, fixed.END)
     marks = _marks(draw_noise(keys[4], t.shape), emitter, JET_PT * jnp.exp(-t), tree)
 
-    order = jnp.argsort(t, axis=-1)[:, :PARTICLES]
+    order = jnp.argsort(t, axis=-1)[:, :MAX_PARTICLES]
     mask = jnp.take_along_axis(alive, order, -1)
     marks = jax.tree.map(lambda v: mask * jnp.take_along_axis(v, order, -1), marks)
     scale = jnp.array([4.0, 2 * np.pi])  # |eta| < 2, |phi| < pi
@@ -69,8 +72,69 @@ def sample(key: Key[Array, ""], labels: Int[Array, "b"]) -> Showers:
     )
 
 
+class _Emission(NamedTuple):
+    """What a decay emits; the background is its last emitter."""
+
+    share: Float[Array, "*b q"]
+    direction: Float[Array, "*b q 2"]
+    emitter: Int[Array, "*b q"]
+    softness: Float[Array, "*b q"]
+    before_end: Float[Array, "*b q"]  # P(t < END)
+    edges: Float[Array, "*b e"]  # cumulative shares of the emitters
+    direct: Float[Array, "*b n"]  # P(number of direct particles <= n)
+    children: Float[Array, "*b m"]  # P(number of children <= m)
+    lepton: Float[Array, "*b"]  # P(lepton | jet not empty)
+    lepton_share: Float[Array, "*b"]
+    lepton_direction: Float[Array, "*b 2"]
+    lepton_emitter: Int[Array, "*b"]
+
+
+def _emission(label: Int[Array, "b"], configuration: Int[Array, "b"]) -> _Emission:
+    return _Emission(
+        *(jnp.asarray(v)[label, configuration] for v in _emission_tables())
+    )
+
+
+@cache
+def _emission_tables() -> tuple[np.ndarray, ...]:
+    """Fields of `_Emission` for all configurations, indexed by class and number."""
+    decay, mean = fixed.configurations(), fixed.direct_mean()
+    total = mean.sum(-1, keepdims=True)
+
+    def extended(values: np.ndarray, background: float | int) -> np.ndarray:
+        return np.concatenate([values, np.full_like(values[:, :, :1], background)], 2)
+
+    rate = extended(decay.rate, fixed.BACKGROUND_RATE)
+    tables = (
+        extended(decay.share, 1.0),
+        extended(decay.direction, 0.0),
+        extended(decay.flavour, BACKGROUND),
+        extended(decay.softness, fixed.BACKGROUND_SOFTNESS),
+        mean / np.where(rate > 0, rate, 1.0),
+        (mean.cumsum(-1) / total)[..., :-1],
+        _poisson_cdf(total, DIRECT),
+        _poisson_cdf(decay.offspring[..., None], CHILDREN),
+        fixed.lepton_probability() / (1 - fixed.empty_probability()),
+        decay.lepton_share,
+        decay.lepton_direction,
+        ELECTRON + decay.lepton_muon,
+    )
+    return tuple(
+        v.astype(np.int32 if v.dtype.kind == "i" else np.float32) for v in tables
+    )
+
+
+def _poisson_cdf(
+    mean: Float[np.ndarray, "k u 1"], size: int
+) -> Float[np.ndarray, "k u n"]:
+    """P(number <= n) for n from 0 to size - 1."""
+    n = np.arange(size)
+    log_factorial = np.cumsum(np.log(np.maximum(n, 1)))
+    return np.cumsum(np.exp(n * np.log(mean) - mean - log_factorial), axis=-1)
+
+
 class _Tree(NamedTuple):
-    """Who descends from whom."""
+    """Family tree of the slots of the queue."""
 
     parent: Int[Array, "b s"]
     root: Bool[Array, "b s"]  # emitted by the decay
@@ -78,35 +142,36 @@ class _Tree(NamedTuple):
     alive: Bool[Array, "b s"]
 
 
-def _tree(key: Key[Array, ""], decay: Emission) -> _Tree:
+def _tree(key: Key[Array, ""], decay: _Emission) -> _Tree:
     roots, offspring = jax.random.split(key)
-    luck = jax.random.uniform(roots, (2, len(decay.lepton), 1))
-    lepton = luck[0] < decay.lepton[:, None]
-    # Without its lepton a jet has one direct particle at least: it is not empty.
+    uniform = jax.random.uniform(roots, (2, len(decay.lepton), 1))
+    lepton = uniform[0] < decay.lepton[:, None]
+    # A jet without its lepton has at least one direct particle: it is not empty.
     least = jnp.where(lepton, 0.0, decay.direct[:, :1])
-    number = (least + (1 - least) * luck[1] >= decay.direct).sum(-1, keepdims=True)
+    number = (least + (1 - least) * uniform[1] >= decay.direct).sum(-1, keepdims=True)
     number += lepton
 
     slot = jnp.arange(SLOTS)
-    luck = jax.random.uniform(offspring, (len(lepton), SLOTS, 1))
-    children = (luck >= decay.children[:, None]).sum(-1)
-    known = number + jnp.cumsum(children, axis=-1)  # after the children of this slot
+    uniform = jax.random.uniform(offspring, (len(lepton), SLOTS, 1))
+    children = (uniform >= decay.children[:, None]).sum(-1)
+    # Length of the queue once the children of this slot are appended.
+    length = number + jnp.cumsum(children, axis=-1)
     find = jax.vmap(lambda v: jnp.searchsorted(v, slot, side="right"))
     root = slot < number
     return _Tree(
-        parent=jnp.where(root, slot, jnp.minimum(find(known), SLOTS - 1)),
+        parent=jnp.where(root, slot, jnp.minimum(find(length), SLOTS - 1)),
         root=root,
         lepton=lepton & (slot == 0),
-        # The queue ends at the first slot that nobody has filled.
-        alive=jax.lax.cummax(slot - known + children, axis=1) < 0,
+        # The queue ends at the first slot that no particle has been appended to.
+        alive=jax.lax.cummax(slot - length + children, axis=1) < 0,
     )
 
 
 def _momenta(
-    key: Key[Array, ""], angles: Key[Array, ""], decay: Emission, tree: _Tree
+    key: Key[Array, ""], angles: Key[Array, ""], decay: _Emission, tree: _Tree
 ) -> tuple[Float[Array, "b s"], Float[Array, "b s 2"], Int[Array, "b s"]]:
-    """t, y and the emitter of every slot; emitters of children mean nothing."""
-    which, luck = jax.random.uniform(key, (2, *tree.root.shape))
+    """t, y and emitter of each slot; emitters of children are meaningless."""
+    which, uniform = jax.random.uniform(key, (2, *tree.root.shape))
     index = (which[..., None] >= decay.edges[:, None]).sum(-1)
 
     def emitted(values: Array, lepton: Array) -> Array:
@@ -115,10 +180,10 @@ def _momenta(
 
     # Inverse of P(t < t') = (1 - exp(-a tau))^b below its value at END.
     power = jnp.take_along_axis(decay.softness, index, axis=1)
-    reached = luck * jnp.take_along_axis(decay.before_end, index, axis=1)
+    reached = uniform * jnp.take_along_axis(decay.before_end, index, axis=1)
     tau = -jnp.log(-jnp.expm1(jnp.log(reached) / power)) / fixed.HARDNESS
-    exponential = -jnp.log1p(-luck)
-    # A lepton beyond END is dropped later: its probability is below float32.
+    exponential = -jnp.log1p(-uniform)
+    # A lepton beyond END is dropped by `sample`: its probability is below float32.
     tau = jnp.where(tree.lepton, exponential / fixed.LEPTON_HARDNESS, tau)
     emitter = emitted(decay.emitter, decay.lepton_emitter)
     direct = tau - jnp.log(emitted(decay.share, decay.lepton_share))
@@ -130,7 +195,7 @@ def _momenta(
         emitted(decay.direction[..., i], decay.lepton_direction[:, i]) for i in (0, 1)
     ]
     dy += tree.root[..., None] * jnp.stack(centre, axis=-1)
-    total = _along_ancestors(jnp.concatenate([dt[..., None], dy], -1), tree)
+    total = _sum_over_ancestors(jnp.concatenate([dt[..., None], dy], -1), tree)
     return total[..., 0], total[..., 1:], emitter
 
 
@@ -141,10 +206,10 @@ def _width(tau: Float[Array, "b s"], emitter: Int[Array, "b s"]) -> Float[Array,
     return jnp.where(emitter < len(fixed.WIDTH), wider, width)
 
 
-def _along_ancestors(
+def _sum_over_ancestors(
     steps: Float[Array, "b s 3"], tree: _Tree
 ) -> Float[Array, "b s 3"]:
-    """Sums of `steps` along every line of descent, by pointer doubling."""
+    """Sums of `steps` over each slot and its ancestors, by pointer doubling."""
 
     def double(
         _: Int[Array, ""], carry: tuple[Array, Array, Array]
@@ -162,7 +227,8 @@ def _along_ancestors(
 def _marks(
     noise: Noise, emitter: Int[Array, "b s"], pt: Float[Array, "b s"], tree: _Tree
 ) -> Marks:
-    """Marks of every slot; those of children follow from the marks of their parents."""
+    """Marks of each slot; those of children depend on whether the parent is displaced:
+    iterated until no slot changes."""
     prompt = sample_marks(noise, jnp.where(tree.root, emitter, PROMPT), pt)
     late = sample_marks(noise, jnp.where(tree.root, emitter, DISPLACED), pt)
     if_prompt, if_late = displaced(prompt), displaced(late)

@@ -1,13 +1,13 @@
 """The simulated shower as a source of jets.
 
-The density of a jet in each class is known exactly (`shower_likelihood`), hence also
-the loss that no tagger can beat (`shower_limits`).
+The density of a jet in each class is known exactly (`likelihood`), and with it the loss
+of the best possible tagger (`bayes_limit`).
 
-What a network reads determines what the likelihood reads, and the reverse. The jet's
-pT is the same for all jets: were it drawn, inputs without pT relative to the jet would
-hide it and their likelihood would need one more integral. The jet's eta and phi are
-drawn apart from everything else. Particles are massless. The rounding of `Jets` to
-float16 is far finer than the narrowest structure.
+The likelihood is that of the variables which the inputs of a network determine. All
+jets have the same pT: if it varied, the likelihood of inputs without the jet's pT would
+need an integral over it. The jet's eta and phi are independent of all else, and
+particles are massless. The rounding of `Jets` to float16 is far finer than the
+narrowest structure.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from jetlab.data.shower.parameters import VERSION
 from jetlab.data.shower.sampling import Showers, sample
 from jetlab.types import CLASSES, Jets
 
-BLOCK = 1000  # jets drawn together: one compiled shape
-TRAIN, VALID, LIMIT = range(3)  # streams of random numbers
+BLOCK = 1000  # jets sampled together: one compiled shape
+TRAIN, VALID, BAYES = range(3)  # streams of random numbers
 
 _sample = jax.jit(sample)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shower:
-    """Simulated jets without end, the same for the same seed."""
+    """An unlimited source of simulated jets that depend on the seed only."""
 
     seed: int = 0
 
     @property
     def simulator(self) -> str:
-        """What the likelihood and the limits belong to."""
+        """Name and version, to which likelihood and Bayes limits belong."""
         return f"shower-{VERSION}"
 
     @property
@@ -55,28 +55,30 @@ class Shower:
         return None
 
     def train(self, start: int, stop: int) -> Jets:
-        """Training jets start to stop; each block of 1000 has 100 jets of a class.
+        """Training jets `start` to `stop` - 1; each block of 1000 has 100 per class.
 
-        Raises ValueError unless 0 <= start < stop.
+        Raises:
+          ValueError: unless 0 <= `start` < `stop`.
         """
         if not 0 <= start < stop:
-            raise ValueError(f"train({start}, {stop}): ask for 0 <= start < stop")
+            raise ValueError(f"train({start}, {stop}): choose 0 <= start < stop")
         return self._slice(TRAIN, start, stop)
 
     def valid(self, count: int) -> Jets:
-        """`count` validation jets, count / 10 of each class.
+        """`count` validation jets, `count` / 10 of each class.
 
-        Raises ValueError where count is not a positive multiple of 10.
+        Raises:
+          ValueError: unless `count` is a positive multiple of 10.
         """
         if count < 1 or count % len(CLASSES):
-            raise ValueError(f"valid({count}): ask for a positive multiple of 10 jets")
+            raise ValueError(f"valid({count}): choose a positive multiple of 10 jets")
         return self._slice(VALID, 0, count)
 
     def showers(self, stream: int, block: int) -> Showers:
-        """Block number `block` of a stream, padded, as the likelihood reads it.
+        """Block number `block` of a stream, as the likelihood takes it.
 
-        In the training stream the classes come in random order; in the others they
-        take turns, so that every ten jets are balanced.
+        The order of the classes is random in the training stream and cyclic in the
+        others, where every ten jets are balanced.
         """
         key = jax.random.fold_in(
             jax.random.fold_in(jax.random.key(self.seed), stream), block
@@ -93,18 +95,18 @@ class Shower:
         for block in range(first, last + 1):
             ends = np.clip([start - block * BLOCK, stop - block * BLOCK], 0, BLOCK)
             drawn = jax.device_get(self.showers(stream, block))
-            parts.append(to_ragged(jax.tree.map(lambda v, s=slice(*ends): v[s], drawn)))
+            parts.append(to_jets(jax.tree.map(lambda v, s=slice(*ends): v[s], drawn)))
         return Jets(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def to_ragged(showers: Showers) -> Jets:
-    """The same jets as they are stored: pT, energy and angles, without padding."""
+def to_jets(showers: Showers) -> Jets:
+    """Simulated jets in the form of stored jets: pT, energy and angles, ragged."""
     showers = jax.device_get(showers)
     mask = np.asarray(showers.mask)
     eta, phi = np.asarray(showers.axis).T
     pt = JET_PT * np.exp(-showers.t)
-    toward = np.where(eta < 0, -1, 1)[:, None]  # undoes the sign convention of deta
-    energy = pt * np.cosh(eta[:, None] + toward * showers.y[..., 0])
+    sign = np.where(eta < 0, -1, 1)[:, None]  # undoes the sign convention of deta
+    energy = pt * np.cosh(eta[:, None] + sign * showers.y[..., 0])
     d0, d0err, dz, dzerr = showers.marks[2:]
     measured = [pt, energy, showers.y[..., 0], showers.y[..., 1], d0, d0err, dz, dzerr]
     jet = [np.full_like(eta, JET_PT), eta, phi, JET_PT * np.cosh(eta)]

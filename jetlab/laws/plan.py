@@ -1,0 +1,277 @@
+"""`Plan`: what a compute budget should buy; checks and draws that every plan shares."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jetlab.laws.result import FitResult, percentiles
+
+PARTICLES = 40.0
+"""Mean number of particles in a JetClass jet, n_p of arXiv:2602.15781."""
+
+TOLERANCE = 1e-9
+"""Relative distance outside the fitted range that still counts as inside."""
+
+INTERPOLATION = "interpolation: within the range of the rows fitted"
+
+JSON_KEYS = {
+    "epochs": "E",
+    "flops": "budget",
+    "flops_per_jet": "jet_cost",
+    "range_ratio": "beyond",
+}
+"""JSON keys that differ from the names of the fields."""
+
+SIMULATION = (
+    "simulated", "slope_D", "slope_E", "repeat_above_cost", "repeat_below_budget",
+    "flops_per_jet", "max_epochs",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectionForecast:
+    """Background rejection of one signal class, predicted at the loss of a plan.
+
+    `rejection` and its 68 % `interval` are None where the fit gives no finite number.
+    """
+
+    signal: str
+    efficiency: float
+    background: str
+    rejection: float | None
+    interval: tuple[float, float] | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def message(self) -> str:
+        return "; ".join(self.warnings)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Plan:
+    """Model size, number of jets and epochs for a compute budget of `flops`.
+
+    A model of `N` parameters sees `D` unique jets `epochs` times and reaches `loss`.
+    `a` = d log N / d log C and `gamma` = -d log (L - L_inf) / d log C are the local
+    exponents in the budget C. `intervals` holds 68 % percentile intervals over the
+    draws of the fit, by field (empty without draws). `range_ratio` is each quantity
+    over its largest value in the rows fitted, where D counts jets seen (epochs times
+    D) and U unique jets; `extrapolates` says whether any lies outside the rows.
+    `warnings` are sentences: quantity, number, what to do.
+
+    With a cost of simulation (`flops_per_jet`; None in a plan of training alone) also:
+    `simulated`, the share of the budget spent on simulation; `slope_D` and `slope_E`,
+    the exponents of D and epochs in C; and where repeating starts to pay: two epochs
+    over fewer jets beat one over more if a jet costs more than `repeat_above_cost`
+    FLOPs at this budget, or the budget is below `repeat_below_budget` FLOPs at this
+    cost. Both are None where `max_epochs` is below 2 or there is no such point.
+
+    `rejections` are those that `predict_rejections` adds.
+    """
+
+    N: float
+    D: float
+    epochs: float = 1.0
+    loss: float
+    a: float
+    gamma: float
+    simulated: float | None = None
+    slope_D: float | None = None
+    slope_E: float | None = None
+    repeat_above_cost: float | None = None
+    repeat_below_budget: float | None = None
+    flops: float
+    flops_per_jet: float | None = None
+    max_epochs: float | None = None
+    particles: float
+    intervals: dict[str, tuple[float, float]]
+    range_ratio: dict[str, float]
+    extrapolates: bool
+    warnings: tuple[str, ...] = ()
+    rejections: tuple[RejectionForecast, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """Range and warnings in one line."""
+        inside = [] if self.extrapolates else [INTERPOLATION]
+        return "; ".join([*inside, *self.warnings])
+
+    def to_json(self) -> str:
+        """One JSON object; simulation and rejections only where there are any.
+
+        Raises:
+          ValueError: for a number that is not finite.
+        """
+        absent = {
+            *(SIMULATION if self.flops_per_jet is None else ()),
+            *(() if self.rejections else ("rejections",)),
+        }
+        record = {f.name: getattr(self, f.name) for f in fields(self)} | {
+            "intervals": _renamed(self.intervals),
+            "rejections": [
+                asdict(one) | {"message": one.message} for one in self.rejections
+            ],
+            "message": self.message,
+        }
+        kept = {name: value for name, value in record.items() if name not in absent}
+        return json.dumps(_renamed(kept), allow_nan=False)
+
+    def __repr__(self) -> str:
+        lines = [f"Plan for {self.flops:.4g} FLOPs"]
+        names = ["N", "D", "epochs", "loss"]
+        if self.flops_per_jet is not None:
+            lines[0] += f" at {self.flops_per_jet:.4g} FLOPs a simulated jet"
+            names.append("simulated")
+        lines += [f"  {name:<9} {self._value(name)}" for name in names]
+        lines.append(f"  N ~ C^{self.a:.3f}, L - L_inf ~ C^-{self.gamma:.3f}")
+        for one in self.rejections:
+            value = "none" if one.rejection is None else f"{one.rejection:.3g}"
+            lines.append(f"  {one.signal} at {100 * one.efficiency:g} %: {value}")
+        lines += [f"  warning: {sentence}" for sentence in self.warnings]
+        return "\n".join(lines)
+
+    def _value(self, name: str) -> str:
+        """A field with its 68 % interval."""
+        ends = self.intervals.get(name)
+        spread = f" ({ends[0]:.4g}, {ends[1]:.4g})" if ends else ""
+        return f"{getattr(self, name):.4g}{spread}"
+
+
+def _renamed(record: Mapping[str, object]) -> dict[str, object]:
+    return {JSON_KEYS.get(name, name): value for name, value in record.items()}
+
+
+def training_flops(device_hours: float, flop_rate: float) -> float:
+    """FLOPs of `device_hours` at `flop_rate` achieved FLOP/s a device.
+
+    Raises:
+      ValueError: unless both are positive and finite.
+    """
+    require_positive(device_hours=device_hours, flop_rate=flop_rate)
+    return device_hours * 3600 * flop_rate
+
+
+def simulation_flops(core_seconds: float, exchange: float) -> float:
+    """FLOPs that cost as much as `core_seconds` of simulation of one jet.
+
+    `exchange` is (price of a core-second) / (price of a FLOP of training).
+
+    Raises:
+      ValueError: unless both are positive and finite.
+    """
+    require_positive(core_seconds=core_seconds, exchange=exchange)
+    return core_seconds * exchange
+
+
+def require_positive(**numbers: float) -> None:
+    """Raises ValueError that names the first number not positive and finite."""
+    for name, value in numbers.items():
+        if not (isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value:g}; it must be positive and finite")
+
+
+def check_law(law: FitResult) -> None:
+    """Raises ValueError for a fit without N, D and L_inf, or without parameters."""
+    form = law.form
+    if not ({"N", "D"} <= set(form.columns) and "L_inf" in form.names):
+        raise ValueError(
+            f"{form.name} has no N and D to divide a budget between: its law is"
+            f" {form.formula}"
+        )
+    missing = [name for name in form.names if name not in law.params]
+    if missing:
+        raise ValueError(f"the fit lacks {', '.join(missing)} of {form.name}")
+    if not all(isfinite(law.params[name]) for name in form.names):
+        raise ValueError(f"the fit has no parameters to allocate by: {law.message}")
+
+
+def params_and_draws(law: FitResult) -> dict[str, Float[np.ndarray, "m"]]:
+    """Each parameter's fitted value, followed by its bootstrap draws.
+
+    Raises:
+      ValueError: for draws that lack a parameter or differ in number.
+    """
+    draws = law.draws.values if law.draws else {}
+    if len({len(draws.get(name, ())) for name in law.form.names}) > 1:
+        raise ValueError("the fit's draws do not hold every parameter equally often")
+    return {
+        name: np.append(law.params[name], draws.get(name, ()))
+        for name in law.form.names
+    }
+
+
+def assessment(
+    law: FitResult,
+    best: Mapping[str, Float[np.ndarray, "m"]],
+    bought: Mapping[str, float],
+    assumptions: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The fields of a plan on its uncertainty: intervals, range_ratio, extrapolates and
+    warnings.
+
+    Args:
+      best: columns of the optimum by the fit's parameters and by each of its draws.
+      bought: quantities to compare with the rows fitted.
+      assumptions: further warnings.
+    """
+    outside = _extrapolation(law, bought)
+    return {
+        "intervals": _intervals(best),
+        "range_ratio": {
+            name: value / law.span[name][1]
+            for name, value in bought.items()
+            if name in law.span
+        },
+        "extrapolates": bool(outside),
+        "warnings": (*outside, *_reliability(law, best["loss"]), *assumptions),
+    }
+
+
+def _intervals(
+    columns: Mapping[str, Float[np.ndarray, "m"]],
+) -> dict[str, tuple[float, float]]:
+    """68 % percentile interval of each column over its finite entries after the first,
+    which is the fitted value; empty where there are none."""
+    draws = {k: column[1:][np.isfinite(column[1:])] for k, column in columns.items()}
+    ends = {name: percentiles(column) for name, column in draws.items() if column.size}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def _extrapolation(law: FitResult, values: Mapping[str, float]) -> list[str]:
+    """A warning with the values outside the rows fitted; empty where all are inside."""
+    outside = []
+    for name, value in values.items():
+        low, high = law.span.get(name, (0.0, np.inf))
+        if value > high * (1 + TOLERANCE):
+            outside.append(f"{name} {value / high:.3g} times the largest")
+        if value < low * (1 - TOLERANCE):
+            outside.append(f"{name} {value / low:.3g} times the smallest")
+    if not outside:
+        return []
+    return [
+        f"extrapolation: {', '.join(outside)} in the rows fitted; add runs nearer to"
+        " the plan to check it"
+    ]
+
+
+def _reliability(law: FitResult, loss: Float[np.ndarray, "m"]) -> list[str]:
+    """Warnings on the fit and on draws without an optimum; `loss` is that of the fit
+    and of its draws, NaN without an optimum."""
+    warnings = []
+    if not law.reliable:
+        warnings.append(
+            f"the plan is indicative only, its fit is not reliable ({law.message}): add"
+            " runs or fix a parameter before quoting it"
+        )
+    lost, drawn = int(np.sum(np.isnan(loss[1:]))), len(loss) - 1
+    if lost:
+        warnings.append(
+            f"{lost} of {drawn} draws have no optimum and are left out: the intervals"
+            " are too narrow"
+        )
+    return warnings
