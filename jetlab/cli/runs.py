@@ -1,10 +1,13 @@
 """Commands that train grids and report on them."""
 
+import logging
 from pathlib import Path
 
 import click
 
 from jetlab.cli.options import as_json, example, out_folder, shard, show, where
+
+log = logging.getLogger(__name__)
 
 
 @click.command(
@@ -17,6 +20,12 @@ from jetlab.cli.options import as_json, example, out_folder, shard, show, where
 @click.option(
     "--source", default="shower", show_default=True, help="shower, or a store's folder."
 )
+@click.option(
+    "--inputs",
+    multiple=True,
+    help="An input configuration in place of the experiment's own, once or more:"
+    " full-40, or LABEL=PARTICLES:FEATURE,FEATURE,...",
+)
 @out_folder
 @where
 @shard
@@ -24,6 +33,7 @@ def run(
     experiment: Path,
     size: str,
     source: str,
+    inputs: tuple[str, ...],
     out: Path,
     on: str,
     workers: int | None,
@@ -34,12 +44,19 @@ def run(
     Finished runs in --out are kept: the same command goes on where it was stopped.
     With --shard it trains its part of the grid; the same command without it reports.
     """
+    from jetlab.data.features import parse_inputs
     from jetlab.runs.experiment import Experiment, make_report
 
     if shard and on != "local":
         raise click.UsageError(f"--shard and --on {on}: choose one of them")
-    asked = Experiment(file=experiment, size=size, source=source, out=out)
-    click.echo(asked.announce())
+    asked = Experiment(
+        file=experiment,
+        size=size,
+        source=source,
+        out=out,
+        inputs=tuple(map(parse_inputs, inputs)),
+    )
+    log.info(asked.announce())
     if shard:
         left, runs = asked.run_shard(shard)
         click.echo(f"{left} of {runs} runs are unfinished")

@@ -1,7 +1,7 @@
-"""Attention inside jets of any length, without padding: a small C++ kernel for CPUs.
+"""Attention inside jets of any length, without padding: a C++ kernel for CPUs.
 
-Compiled once for the machine at hand and kept in the user's cache; where there is no
-compiler, attention runs in groups of jets instead (`layout.Flat`).
+The kernel is compiled once for each processor and kept in the user's cache folder.
+Without a compiler, attention runs over groups of jets (`token_layout.FlatLayout`).
 """
 
 import ctypes
@@ -36,34 +36,41 @@ def attend(
 ) -> Float[Array, "q d"]:
     """softmax(q k^T / sqrt(d/h)) v inside each jet, in float32.
 
-    Rows are those of `layout.Flat`: b class tokens, then the particles of one jet after
-    the other. With b queries only the class tokens ask. Call it where `available()`.
+    Rows are those of `FlatLayout`: b class tokens, then the particles of one jet after
+    another; rows past the last particle give zeros. Queries are all tokens, or the b
+    class tokens.
+
+    Raises:
+      RuntimeError: unless `available()`.
     """
     return _forward(query, key_value, counts, heads)[0]
 
 
 def _forward(query, key_value, counts, heads):
     if not available():
-        raise RuntimeError("no native attention here: give the packing groups of jets")
-    exact = query.astype(jnp.float32), key_value.astype(jnp.float32)
+        raise RuntimeError(
+            "the CPU attention kernel is not available: use a packing with groups of"
+            " jets (choose_packing(grouped=True))"
+        )
+    float32 = query.astype(jnp.float32), key_value.astype(jnp.float32)
     out = (
         jax.ShapeDtypeStruct(query.shape, jnp.float32),
         jax.ShapeDtypeStruct((len(query), heads), jnp.float32),
     )
     call = jax.ffi.ffi_call("jetlab_attend", out, vmap_method="sequential")
     counts = counts.astype(jnp.int32)
-    mixed, log_sums = call(*exact, counts, heads=np.int64(heads))
-    kept = (query, key_value, counts, mixed, log_sums)
-    return mixed.astype(query.dtype), kept
+    mixed, log_sums = call(*float32, counts, heads=np.int64(heads))
+    residuals = (query, key_value, counts, mixed, log_sums)
+    return mixed.astype(query.dtype), residuals
 
 
-def _backward(heads, kept, grad):
-    query, key_value, counts, mixed, log_sums = kept
-    exact = [a.astype(jnp.float32) for a in (query, key_value)]
-    out = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in exact]
+def _backward(heads, residuals, grad):
+    query, key_value, counts, mixed, log_sums = residuals
+    float32 = [a.astype(jnp.float32) for a in (query, key_value)]
+    out = [jax.ShapeDtypeStruct(a.shape, jnp.float32) for a in float32]
     call = jax.ffi.ffi_call("jetlab_attend_back", out, vmap_method="sequential")
     grad = grad.astype(jnp.float32)
-    grads = call(*exact, counts, mixed, log_sums, grad, heads=np.int64(heads))
+    grads = call(*float32, counts, mixed, log_sums, grad, heads=np.int64(heads))
     return grads[0].astype(query.dtype), grads[1].astype(key_value.dtype), None
 
 
@@ -72,16 +79,16 @@ attend.defvjp(_forward, _backward)
 
 @cache
 def available() -> bool:
-    """Whether `attend` runs here: JAX computes on a CPU and the kernel compiles."""
+    """Whether `attend` can run: JAX computes on a CPU and the kernel compiles."""
     if jax.default_backend() != "cpu":
         return False
     try:
         library = ctypes.CDLL(str(_compiled()))
     except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
+        reason = getattr(error, "stderr", None) or str(error)
         warnings.warn(
-            f"no native attention, so training is about half as fast: {said.strip()}"
-            " (install a C++ compiler as 'c++', or set CXX)",
+            "the CPU attention kernel cannot be compiled, so training is about half as"
+            f" fast: {reason.strip()}; install a C++ compiler as 'c++', or set CXX",
             stacklevel=2,
         )
         return False
@@ -92,7 +99,11 @@ def available() -> bool:
 
 
 def _compiled() -> Path:
-    """The kernel for this processor, compiler and jaxlib; built where it is missing."""
+    """The kernel's library for this processor, compiler and jaxlib; built if missing.
+
+    Raises:
+      OSError, subprocess.CalledProcessError: where it cannot be compiled.
+    """
     compiler = os.environ.get("CXX", "c++")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = base / "jetlab" / f"ragged_attention-{_fingerprint(compiler)}.so"
@@ -105,15 +116,15 @@ def _compiled() -> Path:
             subprocess.run(
                 [*command, "-o", str(built)], check=True, capture_output=True, text=True
             )
-            built.replace(path)  # whole or not at all, whoever else builds it
+            built.replace(path)  # atomic: other processes may build it too
     return path
 
 
 def _fingerprint(compiler: str) -> str:
-    """What decides the compiled kernel."""
+    """A hash of everything that the compiled kernel depends on."""
     processor = Path("/proc/cpuinfo")
     text = processor.read_text() if processor.exists() else os.uname().machine
-    named = ("flags", "Features")  # on x86 and on ARM
-    flags = sorted({line for line in text.splitlines() if line.startswith(named)})
+    prefixes = ("flags", "Features")  # on x86 and on ARM
+    flags = sorted({line for line in text.splitlines() if line.startswith(prefixes)})
     facts = [SOURCE.read_text(), compiler, *FLAGS, version("jaxlib"), *flags]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]

@@ -1,7 +1,7 @@
-"""N and FLOPs by every convention, as named groups that sum to the total.
+"""Parameters and FLOPs of a tagger by every convention, in groups that sum up.
 
 A multiplication and an addition count as two FLOPs. A training step costs three times
-the forward pass: backward takes two products where forward takes one.
+the forward pass: the backward pass computes two products for each of the forward pass.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from jetlab.models.tagger import Tagger
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """The parameters of a tagger by what they do."""
+    """The numbers of parameters of a tagger by function."""
 
     embedding: int  # of the particles, and the class token
     attention: int
@@ -27,17 +27,20 @@ class Parameters:
 
     @property
     def total(self) -> int:
-        """N as in arXiv:2602.15781: everything."""
+        """N as in arXiv:2602.15781: all parameters."""
         return self.nonembedding + self.embedding + self.head
 
     @property
     def nonembedding(self) -> int:
-        """N as in arXiv:2001.08361: what stands between embedding and head."""
+        """N as in arXiv:2001.08361: without embedding and head."""
         return self.attention + self.feed_forward + self.norms
 
 
 def parameters(config: Tagger) -> Parameters:
-    """Counted by formula; 48 d^2 + 87 d + 10 for 21 features and 10 classes."""
+    """Number of parameters by group, from the formula.
+
+    For 21 features, 10 classes and 4 layers the total is 48 d^2 + 87 d + 10.
+    """
     d, layers = config.width, config.layers
     return Parameters(
         embedding=(config.features + 1) * d + d,
@@ -70,15 +73,20 @@ class Products:
 
     @property
     def training(self) -> float:
-        """Forward and backward; the embedding's input needs no gradient."""
+        """FLOPs of both passes; the input of the embedding needs no gradient."""
         return 3 * self.forward - self.embedding
 
 
 def products(config: Tagger, particles: float, particles_squared: float) -> Products:
-    """Matrix products for jets with these means of n and of n^2.
+    """FLOPs a jet of the matrix products, averaged over jets.
 
-    Attention pairs all T = n + 1 tokens, so its cost follows the mean of T^2, which
-    exceeds the square of the mean. The last layer updates the class token alone.
+    Attention pairs all T = n + 1 tokens of a jet of n particles, so its cost is
+    proportional to the mean of T^2, which exceeds the square of the mean. The last
+    layer updates the class token alone.
+
+    Args:
+      particles: mean of n.
+      particles_squared: mean of n^2.
     """
     d, full = config.width, config.layers - 1
     tokens = particles + 1
@@ -93,14 +101,17 @@ def products(config: Tagger, particles: float, particles_squared: float) -> Prod
 
 
 def estimate(config: Tagger, particles: float) -> float:
-    """6 N n_p, the paper's FLOPs of training on one jet (arXiv:2602.15781, Sec. 2)."""
+    """6 N n_p: the paper's FLOPs of training on one jet (arXiv:2602.15781, Sec. 2)."""
     return 6 * parameters(config).total * particles
 
 
 def measured(config: Tagger, particles: int, batch: int = 128) -> float:
     """FLOPs a jet of one training step by XLA's cost analysis, padded to `particles`.
 
-    It counts elementwise work too, so it lies above the matrix products.
+    It includes elementwise operations, so it exceeds `products(...).training`.
+
+    Raises:
+      RuntimeError: on a backend without cost analysis.
     """
     model = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     graphdef, params = nnx.split(model, nnx.Param)

@@ -1,9 +1,9 @@
 // Multi-head attention inside jets of any length, and its gradient, for CPUs.
 //
-// Tokens are rows: the class token of jet b is row b, its particles follow those of jet
-// b - 1 after all class tokens. A jet fits the caches, so it is done head by head in
-// buffers of its own, with the queries along the vector: scores, softmax and sums are
-// then vertical operations, and one small matrix product serves every step.
+// Tokens are rows: the class token of jet b is row b; after all class tokens follow the
+// particles of jet 0, of jet 1, and so on. A jet fits the caches, so it is computed head
+// by head in buffers of its own, with queries along the vector: scores, softmax and sums
+// are then vertical operations, and one small matrix product serves every step.
 
 #include <algorithm>
 #include <atomic>
@@ -31,8 +31,8 @@ inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
 inline int whole(int n) { return (n + W - 1) / W * W; }
 
 // exp(x) for x <= 0 within 2 units in the last place: x = n ln 2 + r, |r| < ln 2 / 2,
-// and a polynomial in r (coefficients of Cephes' expf). A NaN stays one: adding n to its
-// exponent could make it a number, the product with 2^n cannot.
+// and a polynomial in r (coefficients of Cephes' expf). A NaN stays NaN: it is multiplied
+// by 2^n, where adding n to its exponent could make it a number.
 inline Vec exponential(Vec x) {
   Vec clamped = x < -87.0f ? Vec{} - 87.0f : x;
   Vec shifted = clamped * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to integer
@@ -90,12 +90,12 @@ void product(int M, int N, int K, const float* A, int am, int ak, const float* B
 
 struct Batch {
   int jets, d, heads, e;  // e: width of a head
-  bool all;               // whether every token asks, or the class tokens alone
+  bool all;               // queries are all tokens, not the class tokens alone
   float scale;
 };
 
 struct Jet {
-  int number, first, tokens;  // first: its first particle among the particles
+  int number, first, tokens;  // first: index of its first particle
 };
 
 inline int64_t row(const Batch& b, const Jet& jet, int token) {
@@ -212,8 +212,8 @@ void backward(const Batch& b, const Jet& jet, const float* q, const float* key_v
   }
 }
 
-// Jets over XLA's own threads. The caller takes part, so a busy pool cannot stop it; a
-// jet writes rows of its own, so the numbers do not depend on who does it.
+// Distributes jets over XLA's own threads. The calling thread takes part, so a busy pool
+// cannot block it. Jets write to separate rows, so results do not depend on the threads.
 template <class Work>
 void each(ffi::ThreadPool pool, const std::vector<Jet>& jets, Work work) {
   struct Progress {
@@ -256,8 +256,8 @@ std::vector<Jet> jets_of(const Counts& counts) {
   return jets;
 }
 
-// Whether each jet has its rows and each head its columns: without, memory of others
-// would be overwritten.
+// Whether the rows hold all tokens and the heads divide the columns: otherwise the
+// kernel would write past its buffers.
 bool fits(const Floats& key_value, const Counts& counts, int64_t heads) {
   int64_t used = counts.element_count();
   bool counted = used > 0;
@@ -269,14 +269,14 @@ bool fits(const Floats& key_value, const Counts& counts, int64_t heads) {
   return counted && headed && used <= key_value.dimensions()[0];
 }
 
-ffi::Error refusal() {
+ffi::Error invalid_shapes() {
   return ffi::Error::InvalidArgument(
-      "attention: the rows must hold a class token for each of at least one jet and "
-      "all particles, the columns as many for each head");
+      "attention: the rows must hold one class token per jet (at least one) and all "
+      "particles, and the heads must divide the columns");
 }
 
-// Rows past the last particle hold nothing, and get zeros.
-void clear_rest(Result out, const std::vector<Jet>& jets) {
+// Sets the rows past the last particle to zero.
+void clear_padding(Result out, const std::vector<Jet>& jets) {
   int64_t rows = out->dimensions()[0], width = out->dimensions()[1];
   int64_t used = jets.size() + jets.back().first + jets.back().tokens - 1;
   if (used < rows)
@@ -285,10 +285,10 @@ void clear_rest(Result out, const std::vector<Jet>& jets) {
 
 ffi::Error Attend(ffi::ThreadPool pool, Floats q, Floats key_value, Counts counts,
                   Result mixed, Result log_sum, int64_t heads) {
-  if (!fits(key_value, counts, heads)) return refusal();
+  if (!fits(key_value, counts, heads)) return invalid_shapes();
   Batch b = batch(q, key_value, counts, heads);
   std::vector<Jet> jets = jets_of(counts);
-  if (b.all) clear_rest(mixed, jets), clear_rest(log_sum, jets);
+  if (b.all) clear_padding(mixed, jets), clear_padding(log_sum, jets);
   const float *in = q.typed_data(), *pairs = key_value.typed_data();
   float *out = mixed->typed_data(), *sums = log_sum->typed_data();
   each(pool, jets, [=](const Jet& jet, Scratch& scratch) {
@@ -300,11 +300,11 @@ ffi::Error Attend(ffi::ThreadPool pool, Floats q, Floats key_value, Counts count
 ffi::Error AttendBack(ffi::ThreadPool pool, Floats q, Floats key_value, Counts counts,
                       Floats mixed, Floats log_sum, Floats grad, Result dq,
                       Result dkey_value, int64_t heads) {
-  if (!fits(key_value, counts, heads)) return refusal();
+  if (!fits(key_value, counts, heads)) return invalid_shapes();
   Batch b = batch(q, key_value, counts, heads);
   std::vector<Jet> jets = jets_of(counts);
-  if (b.all) clear_rest(dq, jets);
-  clear_rest(dkey_value, jets);
+  if (b.all) clear_padding(dq, jets);
+  clear_padding(dkey_value, jets);
   const float *in = q.typed_data(), *pairs = key_value.typed_data();
   const float *out = mixed.typed_data(), *sums = log_sum.typed_data();
   const float* g = grad.typed_data();

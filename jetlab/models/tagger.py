@@ -1,4 +1,4 @@
-"""The set Transformer of arXiv:2602.15781, Section 2: a class token reads a jet."""
+"""The set Transformer of arXiv:2602.15781, Section 2, with one class token a jet."""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,17 @@ from jaxtyping import Array, Bool, Float
 
 from jetlab.models import cpu_attention
 from jetlab.models.layers import Layer
-from jetlab.models.token_layout import Layout, Padded
+from jetlab.models.token_layout import Layout, PaddedLayout
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tagger:
-    """What is chosen about a tagger; `build` makes it.
+    """The configuration of a tagger; `build` makes the module.
 
     The paper scales N by `width` alone, with 4 layers and max(1, width // 64) heads.
+
+    Raises:
+      ValueError: for a width that the number of heads does not divide.
     """
 
     width: int
@@ -39,7 +42,8 @@ class Tagger:
 
     @property
     def length_groups(self) -> bool:
-        """Attention runs over groups of jets where there is no kernel for CPUs."""
+        """Whether attention runs over groups of jets of similar length: without the
+        CPU kernel."""
         return not cpu_attention.available()
 
     def build(self, rngs: nnx.Rngs) -> "SetTransformer":
@@ -47,12 +51,12 @@ class Tagger:
 
 
 class SetTransformer(nnx.Module):
-    """Particles in, logits out; the order of the particles does not matter."""
+    """Logits of jets from their particles, invariant under permutations of these."""
 
     def __init__(self, config: Tagger, *, rngs: nnx.Rngs):
         width = config.width
         self.embed = nnx.Linear(config.features, width, rngs=rngs)
-        # small, as in BERT (arXiv:1810.04805): the first layer's norm rescales it
+        # 0.02 as in BERT (arXiv:1810.04805): the first layer's norm rescales it
         self.class_token = nnx.Param(0.02 * rngs.params.normal((width,)))
         self.layers = nnx.List(
             Layer(width, config.heads, config.dropout, rngs=rngs)
@@ -68,27 +72,31 @@ class SetTransformer(nnx.Module):
         *,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b k"]:
-        """Logits of padded jets; dropout acts only with `rngs` (stream `dropout`)."""
-        rows = jnp.asarray(x).reshape(-1, x.shape[-1])
-        return self.read(rows, Padded(mask), rngs=rngs)
+        """Logits of padded jets; `mask` is True for particles.
 
-    def read(
+        Dropout acts only with `rngs`, from the stream `dropout`.
+        """
+        rows = jnp.asarray(x).reshape(-1, x.shape[-1])
+        return self.call_flat(rows, PaddedLayout(mask), rngs=rngs)
+
+    def call_flat(
         self,
         particles: Float[Array, "n f"],
         layout: Layout,
         *,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b k"]:
-        """Logits of jets whose particles are rows of one array."""
-        exact = self.class_token.dtype
-        embedded = self.embed(particles.astype(exact))
-        shape = (layout.jets, embedded.shape[-1])
-        token = jnp.broadcast_to(self.class_token[...], shape)
-        tokens = jnp.concatenate([token, embedded])
-        salts = [None] * len(self.layers)
+        """Logits of jets whose particles are rows of one array, as the layout says."""
+        dtype = self.class_token.dtype
+        embedded = self.embed(particles.astype(dtype))
+        shape = (layout.num_jets, embedded.shape[-1])
+        class_tokens = jnp.broadcast_to(self.class_token[...], shape)
+        tokens = jnp.concatenate([class_tokens, embedded])
+        seeds = [None] * len(self.layers)
         if rngs is not None:
-            salts = jax.random.bits(rngs.dropout(), (len(self.layers), 2, 2))
-        for layer, salt in zip(self.layers[:-1], salts[:-1], strict=True):
-            tokens = layer(tokens, layout, salt)
-        tokens = self.layers[-1](tokens, layout, salts[-1], reads=layout.jets)
+            seeds = jax.random.bits(rngs.dropout(), (len(self.layers), 2, 2))
+        for layer, seed in zip(self.layers[:-1], seeds[:-1], strict=True):
+            tokens = layer(tokens, layout, seed)
+        last = self.layers[-1]
+        tokens = last(tokens, layout, seeds[-1], num_queries=layout.num_jets)
         return self.head(self.norm(tokens))

@@ -1,8 +1,7 @@
-"""How the tokens of a batch lie in one flat array, and who attends to whom.
+"""Layouts: the rows of a batch's tokens in one flat array, and attention inside jets.
 
-Everything but attention works on tokens one by one, so a model needs no padding: its
-tokens are rows of one array, the class tokens of all jets first, then their particles.
-A layout knows which rows make a jet.
+All layers but attention act on single tokens, so a model needs no padding: its tokens
+are rows of one array, the class tokens of all jets first, then their particles.
 """
 
 from dataclasses import dataclass
@@ -16,83 +15,88 @@ from jaxtyping import Array, Bool, Float, Int, UInt
 from jetlab.models import cpu_attention
 from jetlab.types import MAX_PARTICLES, Batch, Groups
 
-PLACES = 1 + MAX_PARTICLES  # of a jet: its class token and its particles
+MAX_TOKENS = 1 + MAX_PARTICLES  # of a jet: its class token and its particles
 
 
 @runtime_checkable
 class Layout(Protocol):
-    """What a model asks of a batch."""
+    """The interface between a model and the tokens of a batch."""
 
     @property
-    def jets(self) -> int:
-        """Class tokens: so many rows stand before the particles."""
+    def num_jets(self) -> int:
+        """Number of jets, and of the class tokens, which are the first rows."""
         ...
 
     @property
-    def ids(self) -> UInt[Array, "t"]:
-        """A number for each token, the same wherever it lies: seeds its dropout."""
+    def token_ids(self) -> UInt[Array, "t"]:
+        """A unique number of each token, equal in every layout: it seeds dropout."""
         ...
 
     def attend(
         self, query: Float[Array, "q d"], key_value: Float[Array, "t 2*d"], heads: int
     ) -> Float[Array, "q d"]:
-        """softmax(q k^T / sqrt(d/h)) v inside each jet, for all tokens or, where
-        there are only as many queries as jets, for the class tokens."""
+        """softmax(q k^T / sqrt(d/h)) v inside each jet.
+
+        Queries are all tokens or, if there are `num_jets` of them, the class tokens.
+        """
         ...
 
 
-class Padded:
-    """Jets of one length, `mask` False where there is no particle."""
+class PaddedLayout:
+    """Jets padded to one length; `mask` is True for particles."""
 
     def __init__(self, mask: Bool[Array | np.ndarray, "b p"]):
-        self.jets, self.particles = mask.shape
-        # the class token is never masked, so a jet without particles stays finite
+        self.num_jets, self.particles = mask.shape
+        # The class token is never masked, so a jet without particles stays finite.
         self._mask = jnp.pad(mask, ((0, 0), (1, 0)), constant_values=True)
 
     @property
-    def ids(self) -> UInt[Array, "t"]:
-        jet, place = np.divmod(np.arange(self.jets * self.particles), self.particles)
-        first = np.arange(self.jets) * PLACES
-        return jnp.asarray(np.concatenate([first, jet * PLACES + place + 1]), "uint32")
+    def token_ids(self) -> UInt[Array, "t"]:
+        rows = np.arange(self.num_jets * self.particles)
+        jet, position = np.divmod(rows, self.particles)
+        first = np.arange(self.num_jets) * MAX_TOKENS
+        particles = jet * MAX_TOKENS + position + 1
+        return jnp.asarray(np.concatenate([first, particles]), "uint32")
 
     def attend(
         self, query: Float[Array, "q d"], key_value: Float[Array, "t 2*d"], heads: int
     ) -> Float[Array, "q d"]:
-        read = self._by_jet(query) if len(query) > self.jets else query[:, None]
-        mixed = masked_attention(read, self._by_jet(key_value), self._mask, heads)
+        full = len(query) > self.num_jets
+        queries = self._by_jet(query) if full else query[:, None]
+        mixed = masked_attention(queries, self._by_jet(key_value), self._mask, heads)
         return jnp.concatenate(
             [mixed[:, 0], mixed[:, 1:].reshape(-1, mixed.shape[-1])], axis=0
         )
 
     def _by_jet(self, rows: Float[Array, "t d"]) -> Float[Array, "b s d"]:
-        particles = rows[self.jets :].reshape(self.jets, self.particles, -1)
-        return jnp.concatenate([rows[: self.jets, None], particles], axis=1)
+        particles = rows[self.num_jets :].reshape(self.num_jets, self.particles, -1)
+        return jnp.concatenate([rows[: self.num_jets, None], particles], axis=1)
 
 
 @dataclass(frozen=True)
-class Flat:
-    """Jets one after the other, the first of each group no longer than it allows.
+class FlatLayout:
+    """The particles of one jet after those of another, without padding between jets.
 
-    `counts` are particles by jet, `numbers` those of the jets within the whole batch,
-    `rows` the number of particle rows; those past the sum of `counts` are padding.
-    Attention runs over `groups` of jets of similar length or, without groups, by the
-    native kernel over the jets as they are.
+    Attention runs over `groups` of jets of similar length or, without groups, through
+    the CPU kernel over the jets as they are. Jets are in the order of their groups, and
+    no jet has more particles than its group allows.
     """
 
-    counts: Int[Array, "b"]
-    numbers: Int[Array, "b"]
-    rows: int
+    counts: Int[Array, "b"]  # particles of each jet
+    jet_ids: Int[Array, "b"]  # of the jets within the whole batch
+    rows: int  # of particles; those past the sum of `counts` are padding
     groups: Groups
 
     @property
-    def jets(self) -> int:
+    def num_jets(self) -> int:
         return len(self.counts)
 
     @property
-    def ids(self) -> UInt[Array, "t"]:
-        jet, place = self._owners
-        first = self.numbers * PLACES
-        return jnp.concatenate([first, first[jet] + place + 1]).astype(jnp.uint32)
+    def token_ids(self) -> UInt[Array, "t"]:
+        jet, position = self._jet_and_position
+        first = self.jet_ids * MAX_TOKENS
+        ids = jnp.concatenate([first, first[jet] + position + 1])
+        return ids.astype(jnp.uint32)
 
     def attend(
         self, query: Float[Array, "q d"], key_value: Float[Array, "t 2*d"], heads: int
@@ -102,10 +106,10 @@ class Flat:
         return self._attend_by_group(query, key_value, heads)
 
     @property
-    def _owners(self) -> tuple[Int[Array, "n"], Int[Array, "n"]]:
-        """Which jet a particle row belongs to, and its place in it."""
+    def _jet_and_position(self) -> tuple[Int[Array, "n"], Int[Array, "n"]]:
+        """The jet of each particle row, and its position within the jet."""
         jet = jnp.repeat(
-            jnp.arange(self.jets), self.counts, total_repeat_length=self.rows
+            jnp.arange(self.num_jets), self.counts, total_repeat_length=self.rows
         )
         return jet, jnp.arange(self.rows) - self._first[jet]
 
@@ -117,29 +121,23 @@ class Flat:
     def _attend_by_group(
         self, query: Float[Array, "q d"], key_value: Float[Array, "t 2*d"], heads: int
     ) -> Float[Array, "q d"]:
-        slots = [self._slots(*group) for group in self._numbered]
-        masks = [mask for _, mask in slots]
-        ways = _Ways(
-            tuple(jnp.where(mask, rows, 0) for rows, mask in slots),
-            tuple(masks),
-            self._slot_of_row,
-            jnp.arange(self.jets + self.rows) < self.jets + self.counts.sum(),
-        )
-        whole = len(query) > self.jets
-        if whole:
-            queries = _spread(query, ways)
+        slots = self._slots()
+        full = len(query) > self.num_jets
+        if full:
+            queries = _to_slots(query, slots)
         else:
-            queries = [query[start:stop, None] for start, stop, _ in self._numbered]
+            queries = [query[start:stop, None] for start, stop, _ in self._ranges]
+        pairs = _to_slots(key_value, slots)
         mixed = [
-            masked_attention(*part, heads)
-            for part in zip(queries, _spread(key_value, ways), masks, strict=True)
+            masked_attention(*group, heads)
+            for group in zip(queries, pairs, slots.masks, strict=True)
         ]
-        if not whole:
-            return jnp.concatenate([part[:, 0] for part in mixed])
-        return _gather(tuple(mixed), ways)
+        if not full:
+            return jnp.concatenate([group[:, 0] for group in mixed])
+        return _to_rows(tuple(mixed), slots)
 
     @property
-    def _numbered(self) -> list[tuple[int, int, int]]:
+    def _ranges(self) -> list[tuple[int, int, int]]:
         """(first jet, last jet + 1, particles) of each group."""
         ends = np.cumsum([jets for jets, _ in self.groups]).tolist()
         return [
@@ -147,35 +145,46 @@ class Flat:
             for (jets, particles), end in zip(self.groups, ends, strict=True)
         ]
 
-    def _slots(
+    def _slots(self) -> "_Slots":
+        """Slots of tokens, jets x (1 + particles) for each group, and their rows."""
+        tokens = [self._tokens(*group) for group in self._ranges]
+        row = jnp.arange(self.num_jets + self.rows)
+        return _Slots(
+            tuple(jnp.where(mask, rows, 0) for rows, mask in tokens),
+            tuple(mask for _, mask in tokens),
+            self._slot_of_row,
+            row < self.num_jets + self.counts.sum(),
+        )
+
+    def _tokens(
         self, start: int, stop: int, particles: int
     ) -> tuple[Int[Array, "g s"], Bool[Array, "g s"]]:
-        """Rows of the tokens of a group's jets, and which of them there are."""
-        place = jnp.arange(particles + 1)
-        rows = self.jets + self._first[start:stop, None] + place - 1
-        rows = jnp.where(place == 0, jnp.arange(start, stop)[:, None], rows)
-        return rows, place <= self.counts[start:stop, None]
+        """Rows of the tokens of a group's jets, and a mask: True for tokens."""
+        position = jnp.arange(particles + 1)
+        rows = self.num_jets + self._first[start:stop, None] + position - 1
+        rows = jnp.where(position == 0, jnp.arange(start, stop)[:, None], rows)
+        return rows, position <= self.counts[start:stop, None]
 
     @property
     def _slot_of_row(self) -> Int[Array, "t"]:
-        """Where each row stands among the slots of all groups."""
+        """The slot of each row among the slots of all groups."""
         sizes = np.array([jets * (particles + 1) for jets, particles in self.groups])
         begin = np.cumsum(sizes) - sizes
         first = np.concatenate(
             [
-                base + np.arange(jets) * (particles + 1)
-                for base, (jets, particles) in zip(begin, self.groups, strict=True)
+                start + np.arange(jets) * (particles + 1)
+                for start, (jets, particles) in zip(begin, self.groups, strict=True)
             ]
         )
-        jet, place = self._owners
-        particles = jnp.asarray(first)[jet] + place + 1
-        # rows past the last particle point anywhere: what they fetch is set to zero
+        jet, position = self._jet_and_position
+        particles = jnp.asarray(first)[jet] + position + 1
+        # Rows past the last particle take any slot: `_to_rows` sets them to zero.
         return jnp.concatenate([first, jnp.minimum(particles, sizes.sum() - 1)])
 
 
-def flat_layout(batch: Batch) -> Flat:
-    """The layout of a batch of the engine."""
-    return Flat(batch.counts, batch.ids, len(batch.x), batch.groups)
+def flat_layout(batch: Batch) -> FlatLayout:
+    """The layout of a batch."""
+    return FlatLayout(batch.counts, batch.ids, len(batch.x), batch.groups)
 
 
 def masked_attention(
@@ -192,48 +201,48 @@ def masked_attention(
     key, value = jnp.split(key_value, 2, axis=-1)
     query, key, value = map(by_head, (query, key, value))
     scores = jnp.einsum("bqhe,bshe->bhqs", query, key) / query.shape[-1] ** 0.5
-    # exp(-inf) is exactly zero: a padded token has no weight, not a small one
+    # exp(-inf) is exactly zero: padding has no weight, not a small one.
     scores = jnp.where(mask[:, None, None, :], scores, -jnp.inf)
     weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(value.dtype)
     mixed = jnp.einsum("bhqs,bshe->bqhe", weights, value)
     return mixed.reshape(*mixed.shape[:2], -1)
 
 
-class _Ways(NamedTuple):
-    """From the rows of a flat array to slots of groups, and back."""
+class _Slots(NamedTuple):
+    """The permutation between rows of a flat array and slots of groups."""
 
-    wells: tuple[Int[Array, "g s"], ...]  # row that each slot reads
-    masks: tuple[Bool[Array, "g s"], ...]  # whether a slot holds a token
-    slots: Int[Array, "t"]  # slot of each row
-    real: Bool[Array, "t"]  # whether a row holds a token
+    source_rows: tuple[Int[Array, "g s"], ...]  # the row in each slot
+    masks: tuple[Bool[Array, "g s"], ...]  # True for slots that hold a token
+    slot_of_row: Int[Array, "t"]
+    valid: Bool[Array, "t"]  # True for rows that hold a token
 
 
 # Rows to slots and back is a permutation, so the gradient of either is the other: a
-# gather, where differentiating a gather would scatter and add, slowly on a CPU and in
-# no fixed order on a GPU.
+# gather. The derivative of a gather would scatter and add: slow on a CPU, and in no
+# fixed order on a GPU.
 
 
 @jax.custom_vjp
-def _spread(rows: Array, ways: _Ways) -> tuple[Array, ...]:
+def _to_slots(rows: Array, slots: _Slots) -> tuple[Array, ...]:
     return tuple(
-        jnp.where(mask[..., None], rows[well], 0)
-        for well, mask in zip(ways.wells, ways.masks, strict=True)
+        jnp.where(mask[..., None], rows[source], 0)
+        for source, mask in zip(slots.source_rows, slots.masks, strict=True)
     )
 
 
 @jax.custom_vjp
-def _gather(parts: tuple[Array, ...], ways: _Ways) -> Array:
-    flat = jnp.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])
-    return jnp.where(ways.real[:, None], flat[ways.slots], 0)
+def _to_rows(groups: tuple[Array, ...], slots: _Slots) -> Array:
+    flat = jnp.concatenate([group.reshape(-1, group.shape[-1]) for group in groups])
+    return jnp.where(slots.valid[:, None], flat[slots.slot_of_row], 0)
 
 
-def _spread_back(ways: _Ways, grads: tuple[Array, ...]) -> tuple[Any, None]:
-    return _gather(grads, ways), None
+def _to_slots_back(slots: _Slots, grads: tuple[Array, ...]) -> tuple[Any, None]:
+    return _to_rows(grads, slots), None
 
 
-def _gather_back(ways: _Ways, grad: Array) -> tuple[Any, None]:
-    return _spread(grad, ways), None
+def _to_rows_back(slots: _Slots, grad: Array) -> tuple[Any, None]:
+    return _to_slots(grad, slots), None
 
 
-_spread.defvjp(lambda rows, ways: (_spread(rows, ways), ways), _spread_back)
-_gather.defvjp(lambda parts, ways: (_gather(parts, ways), ways), _gather_back)
+_to_slots.defvjp(lambda rows, slots: (_to_slots(rows, slots), slots), _to_slots_back)
+_to_rows.defvjp(lambda groups, slots: (_to_rows(groups, slots), slots), _to_rows_back)

@@ -1,11 +1,11 @@
-"""What a tagger is worth to an analysis: background rejection, efficiencies, AUC.
+"""Metrics of a tagger: accuracy, AUC, efficiencies and background rejection.
 
-The jets of one signal class are told from the background by p_i / (p_i + p_background)
+The score of a signal class i against the background is p_i / (p_i + p_background)
 (arXiv:2202.03772, Section 4). Scores here are its log-odds, the difference of two
-logits: the order is the same, and they do not round to one where few background jets
-are left.
+logits: they order jets alike, and do not round to 1 at high rejection.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -14,10 +14,21 @@ from jaxtyping import Float, Int
 from scipy.stats import beta, rankdata
 
 LEVEL = 0.68
+"""Confidence level of intervals and limits."""
+
+BACKGROUND = "QCD"
+
+EFFICIENCIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.995)
+"""Signal efficiencies at which `performance` gives the background rejection: the ROC
+curve in a few points."""
+
+WORKING_POINTS = {"Hqql": 0.99, "Tbl": 0.995}
+"""Signal efficiencies at which papers quote a class, 0.5 for all others. The lepton
+makes these two easy (arXiv:2202.03772, Table 2; arXiv:2602.15781, Fig. 5)."""
 
 
 class Roc(NamedTuple):
-    """Shares of signal and background that pass, by falling threshold on the score."""
+    """The ROC curve: efficiencies of signal and background by falling threshold."""
 
     threshold: Float[np.ndarray, "t"]
     signal: Float[np.ndarray, "t"]
@@ -25,34 +36,46 @@ class Roc(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """One background jet in `value` passes. Where none did, `value` is the lower limit
-    at 68 % (and `low`), `high` is infinite and `passed` is 0."""
+    """The inverse of the background efficiency, with its 68 % interval.
+
+    If no background jet passes, `value` and `low` are the lower limit at 68 % and
+    `high` is infinite.
+    """
 
     value: float
     low: float
     high: float
-    passed: int
+    passed: int  # background jets at or above the threshold
     threshold: float
 
     @property
     def is_limit(self) -> bool:
-        """Whether no background jet passed, so that only a lower limit is known."""
+        """Whether no background jet passed, so that `value` is a lower limit."""
         return self.passed == 0
+
+
+class Performance(NamedTuple):
+    """Accuracy, macro one-versus-one AUC, and background rejections by (signal class,
+    signal efficiency)."""
+
+    accuracy: float
+    auc: float
+    rejections: dict[tuple[str, float], Rejection]
 
 
 def score(
     logits: Float[np.ndarray, "n k"], signal: int, background: int = 0
 ) -> Float[np.ndarray, "n"]:
-    """Log-odds of a signal class against the background class, by column."""
-    wide = np.asarray(logits, np.float64)
-    return wide[:, signal] - wide[:, background]
+    """Log-odds of a signal class against the background; classes by column."""
+    logits = np.asarray(logits, np.float64)
+    return logits[:, signal] - logits[:, background]
 
 
 def roc(signal: Float[np.ndarray, "s"], background: Float[np.ndarray, "b"]) -> Roc:
-    """Efficiencies at each score that occurs; jets at a threshold pass it.
+    """Efficiencies at each score that occurs; a jet at the threshold passes.
 
     Raises:
-      ValueError: without signal or background jets, or for scores that are not numbers.
+      ValueError: without signal or background jets, or for NaN scores.
     """
     _check(signal, background)
     threshold = np.unique(np.concatenate([signal, background]))[::-1]
@@ -68,21 +91,22 @@ def rejection(
     background: Float[np.ndarray, "b"],
     efficiency: float,
 ) -> Rejection:
-    """1 / (share of background that passes) where at least `efficiency` of the signal
-    passes, with its 68 % interval.
+    """1 / (background efficiency) at a signal efficiency of at least `efficiency`.
 
-    The interval joins in quadrature, in the logarithm, the background's binomial one
-    (Clopper and Pearson, Biometrika 26 (1934) 404) and what one standard error of the
-    signal's efficiency does to the threshold.
+    The 68 % interval is the sum in quadrature, in the logarithm, of the binomial
+    interval of the background efficiency (Clopper and Pearson, Biometrika 26 (1934)
+    404) and of the change under one standard error of the signal efficiency, which
+    shifts the threshold.
 
     Raises:
-      ValueError: for an efficiency outside of (0, 1], or scores as `roc` refuses.
+      ValueError: for an efficiency outside of (0, 1], no signal or background jets, or
+        NaN scores.
     """
     if not 0 < efficiency <= 1:
-        raise ValueError(f"a signal efficiency of {efficiency} is not in (0, 1]")
+        raise ValueError(f"the signal efficiency {efficiency} is not in (0, 1]")
     _check(signal, background)
-    best = np.sort(signal)[::-1]
-    threshold = _threshold(best, efficiency)
+    falling = np.sort(signal)[::-1]
+    threshold = _threshold(falling, efficiency)
     passed = int(_passing(background, threshold))
     ends = _binomial(passed, len(background))
     if passed == 0:
@@ -90,10 +114,10 @@ def rejection(
     value = len(background) / passed
     error = np.sqrt(efficiency * (1 - efficiency) / len(signal))
     tight, loose = (
-        _passing(background, _threshold(best, e)) / len(background)
+        _passing(background, _threshold(falling, e)) / len(background)
         for e in (efficiency - error, efficiency + error)
     )
-    tight = max(tight, 1 / len(background))  # past all of them a threshold says less
+    tight = max(tight, 1 / len(background))  # at least one jet: the logarithm is finite
     down = np.hypot(np.log(value * ends[1]), np.log(max(1.0, value * loose)))
     up = np.hypot(np.log(value * ends[0]), np.log(min(1.0, value * tight)))
     low, high = value * np.exp(-down), value * np.exp(up)
@@ -101,12 +125,16 @@ def rejection(
 
 
 def accuracy(logits: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]) -> float:
-    """Share of jets whose likeliest class is theirs."""
+    """Fraction of jets whose largest logit is that of their class."""
     return float(np.mean(np.argmax(logits, axis=1) == labels))
 
 
 def auc(signal: Float[np.ndarray, "s"], background: Float[np.ndarray, "b"]) -> float:
-    """Probability that a signal jet scores above a background jet, ties half."""
+    """Probability that a signal jet scores above a background jet; ties count half.
+
+    Raises:
+      ValueError: without signal or background jets, or for NaN scores.
+    """
     _check(signal, background)
     ranks = rankdata(np.concatenate([signal, background]))[: len(signal)]
     above = ranks.sum() - len(signal) * (len(signal) + 1) / 2
@@ -114,38 +142,78 @@ def auc(signal: Float[np.ndarray, "s"], background: Float[np.ndarray, "b"]) -> f
 
 
 def macro_auc(logits: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]) -> float:
-    """Mean AUC over ordered pairs of classes, each by the probability of its first
-    (one against one: Hand and Till, Mach. Learn. 45 (2001) 171).
+    """One-versus-one AUC: the mean over ordered pairs of classes, where the score of a
+    pair is the probability of its first class (Hand and Till, Mach. Learn. 45 (2001)
+    171).
 
     Raises:
-      ValueError: where a class has no jet.
+      ValueError: for a class without jets.
     """
-    wide = np.asarray(logits, np.float64)
-    top = wide - wide.max(axis=1, keepdims=True)
-    log_p = top - np.log(np.exp(top).sum(axis=1, keepdims=True))
-    count = np.bincount(labels, minlength=wide.shape[1])
+    logits = np.asarray(logits, np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    count = np.bincount(labels, minlength=logits.shape[1])
     if not count.all():
         missing = int(np.flatnonzero(count == 0)[0])
-        raise ValueError(f"no jet of class {missing}: its AUC is not defined")
-    return float(np.mean([_above(log_p[:, k], labels, k) for k in range(len(count))]))
+        raise ValueError(f"class {missing} has no jets: its AUC is not defined")
+    each = [_one_versus_one(log_p[:, k], labels, k) for k in range(len(count))]
+    return float(np.mean(each))
 
 
-def _above(
+def working_point(signal: str) -> float:
+    """The signal efficiency at which papers quote a class."""
+    return WORKING_POINTS.get(signal, 0.5)
+
+
+def performance(
+    logits: Float[np.ndarray, "n k"],
+    labels: Int[np.ndarray, "n"],
+    classes: Sequence[str],
+) -> Performance:
+    """All metrics of a tagger; no rejections if no class is the `BACKGROUND`.
+
+    Raises:
+      ValueError: for a class without jets.
+    """
+    return Performance(
+        accuracy(logits, labels),
+        macro_auc(logits, labels),
+        _rejections(logits, labels, classes) if BACKGROUND in classes else {},
+    )
+
+
+def _rejections(
+    logits: Float[np.ndarray, "n k"],
+    labels: Int[np.ndarray, "n"],
+    classes: Sequence[str],
+) -> dict[tuple[str, float], Rejection]:
+    """Each signal class against the background, by log p_i / p_background."""
+    background, found = classes.index(BACKGROUND), {}
+    for label, name in enumerate(classes):
+        if name == BACKGROUND:
+            continue
+        scores = score(logits, label, background)
+        own, other = scores[labels == label], scores[labels == background]
+        for efficiency in EFFICIENCIES:
+            found[name, efficiency] = rejection(own, other, efficiency)
+    return found
+
+
+def _one_versus_one(
     score: Float[np.ndarray, "n"], labels: Int[np.ndarray, "n"], signal: int
 ) -> float:
-    """Probability that a signal jet scores above one of another class, ties half, in
-    the mean over the other classes."""
+    """The AUC of one class against each other class, averaged over these."""
     own = np.sort(score[labels == signal])
     below = np.searchsorted(own, score, "left") + np.searchsorted(own, score, "right")
-    share = 1 - below / (2 * len(own))
-    of_class = np.bincount(labels, share) / np.bincount(labels)
-    return float(np.delete(of_class, signal).mean())
+    above = 1 - below / (2 * len(own))  # fraction of signal jets above each jet
+    by_class = np.bincount(labels, above) / np.bincount(labels)
+    return float(np.delete(by_class, signal).mean())
 
 
 def _check(signal: np.ndarray, background: np.ndarray) -> None:
     for name, scores in (("signal", signal), ("background", background)):
         if not len(scores):
-            raise ValueError(f"there are no {name} jets")
+            raise ValueError(f"there are no {name} jets: rejection is not defined")
         if np.isnan(scores).any():
             raise ValueError(f"{np.isnan(scores).sum()} {name} scores are NaN")
 
@@ -159,13 +227,13 @@ def _passing(
 
 
 def _threshold(falling: Float[np.ndarray, "s"], efficiency: float) -> float:
-    """The highest score that at least so large a share of the jets reaches."""
+    """The highest threshold that at least a fraction `efficiency` of jets passes."""
     count = np.ceil(np.clip(efficiency, 0, 1) * len(falling) - 1e-9)
     return float(falling[max(int(count), 1) - 1])
 
 
 def _binomial(passed: int, total: int) -> tuple[float, float]:
-    """68 % interval of a share; one-sided where nothing or all passed."""
+    """Clopper-Pearson interval of a fraction at `LEVEL`; one-sided at 0 and 1."""
     tail = (1 - LEVEL) / (1 if passed in (0, total) else 2)
     low = beta.ppf(tail, passed, total - passed + 1) if passed else 0.0
     high = beta.ppf(1 - tail, passed + 1, total - passed) if passed < total else 1.0

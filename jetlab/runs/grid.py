@@ -8,7 +8,11 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from jetlab.data.features import Inputs, resolve_inputs
+from jetlab.data.features import (
+    Inputs,
+    require_distinct_labels,
+    resolve_inputs,
+)
 from jetlab.models import scaling
 from jetlab.runs.cost import Cost, cost_of
 from jetlab.tasks.tagging import Tagging
@@ -105,9 +109,11 @@ def grid(
     first `pool` training jets. `fields` are further fields of `RunConfig`.
 
     Raises:
-      ValueError: for more jets than the source has, or sizes that are no whole batches.
+      ValueError: for more jets than the source has, sizes that are no whole batches,
+        or two input configurations of one label.
     """
     task, sizes = task or Tagging(), _several(num_train)
+    require_distinct_labels(_several(inputs))
     first = max(sizes) if pool is None else pool
     if source.size is not None and first > source.size:
         raise ValueError(

@@ -13,7 +13,7 @@ from jetlab.laws import forms
 from jetlab.laws.formatting import with_interval
 from jetlab.laws.plan import RejectionForecast
 from jetlab.laws.plot_style import Figure
-from jetlab.physics.performance import BACKGROUND, EFFICIENCIES
+from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES
 from jetlab.records import Record, Rejected, Table
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published

@@ -18,7 +18,7 @@ from jetlab.laws.plan import RejectionForecast
 from jetlab.laws.rejection import estimate_from_limit, fit_rejection
 from jetlab.laws.rejection_forecast import WorkingPoint, forecast_rejection
 from jetlab.laws.result import FitResult
-from jetlab.physics.performance import BACKGROUND, working_point
+from jetlab.physics.metrics import BACKGROUND, working_point
 from jetlab.records import Record, Table
 from jetlab.runs.report import TextTable
 from jetlab.studies.joint_law import median_residual

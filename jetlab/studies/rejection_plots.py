@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from jetlab.data.shower.bayes_limit import KnownRejection
 from jetlab.laws.plot_style import axes, styled
 from jetlab.laws.rejection import rejection_at
-from jetlab.physics.performance import EFFICIENCIES
+from jetlab.physics.metrics import EFFICIENCIES
 from jetlab.records import Record
 from jetlab.studies.inputs_plots import inputs_styles
 from jetlab.studies.rejection_laws import RejectionLaw

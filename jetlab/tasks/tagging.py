@@ -1,4 +1,4 @@
-"""Tagging: which particle a jet came from, by cross-entropy over the classes."""
+"""Tagging: classify jets by the particle that initiated them, with cross-entropy."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.models import scaling
 from jetlab.models.tagger import Tagger
 from jetlab.models.token_layout import flat_layout
-from jetlab.physics.performance import performance
+from jetlab.physics.metrics import performance
 from jetlab.records import Rejected
 from jetlab.types import Batch, Jets, Source
 
@@ -78,4 +78,4 @@ class Tagging:
 
 
 def _logits(model: Any, batch: Batch, rngs: nnx.Rngs | None) -> Float[Array, "b k"]:
-    return model.read(batch.x, flat_layout(batch), rngs=rngs).astype(jnp.float32)
+    return model.call_flat(batch.x, flat_layout(batch), rngs=rngs).astype(jnp.float32)

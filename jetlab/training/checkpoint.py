@@ -1,8 +1,8 @@
-"""States of a run on disk, so that a killed one goes on where it was.
+"""Checkpoints: the state of training on disk, from which a killed process resumes.
 
-The leaves of a state are written as one vector of bytes beside a list of their names,
-types and shapes: bit for bit for every type, and in a third of the time that an array
-of its own for each leaf of a small state takes.
+The leaves of a state are written as one vector of bytes, beside a list of their names,
+dtypes and shapes: exact for every dtype, and in a third of the time of one array per
+leaf for small states.
 """
 
 import json
@@ -24,7 +24,7 @@ DAMAGED = r"\d+\.damaged"
 
 
 class Saved(NamedTuple):
-    """What a checkpoint gives back."""
+    """A restored checkpoint."""
 
     step: int
     state: Any
@@ -32,10 +32,10 @@ class Saved(NamedTuple):
 
 
 class Checkpoints:
-    """The newest `keep` states of a run, each whole, in `folder/<step>`.
+    """The latest `keep` checkpoints, each in `folder/<step>`, complete or absent.
 
-    One thread of one process uses a folder. A state may lie on several devices of that
-    process; an array that several processes share must be replicated.
+    One thread of one process uses a folder. A state may be sharded over the devices of
+    that process; an array that several processes share must be replicated.
     """
 
     def __init__(self, folder: Path, keep: int = 2):
@@ -58,31 +58,31 @@ class Checkpoints:
             self._worker.shutdown()
 
     def save(self, step: int, state: Any, notes: dict[str, Any]) -> None:
-        """Copy arrays and JSON-able notes now, write them in the background.
+        """Copy the state and the notes now, and write them in the background.
 
-        A save that is still being written is waited for.
+        Waits for the previous save. The notes are JSON values.
 
         Raises:
-          OSError: where the save before this one failed.
+          OSError: if the previous save failed.
           TypeError: for a leaf or a note that cannot be written.
-          ValueError: where the folder holds this or a later step already.
+          ValueError: if the folder already holds this or a later step.
         """
         self.wait()
         newest = max(self._steps(), default=-1)
         if step <= newest:
             raise ValueError(
-                f"{self.folder} holds step {newest} already, so step {step} cannot "
-                "follow: go on from latest(), or clear() the folder"
+                f"{self.folder} already holds step {newest}, so step {step} cannot be"
+                " saved: resume from latest(), or clear() the folder"
             )
         leaves, data = leaves_of(state), pack(state)
         copied = json.loads(json.dumps(notes))
         self._writing = self._worker.submit(self._write, step, leaves, data, copied)
 
     def wait(self) -> None:
-        """Return when the last save is on the disk.
+        """Wait until the last save is on the disk.
 
         Raises:
-          OSError: where it could not be written.
+          OSError: if it could not be written.
         """
         if self._writing is not None:
             failed = self._writing.exception()
@@ -91,25 +91,27 @@ class Checkpoints:
                 raise failed
 
     def latest(self, like: Any) -> Saved | None:
-        """The newest whole checkpoint, in the structure and on the devices of `like`.
+        """The latest undamaged checkpoint; None without one.
 
-        The leaves of `like` are arrays or `jax.ShapeDtypeStruct`s; or it is a function
-        that makes them from the notes. A damaged checkpoint
-        is set aside with a warning, and the one before it is tried.
+        A damaged checkpoint is renamed, with a warning, and the one before it is tried.
+
+        Args:
+          like: a pytree of arrays or `jax.ShapeDtypeStruct`s with the structure and the
+            devices of the state, or a function from the notes to such a pytree.
 
         Raises:
-          ValueError: where a whole checkpoint holds a state of another structure.
+          ValueError: if the checkpoint holds a state of another structure.
         """
         self.wait()
         for path in self._named(UNFINISHED):
-            warnings.warn(f"{path} was left half-written: not used", stacklevel=2)
+            warnings.warn(f"{path} is incomplete and is not used", stacklevel=2)
         for step in reversed(self._steps()):
             if (found := self._read(step, like)) is not None:
                 return found
         return None
 
     def clear(self) -> None:
-        """Remove the checkpoints, the newest last, and the folder if empty."""
+        """Delete the checkpoints, the latest last, and the folder if it is empty."""
         self.wait()
         steps = [self.folder / str(step) for step in self._steps()]
         for path in self._named(UNFINISHED) + self._named(DAMAGED) + steps:
@@ -125,15 +127,15 @@ class Checkpoints:
         return [path for path in found if re.fullmatch(pattern, path.name)]
 
     def _manager(self) -> Any:
-        """Orbax's view of the folder as it is now, of this process alone."""
-        import orbax.checkpoint as ocp  # a second or more, and only now needed
+        """An Orbax manager of the folder as it is now, for this process alone."""
+        import orbax.checkpoint as ocp  # takes a second: not at the top
 
         own = jax.process_index()
         alone = ocp.options.MultiprocessingOptions(own, active_processes={own})
         options = ocp.CheckpointManagerOptions(
             preservation_policy=ocp.checkpoint_managers.LatestN(self.keep),
             create=False,
-            enable_async_checkpointing=False,  # hashing wants a thread in any case
+            enable_async_checkpointing=False,  # `_worker` hashes and writes
             save_root_metadata=False,
             lightweight_initialize=True,
             multiprocessing_options=alone,
@@ -155,13 +157,13 @@ class Checkpoints:
             self._sweep()
             with self._manager() as manager:
                 if not manager.save(step, args=items):
-                    raise RuntimeError("Orbax passed it over")
+                    raise RuntimeError("Orbax skipped the save")
         except Exception as error:
             self._sweep()
             raise OSError(
                 f"{self.folder}: the checkpoint of step {step} could not be written "
-                f"({_short(error)}). What was written before is kept: free space on "
-                "that disk if it is full, and the same command goes on from there"
+                f"({_short(error)}). Earlier checkpoints are kept: free space if the "
+                "disk is full, and run the same command again to resume from them"
             ) from error
 
     def _sweep(self) -> None:
@@ -180,19 +182,19 @@ class Checkpoints:
                 found = manager.restore(step, args=items)
                 header, data = found.header, found.state["bytes"]
                 if header.pop("digest") != digest(data, header):
-                    raise ValueError("its content is not what was written")
+                    raise ValueError("its digest does not match its content")
             except MemoryError:
                 raise
-            except Exception as error:  # damage shows in as many ways as there are bits
+            except Exception as error:  # damage raises errors of many types
                 self._set_aside(step, error)
                 return None
         try:
-            form = like(header["notes"]) if callable(like) else like
-            state = unpack(form, header["leaves"], data)
+            template = like(header["notes"]) if callable(like) else like
+            state = unpack(template, header["leaves"], data)
         except ValueError as error:
             raise ValueError(
                 f"{self.folder}: the checkpoint of step {step} is of another run: "
-                f"{error}; go on with its settings, or take another folder"
+                f"{error}; use that run's settings, or another folder"
             ) from error
         return Saved(step, state, header["notes"])
 
@@ -201,10 +203,10 @@ class Checkpoints:
         if aside.exists():
             shutil.rmtree(aside)
         (self.folder / str(step)).rename(aside)
-        left = "the one before it is used" if self._steps() else "there is none before"
+        rest = "the one before it is used" if self._steps() else "there is none before"
         warnings.warn(
             f"{self.folder}: the checkpoint of step {step} is damaged "
-            f"({_short(error)}) and set aside as {aside.name}; {left}",
+            f"({_short(error)}) and renamed to {aside.name}; {rest}",
             stacklevel=4,
         )
 

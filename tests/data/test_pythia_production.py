@@ -146,7 +146,8 @@ def test_subprocesses_give_their_fractions_of_the_jets(tmp_path, monkeypatch):
     monkeypatch.setattr(simulation_chain, "_jets_of_batch", lambda batch, *rest: batch)
     job = ProductionJob(name="QCD", number=0, jets=10, seed=0)
     run_job(job, tmp_path / job.file)
-    settings = ak.to_list(ak.from_parquet(tmp_path / job.file).settings)
+    found = ak.from_parquet(tmp_path / job.file)
+    settings: list[str] = list(ak.to_list(found["settings"]))
     first, second = (settings for _, settings in PROCESSES["QCD"].subprocesses)
     assert (settings.count(str(first)), settings.count(str(second))) == (3, 7)
 

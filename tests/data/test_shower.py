@@ -24,7 +24,7 @@ from jetlab.data.shower.intensity import compensator
 from jetlab.data.shower.likelihood import OBSERVED, log_prob, log_prob_by_configuration
 from jetlab.data.shower.marks import ORIGIN_RATES, SPECIES_RATES
 from jetlab.data.shower.source import BAYES, BLOCK, TRAIN, VALID, Shower, to_jets
-from jetlab.physics.performance import performance
+from jetlab.physics.metrics import performance
 from jetlab.types import CLASSES, SPECIES
 
 # Mean multiplicity of JetClass (arXiv:2202.03772) by class.

@@ -81,8 +81,8 @@ def test_the_edge_of_the_rows_counts_as_inside(law, outside, expected):
 
 
 def test_intervals_are_percentiles_of_the_draws(law, jets):
-    factors = np.linspace(0.9, 1.1, 50)
-    drawn = replace(law, draws=draws(jets, 50, beta=0.22 * factors))
+    factors = np.linspace(0.9, 1.1, 101)
+    drawn = replace(law, draws=draws(jets, 101, beta=0.22 * factors))
     plan = allocate(drawn, 1e18)
     for end, quantile in zip(plan.intervals["a"], (0.932, 1.068), strict=True):
         beta = 0.22 * quantile  # 16th and 84th percentiles
@@ -94,10 +94,10 @@ def test_intervals_are_percentiles_of_the_draws(law, jets):
 
 
 def test_draws_without_an_optimum_are_counted_and_left_out(law, jets):
-    alpha = np.full(50, jets["alpha"])
+    alpha = np.full(101, jets["alpha"])
     alpha[:10] = -0.5
-    plan = allocate(replace(law, draws=draws(jets, 50, alpha=alpha)), 1e10)
-    assert plan.warnings[0].startswith("10 of 50 draws have no optimum")
+    plan = allocate(replace(law, draws=draws(jets, 101, alpha=alpha)), 1e10)
+    assert plan.warnings[0].startswith("10 of 101 draws have no optimum")
     assert plan.intervals["a"] == pytest.approx((1 / 3, 1 / 3), rel=1e-9)
 
 

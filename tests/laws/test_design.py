@@ -142,13 +142,16 @@ def test_the_gain_is_that_of_the_fisher_information(
     assert found.gain < 1.1 * best
 
 
-def test_the_better_of_two_selections_is_kept(law):
-    """A dear run that tells much, beside cheap ones that tell little a FLOP more."""
-    two, costs = six([1e8, 1e6], [1e8, 1e8], [100, 1])
-    dear = select_runs(law, two, costs, 100.0, floor)
-    cheap = select_runs(law, two, costs, 99.0, floor)
-    assert cheap.N == [1e6] * 99
-    assert dear.gain <= cheap.gain
+@pytest.mark.parametrize("dear", [5.0, 100.0])
+def test_the_better_of_two_selections_is_kept(law, dear):
+    """One dear run that tells much, or as many cheap ones as it costs."""
+    runs, costs = six([1e8, 1e5], [1e8, 1e8], [dear, 1])
+    one = select_runs(law, runs, np.where(costs == 1, np.inf, costs), dear, floor)
+    many = select_runs(law, runs, np.where(costs == dear, np.inf, costs), dear, floor)
+    found = select_runs(law, runs, costs, dear, floor)
+    assert (one.N, many.N) == ([1e8], [1e5] * int(dear))
+    assert abs(one.gain / many.gain - 1) > 0.05
+    assert found.gain == pytest.approx(min(one.gain, many.gain), rel=1e-12)
 
 
 def test_a_budget_may_be_spent_to_the_last_flop(law):

@@ -140,6 +140,18 @@ def test_draws_without_a_threshold_are_counted():
     assert f"{200 - kept} of 200 draws have no threshold" in found.message
 
 
+def test_resamples_of_one_class_are_left_out():
+    """Eight runs separated in N: nearly every resample with both has a threshold."""
+    n, d = np.geomspace(1e3, 1e6, 8), np.tile([1e3, 1e4], 4)
+    for over in ([6, 7], [2, 3, 4, 5, 6, 7]):
+        classes = ["overfits" if i in over else "underfits" for i in range(8)]
+        found = overfitting_threshold(n, d, classes, draws=200)
+        times = np.random.default_rng(0).multinomial(8, np.full(8, 1 / 8), 200)
+        count = times[:, over].sum(axis=1)
+        both = np.sum((count > 0) & (count < 8))
+        assert both - 3 <= len(found.draws["exponent"]) <= both
+
+
 def test_runs_without_a_threshold():
     n, d, classes = grid()
     with pytest.raises(ValueError, match="no run underfits"):

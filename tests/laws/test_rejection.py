@@ -136,6 +136,16 @@ def test_scatter_between_runs_keeps_sharp_rows_from_dominating():
     assert (error.max() / error.min()) ** 2 > 10
 
 
+def test_a_constant_of_zero_is_left_out():
+    """R = A e^(-B L) with 5 % scatter: C is not identified, and not needed."""
+    noise = 0.05 * np.random.default_rng(3).normal(size=14)
+    R = PLANTED["A"] * np.exp(-PLANTED["B"] * LOSS + noise)
+    law, _ = fit_rejection(LOSS, R, np.full(14, 0.05))
+    assert law.identified
+    assert law.fixed == {"C": 1e-9}
+    assert law.params["B"] == pytest.approx(PLANTED["B"], abs=0.3)
+
+
 @pytest.mark.parametrize("passing", [0.1, 0.7, 2.0])
 def test_the_estimate_from_a_limit_holds_the_truth(passing):
     """Nothing passed of 1000 jets, of which few pass on average: R within its error."""

@@ -155,6 +155,7 @@ def test_the_start_is_the_projection_where_exponents_lie_on_the_grid(exact, jets
     with jax.enable_x64(True):
         problem = pose(forms.additive, exact)
         z = starting_points.starts(problem, 4)
+        assert z is not None
         first = problem.space.params(z[0])
     assert first["alpha"] == pytest.approx(jets["alpha"], rel=0.15)
     assert first["beta"] == pytest.approx(jets["beta"], rel=0.15)

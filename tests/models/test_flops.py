@@ -1,4 +1,4 @@
-"""Counts of parameters and FLOPs against models built and programs compiled."""
+"""Formulas of parameters and FLOPs against built models and compiled programs."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from jetlab.models.tagger import Tagger
 
 
 @pytest.mark.parametrize("features", [3, 21])
-def test_groups_sum_to_what_is_built(features):
+def test_groups_sum_to_the_parameters_of_the_module(features):
     config = Tagger(width=24, features=features, layers=3, classes=7)
     model = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     built = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
@@ -20,28 +20,28 @@ def test_groups_sum_to_what_is_built(features):
     assert sum(groups) == built
 
 
-def test_nonembedding_leaves_out_what_reads_and_writes():
+def test_nonembedding_excludes_embedding_and_head():
     model = nnx.eval_shape(lambda: Tagger(width=16).build(nnx.Rngs(0)))
     params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
     inner = jax.tree.leaves([params["layers"], params["norm"]])
     assert flops.parameters(Tagger(width=16)).nonembedding == sum(a.size for a in inner)
 
 
-def test_the_paper_estimate():
+def test_estimate_is_six_n_np():
     assert flops.estimate(Tagger(width=64), 40) == 6 * 202_186 * 40
 
 
 @pytest.mark.parametrize("width", [16, 64])
-def test_matrix_products_account_for_what_xla_counts(width):
-    """XLA adds elementwise work, a share that falls with width as 1/d."""
-    n = 20
-    products = flops.products(Tagger(width=width), n, n**2).training
-    ratio = flops.measured(Tagger(width=width), n, batch=8) / products
+def test_matrix_products_are_most_of_the_flops_of_xla(width):
+    """XLA adds elementwise operations, a fraction that falls as 1/d."""
+    n, config = 20, Tagger(width=width, layers=2)
+    products = flops.products(config, n, n**2).training
+    ratio = flops.measured(config, n, batch=8) / products
     assert 1.0 < ratio < 1.0 + 12 / width
 
 
-def test_attention_follows_the_mean_square_of_the_multiplicity():
-    """Jets of 10 and 30 particles cost what the two cost, not what jets of 20 do."""
+def test_attention_is_proportional_to_the_mean_square_of_tokens():
+    """Jets of 10 and 30 particles cost more than two jets of 20."""
     config = Tagger(width=16)
     few, many = (flops.products(config, n, n**2).forward for n in (10, 30))
     both = flops.products(config, 20, (10**2 + 30**2) / 2).forward

@@ -1,4 +1,4 @@
-"""The tagger is the paper's: its size, its symmetry, its deafness to padding."""
+"""The tagger: size of the paper, permutation invariance, independence of padding."""
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ from jetlab.models.tagger import Tagger
 
 @pytest.fixture(scope="module")
 def tagger():
-    """A narrow tagger whose parameters are all random, biases and norms too."""
-    model = Tagger(width=8)
+    """A narrow tagger; all parameters are random, including biases and norms."""
+    model = Tagger(width=8, layers=2)
     graphdef, abstract = nnx.split(
         nnx.eval_shape(lambda: model.build(nnx.Rngs(0))), nnx.Param
     )
@@ -47,7 +47,7 @@ def jets():
         (512, 12_627_466),
     ],
 )
-def test_parameter_count_of_the_paper(width, count):
+def test_number_of_parameters_is_that_of_the_paper(width, count):
     model = nnx.eval_shape(lambda: Tagger(width=width).build(nnx.Rngs(0)))
     leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
     assert sum(leaf.size for leaf in leaves) == count
@@ -58,31 +58,31 @@ def test_one_head_for_every_64_dimensions(width, heads):
     assert Tagger(width=width).heads == heads
 
 
-def test_order_of_particles_does_not_matter(tagger, jets):
+def test_logits_are_invariant_under_permutations_of_particles(tagger, jets):
     x, mask = jets
     shuffle = np.random.default_rng(0).permutation(12)
-    there, back = tagger(x, mask), tagger(x[:, shuffle], mask[:, shuffle])
-    np.testing.assert_allclose(there, back, rtol=0, atol=2e-6)
+    shuffled = tagger(x[:, shuffle], mask[:, shuffle])
+    np.testing.assert_allclose(tagger(x, mask), shuffled, rtol=0, atol=2e-6)
 
 
-def test_what_stands_in_padding_does_not_matter_at_all(tagger, jets):
+def test_values_of_padding_change_no_bit(tagger, jets):
     x, mask = jets
-    rubbish = jnp.where(mask[..., None], x, 1e4)
-    np.testing.assert_array_equal(tagger(x, mask), tagger(rubbish, mask))
+    garbage = jnp.where(mask[..., None], x, 1e4)
+    np.testing.assert_array_equal(tagger(x, mask), tagger(garbage, mask))
 
 
-def test_how_much_padding_does_not_matter(tagger, jets):
+def test_the_amount_of_padding_does_not_matter(tagger, jets):
     x, mask = jets
     wider = ((0, 0), (0, 20))
     padded = tagger(jnp.pad(x, (*wider, (0, 0))), jnp.pad(mask, wider))
-    # sums over more zeros may be taken in another order: a few last bits
+    # sums over more zeros may be computed in another order
     np.testing.assert_allclose(tagger(x, mask), padded, rtol=0, atol=2e-6)
 
 
 def test_a_jet_without_particles_has_finite_logits_and_gradients(tagger, jets):
     x, mask = jets
     empty = jnp.zeros_like(mask)
-    gradient = jax.grad(lambda x: tagger(x, empty).sum())(x)
+    gradient = jax.jit(jax.grad(lambda x: tagger(x, empty).sum()))(x)
     assert np.isfinite(tagger(x, empty)).all()
     np.testing.assert_array_equal(gradient, 0.0)
 
@@ -90,18 +90,21 @@ def test_a_jet_without_particles_has_finite_logits_and_gradients(tagger, jets):
 def test_dropout_acts_only_with_rngs(jets):
     x, mask = jets
 
+    model = Tagger(width=8, layers=1, dropout=0.5).build(nnx.Rngs(0))
+
     @jax.jit
-    def quiet_and_noisy():
-        model = Tagger(width=8, layers=1, dropout=0.5).build(nnx.Rngs(0))
-        noisy = [model(x, mask, rngs=nnx.Rngs(dropout=seed)) for seed in (1, 1, 2)]
-        return model(x, mask), *noisy
+    def logits(key):
+        return model(x, mask), model(x, mask, rngs=nnx.Rngs(dropout=key))
 
-    quiet, noisy, again, other = quiet_and_noisy()
-    np.testing.assert_array_equal(noisy, again)
-    assert not np.allclose(noisy, quiet)
-    assert not np.allclose(noisy, other)
+    (without, first), (again, same), (_, other) = (
+        logits(jax.random.key(seed)) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(without, again)
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, without)
+    assert not np.allclose(first, other)
 
 
-def test_a_width_that_its_heads_do_not_divide_is_refused():
+def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="multiple of 2"):
         Tagger(width=129)

@@ -26,7 +26,7 @@ from jetlab.studies.performance.views import (
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.rejection_forecast import predict_rejections, read_fits
-from jetlab.physics.performance import EFFICIENCIES
+from jetlab.physics.metrics import EFFICIENCIES
 from jetlab.records import Record, Rejected
 
 A, B, C = {"Hbb": 4000.0, "Tbqq": 9000.0}, 4.0, 3.0

@@ -1,4 +1,4 @@
-"""A small store of shower jets that the tests of training share."""
+"""A small store of shower jets for the tests of training."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def dataset(store, spec) -> Dataset:
 
 @pytest.fixture(scope="session")
 def spec():
-    """Makes a small run; its fields may be given."""
+    """A function that makes a small run with given fields."""
 
     def make(**fields) -> RunConfig:
         defaults = dict(

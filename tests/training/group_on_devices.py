@@ -2,7 +2,7 @@
 
     python -m tests.training.group_on_devices STORE FOLDER
 
-also leaves a group in FOLDER as a killed one would, with checkpoints.
+It also leaves the checkpoints of an interrupted group in FOLDER.
 """
 
 import itertools
@@ -37,13 +37,13 @@ def seeds(number: int, **fields) -> list[RunConfig]:
 
 NINE = [replace(run, epochs=20 + 10 * run.seed) for run in seeds(9)]
 CASES = {
-    "a device each": NINE,
-    "all devices on one run": seeds(1),
-    "two devices each, one pair idle": seeds(3, epochs=15, patience=2),
+    "one device per run": NINE,
+    "one run on all devices": seeds(1),
+    "two devices per run, two idle": seeds(3, epochs=15, patience=2),
 }
 
 
-def feed_of(path: str):
+def dataset_of(path: str):
     return open_dataset(Store(Path(path)), RUN)
 
 
@@ -51,32 +51,32 @@ class Killed(Exception):
     pass
 
 
-def leave(group: Trainer, rounds: int) -> None:
-    """Drop a group in the middle of what it does."""
-    kept, count = group._train_scan, itertools.count()
+def interrupt(group: Trainer, scans: int) -> None:
+    """Train a group and raise after a number of scans."""
+    train_scan, count = group._train_scan, itertools.count()
 
     def scan():
-        if next(count) == rounds:
+        if next(count) == scans:
             raise Killed
-        return kept()
+        return train_scan()
 
     group._train_scan = scan
     try:
         list(group)
     except Killed:
         return
-    raise AssertionError("the group ended before it was left")
+    raise AssertionError("the group ended before the interruption")
 
 
 def main(path: str, folder: str) -> None:
-    dataset = feed_of(path)
+    dataset = dataset_of(path)
     found = {name: list(Trainer(runs, dataset, "")) for name, runs in CASES.items()}
     streamed = dataset._replace(train=Store(Path(path)))
     found["streamed"] = list(Trainer(seeds(2), streamed, ""))
     trainer.SAVE_EVERY = 0.0
-    leave(Trainer(NINE, dataset, "", folder=Path(folder) / "here"), 2)
-    found["taken up"] = list(Trainer(NINE, dataset, "", folder=Path(folder) / "here"))
-    leave(Trainer(NINE, dataset, "", folder=Path(folder) / "there"), 2)
+    interrupt(Trainer(NINE, dataset, "", folder=Path(folder) / "here"), 2)
+    found["resumed"] = list(Trainer(NINE, dataset, "", folder=Path(folder) / "here"))
+    interrupt(Trainer(NINE, dataset, "", folder=Path(folder) / "there"), 2)
     print(json.dumps({name: list(map(asdict, each)) for name, each in found.items()}))
 
 

@@ -1,4 +1,4 @@
-"""A packed batch is the padded batch: the same jets, loss and gradient, less waste."""
+"""A packed batch has the jets, the loss and the gradient of the padded batch."""
 
 from dataclasses import replace
 from functools import partial
@@ -28,7 +28,7 @@ from jetlab.training.scan import MicroBatches
 from jetlab.training.step import make_engine
 
 BATCH = 128
-kinds = pytest.mark.parametrize("grouped", [False, True], ids=["native", "groups"])
+kinds = pytest.mark.parametrize("grouped", [False, True], ids=["kernel", "groups"])
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +52,19 @@ def drawn(counts, batches, seed=1):
 
 
 def narrow(grouped, rows=24, batch=8, longest=12):
-    """A packing in which few batches fit whole."""
+    """A packing that most batches overflow."""
     groups = ((2, longest), (batch - 2, 4)) if grouped else ()
     allowed = (longest,) * 2 + (4 if grouped else longest,) * (batch - 2)
     return Packing(batch=batch, rows=rows, longest=allowed, groups=groups)
 
 
 @kinds
-def test_nine_in_ten_tokens_are_real(counts, packings, grouped):
+def test_at_least_90_percent_of_tokens_are_real(counts, packings, grouped):
     assert 0.90 <= token_utilisation(packings[grouped], counts) <= 1
 
 
 @kinds
-def test_few_fresh_batches_do_not_fit(packings, grouped):
+def test_at_most_one_percent_of_new_batches_overflow(packings, grouped):
     fresh = Shower().train(8000, 16000).counts
     rows = drawn(fresh, 2000)
     planned = schedule(rows, fresh, packings[grouped], 2 * len(rows))
@@ -73,8 +73,8 @@ def test_few_fresh_batches_do_not_fit(packings, grouped):
 
 
 @kinds
-def test_every_jet_of_every_batch_is_computed_once(counts, packings, grouped):
-    # some batches from the longest jets alone, which need many parts
+def test_each_jet_of_each_batch_is_scheduled_once(counts, packings, grouped):
+    # two batches of the longest jets alone need many micro-batches
     rows = drawn(counts, 30)
     rows[[3, 17]] = np.argsort(-counts)[: 2 * BATCH].reshape(2, BATCH)
     packing = packings[grouped]
@@ -91,7 +91,7 @@ def test_every_jet_of_every_batch_is_computed_once(counts, packings, grouped):
 
 
 @pytest.mark.parametrize("num_shards", [2, 4])
-def test_the_shares_of_devices_make_up_the_batch(counts, num_shards):
+def test_shards_of_devices_make_up_the_batch(counts, num_shards):
     packing = choose_packing(counts, BATCH, 128, grouped=False, num_shards=num_shards)
     rows = drawn(counts, 20)
     rows[5] = np.argsort(-counts)[:BATCH]
@@ -102,9 +102,9 @@ def test_the_shares_of_devices_make_up_the_batch(counts, num_shards):
     np.testing.assert_array_equal(np.sort(dealt[0].ravel()), np.sort(rows[0]))
 
 
-@pytest.mark.parametrize("passes", [4, 5, 8, 13])
-def test_no_batch_is_broken_over_the_end_of_a_chunk(passes):
-    """Chunk after chunk, as training plans them; a batch is up to four passes."""
+@pytest.mark.parametrize("length", [4, 5, 8, 13])
+def test_no_batch_is_divided_between_two_scans(length):
+    """Consecutive scans as in training; a batch has up to four micro-batches."""
     rng = np.random.default_rng(2)
     counts = rng.integers(0, 7, 400)
     counts[::20] = 12
@@ -112,10 +112,10 @@ def test_no_batch_is_broken_over_the_end_of_a_chunk(passes):
     rows = rng.permutation(400).reshape(-1, 8)
     seen, start, cut = [], 0, 0
     while start < len(rows):
-        planned = schedule(rows[start:], counts, packing, passes)
+        planned = schedule(rows[start:], counts, packing, length)
         steps = planned.steps
         assert planned.batches > 0
-        assert len(steps.count) == passes
+        assert len(steps.count) == length
         ends = (steps.index + 1 == steps.count) & (steps.count > 0)
         assert ends.sum() == planned.batches
         assert ends[steps.count > 0][-1]
@@ -136,7 +136,7 @@ def test_a_single_longest_jet_always_fits(grouped):
     np.testing.assert_array_equal(planned.steps.count, 4)
 
 
-def test_a_jet_longer_than_the_longest_is_refused():
+def test_a_jet_longer_than_the_packing_is_refused():
     packing = choose_packing(np.full(100, 20), 4, 30, grouped=False)
     with pytest.raises(ValueError, match="31 particles in a packing for at most 30"):
         schedule(np.arange(4)[None], np.full(4, 31), packing, 8)
@@ -144,7 +144,7 @@ def test_a_jet_longer_than_the_longest_is_refused():
 
 @kinds
 @pytest.mark.parametrize("count", [1, 40, 128])
-def test_jets_of_one_length_waste_nothing(count, grouped):
+def test_jets_of_equal_length_have_no_padding(count, grouped):
     counts = np.full(1000, count)
     packing = choose_packing(counts, BATCH, count, grouped=grouped)
     assert token_utilisation(packing, counts) == 1
@@ -153,7 +153,7 @@ def test_jets_of_one_length_waste_nothing(count, grouped):
 
 
 @kinds
-def test_a_tight_packing_holds_its_batches_and_no_more(counts, grouped):
+def test_the_exact_packing_is_the_smallest(counts, grouped):
     lengths = -np.sort(-counts[drawn(counts, 20)], axis=1)
     packing = exact_packing(lengths, grouped=grouped)
     assert packing.fits(lengths).all()
@@ -162,7 +162,7 @@ def test_a_tight_packing_holds_its_batches_and_no_more(counts, grouped):
 
 
 def test_no_other_eight_groups_cost_less():
-    """The size of their attention, against every way to cut ten jets."""
+    """The sum of n (longest + 1)^2, against all partitions of ten jets."""
     longest = np.array([25, 24, 19, 18, 17, 9, 8, 4, 3, 1])
     groups = exact_packing(longest[None], grouped=True).groups
 
@@ -175,8 +175,8 @@ def test_no_other_eight_groups_cost_less():
     assert sum(jets * (p + 1) ** 2 for jets, p in groups) == min(every)
 
 
-def test_what_a_pass_reads_is_its_own_jets(counts):
-    """All others are NaN."""
+def test_a_micro_batch_gathers_its_own_jets(counts):
+    """All other jets are NaN."""
     few = counts[:40].astype(np.int32)
     packing = narrow(False, rows=400, longest=128)
     steps, *_ = schedule(np.array([[3, 7, 8, 21, 39, 0, 2, 11]]), few, packing, 2)
@@ -197,7 +197,7 @@ def test_what_a_pass_reads_is_its_own_jets(counts):
         np.testing.assert_array_equal(np.asarray(batch.targets)[there], entry[0][there])
 
 
-# One batch of eight jets that no narrow packing holds whole, one that it does
+# A batch of eight jets that overflows the narrow packing, and one that fits
 LENGTHS = np.array([[12, 12, 11, 9, 6, 4, 1, 0], [8, 4, 3, 3, 2, 1, 1, 0]])
 MODEL = Tagger(width=8, layers=2, dropout=0.3)
 
@@ -235,13 +235,13 @@ def by_padding(jets, begin):
 
 def relative(found, wanted):
     """Norm of the difference of two gradients over that of the second."""
-    apart = jax.tree.map(jnp.subtract, found, wanted)
-    return optax.tree.norm(apart) / optax.tree.norm(wanted)
+    difference = jax.tree.map(jnp.subtract, found, wanted)
+    return optax.tree.norm(difference) / optax.tree.norm(wanted)
 
 
 @kinds
 def test_the_gradient_is_that_of_the_padded_batch(jets, begin, by_padding, grouped):
-    """Summed over the parts of a batch that is cut, with dropout on."""
+    """Summed over the micro-batches of a batch that overflows, with dropout."""
     if not grouped and not cpu_attention.available():
         pytest.skip("no C++ compiler")
     packing, engine = narrow(grouped), make_engine(MODEL, Tagging().loss)

@@ -1,4 +1,4 @@
-"""A state comes back bit for bit, or the one before it does, whatever happened."""
+"""Checkpoints are restored bit for bit, or the one before a damaged one is."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def state(seed: int = 0) -> dict[str, Any]:
 
 
 def bits(tree: Any) -> list[tuple[str, type, str, tuple[int, ...], bytes]]:
-    """Everything about a tree that may not change."""
+    """Names, types, dtypes, shapes and bytes of all leaves."""
 
     def plain(leaf: Any) -> np.ndarray:
         key = jnp.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.prng_key)
@@ -75,7 +75,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_state_and_notes_come_back_bit_for_bit(tmp_path, capfd):
+def test_state_and_notes_are_restored_bit_for_bit(tmp_path, capfd):
     notes = {"curve": [[50, 0.1], [100, float("nan")]], "queue": {"b": [3], "a": "é"}}
     with Checkpoints(tmp_path / "new" / "group") as checkpoints:
         assert checkpoints.latest(state()) is None
@@ -91,7 +91,7 @@ def test_state_and_notes_come_back_bit_for_bit(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_state_is_found_by_its_shapes_and_laid_out_as_asked(tmp_path):
+def test_a_state_is_restored_with_the_sharding_of_the_template(tmp_path):
     sharding = NamedSharding(jax.make_mesh((1,), ("lane",)), PartitionSpec("lane"))
     original = {"w": jnp.arange(4.0), "keys": jax.random.split(jax.random.key(0), 2)}
     like = jax.eval_shape(lambda: original)
@@ -108,7 +108,7 @@ def test_a_state_is_found_by_its_shapes_and_laid_out_as_asked(tmp_path):
     assert held.state["w"].sharding == held.state["keys"].sharding == sharding
 
 
-def test_what_changes_after_save_is_not_saved(tmp_path):
+def test_changes_after_save_are_not_saved(tmp_path):
     host, notes = np.zeros(5), {"queue": [1, 2]}
     donate = jax.jit(lambda x: x + 1, donate_argnums=0)
     device = donate(jnp.zeros(100_000))
@@ -124,11 +124,11 @@ def test_what_changes_after_save_is_not_saved(tmp_path):
     np.testing.assert_array_equal(found.state[1], np.ones(100_000))
 
 
-def test_only_the_newest_are_kept_and_clear_removes_them_all(tmp_path):
+def test_the_latest_two_are_kept_and_clear_deletes_all(tmp_path):
     saved(tmp_path / "group", 0, 5, 7, 30)
     assert names(tmp_path / "group") == {"7", "30"}
     with Checkpoints(tmp_path / "group") as checkpoints:
-        with pytest.raises(ValueError, match="holds step 30 already"):
+        with pytest.raises(ValueError, match="already holds step 30"):
             checkpoints.save(30, state(), {})
         checkpoints.clear()
         assert not (tmp_path / "group").exists()
@@ -136,7 +136,7 @@ def test_only_the_newest_are_kept_and_clear_removes_them_all(tmp_path):
     assert names(tmp_path / "group") == {"1"}
 
 
-def test_clear_leaves_what_is_not_its_own(tmp_path):
+def test_clear_keeps_other_files(tmp_path):
     (tmp_path / "records.jsonl").write_text("kept")
     saved(tmp_path, 1)
     (tmp_path / "2.orbax-checkpoint-tmp").mkdir()
@@ -144,15 +144,15 @@ def test_clear_leaves_what_is_not_its_own(tmp_path):
     assert names(tmp_path) == {"records.jsonl"}
 
 
-def test_a_state_of_another_shape_is_refused_not_set_aside(tmp_path):
+def test_a_state_of_another_shape_is_refused_and_kept(tmp_path):
     saved(tmp_path, 1, 2)
     wider = state() | {"order": np.arange(101)}
-    for like, said in [
+    for like, reason in [
         (wider, r"holds \['order'\] int64\[100\] where \['order'\] int64\[101\]"),
         ({"a": state()}, r"holds \['flags'\] .* where \['a'\]\['flags'\]"),
-        (state() | {"zz": 1}, r"holds nothing more where \['zz'\]"),
+        (state() | {"zz": 1}, r"holds no further leaf where \['zz'\]"),
     ]:
-        with pytest.raises(ValueError, match=f"step 2 is of another run: it {said}"):
+        with pytest.raises(ValueError, match=f"step 2 is of another run: it {reason}"):
             Checkpoints(tmp_path).latest(like)
     assert names(tmp_path) == {"1", "2"}
 
@@ -207,7 +207,7 @@ def two(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_checkpoint_is_told_and_the_one_before_used(two, tmp_path, damage):
+def test_a_damaged_checkpoint_gives_a_warning_and_the_one_before(two, tmp_path, damage):
     folder = shutil.copytree(two, tmp_path / "run")
     damage(folder / "7")
     with Checkpoints(folder) as checkpoints:
@@ -224,7 +224,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_used(two, tmp_path, dam
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_older_one_disturbs_nobody(two, tmp_path, damage):
+def test_damage_of_an_older_checkpoint_has_no_effect(two, tmp_path, damage):
     folder = shutil.copytree(two, tmp_path / "run")
     damage(folder / "3")
     with Checkpoints(folder) as checkpoints:
@@ -235,23 +235,23 @@ def test_a_damaged_older_one_disturbs_nobody(two, tmp_path, damage):
     assert {"7", "8"} <= names(folder)
 
 
-def test_where_all_are_damaged_there_is_none(two, tmp_path):
+def test_if_all_are_damaged_there_is_none(two, tmp_path):
     folder = shutil.copytree(two, tmp_path / "run")
     flip(bulk(folder / "3"))
     truncate(bulk(folder / "7"))
-    none_left = "step 3 is damaged .* there is none before"
+    none_before = "step 3 is damaged .* there is none before"
     with (
         pytest.warns(UserWarning, match="step 7 is damaged .* the one before"),
-        pytest.warns(UserWarning, match=none_left),
+        pytest.warns(UserWarning, match=none_before),
     ):
         assert Checkpoints(folder).latest(state()) is None
 
 
-def test_a_half_written_one_is_told_and_swept_away(two, tmp_path):
+def test_an_incomplete_checkpoint_gives_a_warning_and_is_deleted(two, tmp_path):
     folder = shutil.copytree(two, tmp_path / "run")
     shutil.copytree(folder / "7", folder / "9.orbax-checkpoint-tmp")
     with Checkpoints(folder) as checkpoints:
-        with pytest.warns(UserWarning, match=r"9\.orbax-checkpoint-tmp was left half-"):
+        with pytest.warns(UserWarning, match=r"9\.orbax-checkpoint-tmp is incomplete"):
             found = checkpoints.latest(state())
         assert found is not None
         assert found.step == 7
@@ -261,7 +261,7 @@ def test_a_half_written_one_is_told_and_swept_away(two, tmp_path):
 
 @contextmanager
 def tiny_disk(folder: Path) -> Iterator[None]:
-    """A disk of 1 MB in memory, where one may mount it."""
+    """A file system of 1 MB in memory; skips without the right to mount it."""
     command = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)]
     if subprocess.run(command, capture_output=True).returncode:
         pytest.skip("no right to mount a small disk")
@@ -273,7 +273,7 @@ def tiny_disk(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def file_limit(folder: Path) -> Iterator[None]:
-    """No file may grow beyond 400 kB."""
+    """A limit of 400 kB on the size of files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
     try:
@@ -283,7 +283,7 @@ def file_limit(folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("limit", [tiny_disk, file_limit])
-def test_a_full_disk_is_told_and_loses_nothing(tmp_path, limit, capfd):
+def test_a_full_disk_raises_and_keeps_earlier_checkpoints(tmp_path, limit, capfd):
     noise = np.random.default_rng(0).bytes(1_200_000)
     small = {"x": np.frombuffer(noise[:100_000], np.uint8)}
     large = {"x": np.frombuffer(noise, np.uint8)}
@@ -291,8 +291,8 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path, limit, capfd):
         checkpoints.save(1, small, {})
         checkpoints.save(2, small, {})
         checkpoints.save(3, large, {})
-        told = "step 3 could not be written .* before is kept: free space"
-        with pytest.raises(OSError, match=told) as failed:
+        message = "step 3 could not be written .* checkpoints are kept: free space"
+        with pytest.raises(OSError, match=message) as failed:
             checkpoints.wait()
         assert str(tmp_path) in str(failed.value)
         assert names(tmp_path) == {"1", "2"}
@@ -303,7 +303,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path, limit, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_failed_save_is_told_by_the_next_or_at_the_end(tmp_path):
+def test_a_failed_save_is_raised_by_the_next_save_or_at_the_end(tmp_path):
     (tmp_path / "file").write_text("in the way")
     folder = tmp_path / "file" / "run"
     checkpoints = Checkpoints(folder)
@@ -325,14 +325,14 @@ def test_a_failed_save_is_told_by_the_next_or_at_the_end(tmp_path):
         run(ends_by_itself=True)
 
 
-def test_notes_that_json_cannot_hold_are_refused_at_once(tmp_path):
+def test_notes_that_are_no_json_values_are_refused(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         with pytest.raises(TypeError, match="JSON"):
             checkpoints.save(1, state(), {"a": {1, 2}})
         assert checkpoints.latest(state()) is None
 
 
-def test_two_threads_save_to_their_own_folders(tmp_path):
+def test_two_threads_save_to_separate_folders(tmp_path):
     failures = []
 
     def work(name: str, seed: int) -> None:
@@ -362,7 +362,7 @@ KILLED = """
     import orbax.checkpoint  # once for all children
     from jetlab.training.checkpoint import Checkpoints
 
-    folder, told = Path(sys.argv[1]), Path(sys.argv[2])
+    folder, reported = Path(sys.argv[1]), Path(sys.argv[2])
     warnings.simplefilter("ignore", UserWarning)
 
     def state(step):
@@ -377,7 +377,7 @@ KILLED = """
                 assert found.notes == {"step": step}, found.notes
                 assert found.state["step"] == step
                 assert (found.state["x"] == state(step)["x"]).all()
-            last = int(told.read_text() or 0) if told.exists() else 0
+            last = int(reported.read_text()) if reported.exists() else 0
             assert step >= last, (step, last)
             os.write(started, f"{step}\\n".encode())
             while True:
@@ -385,25 +385,25 @@ KILLED = """
                 checkpoints.save(step, state(step), {"step": step})
                 if step % 2:
                     checkpoints.wait()
-                    told.with_name("partial").write_text(str(step))
-                    told.with_name("partial").replace(told)
+                    reported.with_name("partial").write_text(str(step))
+                    reported.with_name("partial").replace(reported)
 
-    heard, started = os.pipe()
+    receive, started = os.pipe()
     for trial in range(9):
         child = os.fork()
         if not child:
             run()
-        print(os.read(heard, 100).decode(), end="")
+        print(os.read(receive, 100).decode(), end="")
         time.sleep(random.uniform(0.1, 0.6))
-        gone, status = os.waitpid(child, os.WNOHANG)
-        if gone:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
             sys.exit(f"child {trial} ended by itself: {status}")
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 """
 
 
-def test_a_process_killed_while_it_saves_always_leaves_a_whole_state(tmp_path):
+def test_a_killed_process_always_leaves_a_complete_checkpoint(tmp_path):
     script = textwrap.dedent(KILLED)
     command = [sys.executable, "-c", script, str(tmp_path / "run"), str(tmp_path / "n")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -413,7 +413,7 @@ def test_a_process_killed_while_it_saves_always_leaves_a_whole_state(tmp_path):
     assert len(steps) == 9
     assert steps[-1] > 0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the last may be half-written
+        warnings.simplefilter("ignore", UserWarning)  # the last may be incomplete
         like = {"x": np.empty(30_000), "step": np.int64(0)}
         found = Checkpoints(tmp_path / "run").latest(like)
     assert found is not None

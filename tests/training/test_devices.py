@@ -1,4 +1,4 @@
-"""Groups of runs on eight devices: the records that one device gives."""
+"""Groups of runs on eight devices give the records of one device."""
 
 import json
 import os
@@ -15,20 +15,20 @@ from tests.training.group_on_devices import CASES, NINE, seeds
 MODULE = "tests.training.group_on_devices"
 
 
-pytestmark = pytest.mark.slow  # eight devices compile everything anew
+pytestmark = pytest.mark.slow  # eight devices compile all programs again
 
 
 @pytest.fixture(scope="module")
-def there(store, tmp_path_factory) -> tuple[dict, Path]:
-    """Records from eight devices, and the folder of a group that was left there."""
+def results(store, tmp_path_factory) -> tuple[dict, Path]:
+    """Records of eight devices, and the folder of an interrupted group."""
     folder = tmp_path_factory.mktemp("devices")
     command = [sys.executable, "-m", MODULE, str(store.path), str(folder)]
     flags = (
         "--xla_force_host_platform_device_count=8"
         " --xla_backend_optimization_level=0"  # compiles in a third of the time
     )
-    # eight devices that wait for each other hold eight threads; XLA has no more by
-    # default, and whatever else it has to do on a busy machine then stops them all
+    # Devices that wait for one another hold eight threads. XLA has as many by default,
+    # and a further task on a busy machine would block them all.
     threads = {"NPROC": "32"}
     env = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags} | threads
     process = subprocess.run(
@@ -38,8 +38,8 @@ def there(store, tmp_path_factory) -> tuple[dict, Path]:
     return json.loads(process.stdout.splitlines()[-1]), folder
 
 
-def assert_same(here: list, there: list, rtol: float = 1e-5) -> None:
-    by_id = {record["id"]: record for record in there}
+def assert_same(here: list, others: list, rtol: float = 1e-5) -> None:
+    by_id = {record["id"]: record for record in others}
     assert len(by_id) == len(here)
     for record in here:
         other = by_id[record.id]
@@ -52,30 +52,31 @@ def assert_same(here: list, there: list, rtol: float = 1e-5) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_eight_devices_give_the_records_of_one(case, there, dataset):
-    assert_same(list(Trainer(CASES[case], dataset, "")), there[0][case])
+def test_eight_devices_give_the_records_of_one(case, results, dataset):
+    assert_same(list(Trainer(CASES[case], dataset, "")), results[0][case])
 
 
-def test_a_stream_feeds_all_devices(there, dataset):
-    assert_same(list(Trainer(seeds(2), dataset, "")), there[0]["streamed"])
+def test_streamed_jets_train_on_all_devices(results, dataset):
+    assert_same(list(Trainer(seeds(2), dataset, "")), results[0]["streamed"])
 
 
-def test_a_group_goes_on_where_it_was_on_all_devices(there):
-    """Bit for bit what it would have been."""
-    whole, taken = (
-        {r["id"]: r for r in there[0][name]} for name in ("a device each", "taken up")
+def test_a_resumed_group_gives_the_same_bits(results):
+    whole, resumed = (
+        {r["id"]: r for r in results[0][name]}
+        for name in ("one device per run", "resumed")
     )
-    for one in (*whole.values(), *taken.values()):
+    for one in (*whole.values(), *resumed.values()):
         one["seconds"] = 0
-    known = whole.keys() - taken.keys()
-    assert len(known) < len(whole)
-    assert taken == {key: whole[key] for key in taken}
+    assert resumed
+    assert resumed == {key: whole[key] for key in resumed}
 
 
-def test_one_device_goes_on_with_what_eight_left(there, dataset):
-    """Other devices, the same runs to rounding, and nothing begun anew."""
-    group = Trainer(NINE, dataset, "", folder=there[1] / "there")
+def test_one_device_resumes_a_group_of_eight(results, dataset):
+    """The same records to rounding, and runs in training are not restarted."""
+    group = Trainer(NINE, dataset, "", folder=results[1] / "there")
     found = list(group)
     ended = {record.id for record in found}
-    assert_same(found, [r for r in there[0]["a device each"] if r["id"] in ended])
+    assert_same(
+        found, [r for r in results[0]["one device per run"] if r["id"] in ended]
+    )
     assert group.busy < sum(run.steps for run in NINE if run.id in ended)

@@ -1,4 +1,4 @@
-"""Scores of held-out jets against hand-made losses."""
+"""Evaluation of validation jets against losses computed by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +19,9 @@ from jetlab.training.step import make_engine
 from jetlab.types import FlatJets
 
 
-def test_blocks_cover_every_jet_once():
-    """More jets than a block and no multiple of it: the same losses as padded."""
-    count = 700
+def test_blocks_cover_each_jet_once():
+    """Two blocks with an empty place: the losses and outputs of padded jets."""
+    count = 701
     config = Tagger(width=4, features=3, layers=1)
     engine = make_engine(config, Tagging().loss)
     model = config.build(nnx.Rngs(0))
@@ -33,7 +33,8 @@ def test_blocks_cover_every_jet_once():
     valid = validation_set(with_offsets(*jets), labels, grouped=config.length_groups)
     evaluate = make_evaluate(Tagging(), engine, valid)
     per_jet = evaluate(nnx.state(model, nnx.Param))
-    logits = model(ragged.pad(x, counts, 5), np.arange(5) < counts[:, None])
+    mask = np.arange(5) < counts[:, None]
+    logits = jax.jit(model)(ragged.pad(x, counts, 5), mask)
     whole = jax.nn.log_softmax(logits)
     np.testing.assert_allclose(
         per_jet.loss, -whole[jnp.arange(count), jets.y], rtol=1e-5, atol=1e-5
@@ -41,8 +42,8 @@ def test_blocks_cover_every_jet_once():
     np.testing.assert_allclose(per_jet.outputs, logits, rtol=1e-4, atol=1e-5)
 
 
-def test_hardly_any_place_of_a_block_is_empty():
-    """Blocks of like lengths: 5000 jets of very different ones fill 98 of 100 rows."""
+def test_blocks_are_98_percent_full():
+    """For 5000 jets of 1 to 127 particles, as blocks have similar lengths."""
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 128, 5000).astype(np.int32)
     x = np.zeros((int(counts.sum()), 1), np.float16)
@@ -52,7 +53,7 @@ def test_hardly_any_place_of_a_block_is_empty():
     assert packing.rows * -(-5000 // packing.batch) < counts.sum() / 0.98
 
 
-def test_mean_and_error():
+def test_stratified_mean_by_hand():
     labels = np.array([0, 0, 1, 1])
     loss, error = stratified_mean(jnp.array([1.0, 3.0, 10.0, 14.0]), labels)
     assert loss == pytest.approx(7.0)
@@ -60,8 +61,18 @@ def test_mean_and_error():
     assert error == pytest.approx(np.sqrt(20) / 4)
 
 
-def test_error_is_the_scatter_of_repeated_balanced_samples():
-    """Classes of very different loss: only the spread inside them counts."""
+def test_classes_of_unequal_size_are_weighted_by_their_jets():
+    labels = np.array([0, 0, 0, 1, 1])
+    losses = np.array([1.0, 2.0, 6.0, 10.0, 14.0])
+    loss, error = stratified_mean(losses, labels)
+    assert loss == pytest.approx(33 / 5)
+    # sample variances 7 and 8: (3/5)^2 7/3 + (2/5)^2 8/2
+    assert error == pytest.approx(np.sqrt(0.36 * 7 / 3 + 0.16 * 8 / 2))
+    assert np.isnan(stratified_mean(losses[2:4], labels[2:4])[1])
+
+
+def test_error_is_the_standard_deviation_of_repeated_samples():
+    """Class means differ widely: only the variance within classes counts."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(10), 40)
     means, errors = [], []

@@ -1,4 +1,4 @@
-"""What the compiled programs of a GPU launch and move.
+"""Kernel launches and memory traffic of programs compiled for a GPU.
 
 Compiling for a GPU needs a Python with XLA's CUDA plugin (benchmarks/gpu_program.py
 says how to make one): name it in JETLAB_CUDA_PYTHON, or run the tests with it.
@@ -18,8 +18,8 @@ from benchmarks.hlo import Cost, cost, size
 
 ROOT = Path(__file__).parents[2]
 
-# 50 rounds: a gather fused with an addition, a library call with a workspace, a copy,
-# and one row of 50 written in place, if the device says so
+# 50 iterations: a gather fused with an addition, a library call with a workspace, a
+# copy, and a conditional that writes one row of 50 in place
 LOOP = """\
 HloModule jit_f, is_scheduled=true
 
@@ -75,7 +75,7 @@ def test_sizes_of_arrays_and_tuples():
     assert size("token[]") == 0
 
 
-def test_a_loop_counts_as_often_as_it_runs():
+def test_a_loop_counts_once_per_iteration():
     rows, jets, row = 4 * 4, 4 * 8 * 4, 8 * 4
     gather, dot, copy = rows + 2 * jets, jets + 4 * 4 * 4, 2 * rows
     update = row + 4 + row  # the row and its number are read, the row is written
@@ -100,7 +100,7 @@ def with_cuda() -> str:
 
 
 def costs(expression: str) -> list[list[float]]:
-    """(launches, bytes moved, temporary bytes) of the cases that another Python has."""
+    """(launches, bytes moved, temporary bytes) of cases, compiled by another Python."""
     script = f"""
         import json
         import jax
@@ -132,9 +132,9 @@ def test_an_elementwise_chain_is_one_kernel_that_reads_and_writes_once():
 
 
 @pytest.mark.slow
-def test_lanes_share_their_launches_and_cost_no_more_memory_each():
-    """Sixty-four runs of a tiny tagger together launch no more than one alone, and each
-    moves and needs what it does among four."""
+def test_replicas_share_launches_and_need_equal_memory_each():
+    """64 replicas of a small tagger launch no more kernels than one, and each moves
+    and needs as many bytes as one of four."""
     model = "Tagger(width=4, layers=2)"
     alone, four, many = costs(f"[step_case({model}, n) for n in (1, 4, 64)]")
     assert many[0] <= alone[0]

@@ -1,14 +1,15 @@
-"""A tagger that has only seen the shower, on 500 jets of JetClass itself.
+"""A tagger that is trained on the shower alone, on 500 jets of JetClass.
 
-Nothing is tuned on them: width 16, one pass over 131,072 jets, the recipe's rate. What
-is done to the real jets needs no label, and was fixed before one was looked at:
+Nothing is tuned on these: width 16, one epoch of 131,072 jets, the learning rate of
+`scaling`. The preprocessing of the real jets uses no label and was fixed before the
+first evaluation:
 
-- Every pT is multiplied by 600 GeV / (pT of the jet), as all jets of the shower have.
-- The (deta, dphi) plane is turned so that the hardest subjet lies towards +deta, and
-  reflected so that the next one has dphi >= 0. The shower's decays are turned like
-  this (docs/shower.md), by their products; subjets (anti-kT, arXiv:0802.1189) stand for
-  these. Their radius, 0.2, is below the angle between the products of a W: twice its
-  mass over 600 GeV is 0.27.
+- All pT are multiplied by 600 GeV / (pT of the jet), the pT of all jets of the shower.
+- The (deta, dphi) plane is rotated so that the hardest subjet is at +deta, and
+  reflected so that the next one has dphi >= 0. The decays of the shower are oriented
+  like this (docs/shower.md), by their products, in place of which subjets are used
+  (anti-kT, arXiv:0802.1189). Their radius, 0.2, is below the angle between the products
+  of a W: 2 m / pT = 0.27.
 """
 
 from functools import partial
@@ -43,7 +44,7 @@ CHANCE = 0.1
 
 
 class Real(NamedTuple):
-    """Real jets, zero where there is no particle."""
+    """Real jets; padding is zero."""
 
     pt: np.ndarray  # (jets, particles), GeV
     places: np.ndarray  # (jets, particles, 2): deta, dphi
@@ -67,7 +68,7 @@ def load(folder: Path) -> Real:
 
 
 def stored(jets: Real) -> Jets:
-    """What kinematics needs; the rest is zero (one for the unused energies)."""
+    """Jets with the columns of kinematics; others are zero (energies 1)."""
     there = jets.pt > 0
     measured = np.zeros((there.sum(), len(MEASURED)))
     measured[:, MEASURED.index("pt")] = jets.pt[there]
@@ -92,7 +93,7 @@ def scaled(jets: Real) -> Real:
     return jets._replace(pt=jets.pt * factor[:, None], jet_pt=jets.jet_pt * factor)
 
 
-def turned(jets: Real) -> Real:
+def oriented(jets: Real) -> Real:
     frames = np.stack(
         [frame(pt, places) for pt, places in zip(jets.pt, jets.places, strict=True)]
     )
@@ -100,7 +101,7 @@ def turned(jets: Real) -> Real:
 
 
 def frame(pt: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The rotation, and perhaps reflection, to the orientation of the shower."""
+    """The rotation or rotoreflection to the orientation of the shower."""
     hardest, *others = subjets(pt[pt > 0], places[pt > 0])
     along = hardest / np.hypot(*hardest)
     across = np.array([-along[1], along[0]])
@@ -142,7 +143,7 @@ def spec(seed: int) -> RunConfig:
 
 
 def train(dataset, engine, seed: int):
-    """Parameters after one pass."""
+    """Parameters after one epoch."""
     run = spec(seed)
     packing = dataset.packing(run)
     batches = batches_of(dataset, packing, run)
@@ -154,9 +155,9 @@ def train(dataset, engine, seed: int):
     rates = Hyperparams(scaling.learning_rate(WIDTH))
     state, done = jax.jit(engine.init)(jax.random.key(seed), rates), 0
     while done < EXAMPLES // BATCH:
-        chunk = batches.scan(done, EXAMPLES // BATCH)
-        state, _ = advance(state, chunk.jets, chunk.steps)
-        done += chunk.batches
+        scan = batches.scan(done, EXAMPLES // BATCH)
+        state, _ = advance(state, scan.jets, scan.steps)
+        done += scan.batches
     return state.params
 
 
@@ -167,8 +168,8 @@ def logits_of(engine, params, jets: Real) -> np.ndarray:
     return np.asarray(make_evaluate(TASK, engine, valid)(params).outputs)
 
 
-def test_a_turned_jet_is_what_the_shower_would_have_made():
-    """Three products and soft particles around each, at a random angle."""
+def test_an_oriented_jet_has_the_orientation_of_the_shower():
+    """Three products with soft particles around each, at a random angle."""
     rng = np.random.default_rng(0)
     axes = np.array([[0.3, 0.0], [-0.25, 0.2], [-0.3, -0.35]])
     near = 0.01 * rng.normal(size=(3, 8, 2)) + axes[:, None]
@@ -177,15 +178,15 @@ def test_a_turned_jet_is_what_the_shower_would_have_made():
     turn = np.array([[np.cos(angle), np.sin(angle)], [np.sin(angle), -np.cos(angle)]])
     places = near.reshape(-1, 2) @ turn
     jets = Real(pt[None], places[None], pt.sum()[None], np.zeros(1, int))
-    np.testing.assert_allclose(turned(jets).places[0], near.reshape(-1, 2), atol=0.03)
+    np.testing.assert_allclose(oriented(jets).places[0], near.reshape(-1, 2), atol=0.03)
 
 
 @pytest.mark.slow
-def test_real_jets_are_told_apart():
-    """Far above chance on every seed, by three binomial errors at the least."""
+def test_accuracy_on_real_jets_is_above_chance():
+    """By at least three binomial errors for each seed."""
     if not (REAL / "SMALLpfVectors.npy").exists():
-        pytest.skip("the sample of JetClass is not here")
-    real = turned(scaled(load(REAL)))
+        pytest.skip("no sample of JetClass")
+    real = oriented(scaled(load(REAL)))
     dataset = open_dataset(Shower(), spec(0))
     engine = make_engine(spec(0).model, TASK.loss)
     error = np.sqrt(CHANCE * (1 - CHANCE) / len(real.label))

@@ -1,4 +1,4 @@
-"""A run is its spec: what decides its numbers, what it costs, what is refused."""
+"""RunConfig: identities, cost, trajectories, and invalid values."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def spec(**fields) -> RunConfig:
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"num_train": 500}, "multiple of the batch"),
         ({"num_train": 1024}, "up to the pool"),
@@ -30,12 +30,12 @@ def spec(**fields) -> RunConfig:
         ({"precision": "float8"}, "choose from float32, bfloat16"),
     ],
 )
-def test_a_run_that_cannot_be_is_refused(fields, words):
-    with pytest.raises(ValueError, match=words):
+def test_invalid_fields_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
         spec(**fields)
 
 
-def test_cost_is_the_paper_formula():
+def test_cost_is_the_formula_of_the_paper():
     run = spec(model=Tagger(width=64), num_train=256, epochs=3)
     assert cost(run, 40.0) == 6 * 40 * 202_186 * 256 * 3
 
@@ -47,7 +47,7 @@ def test_identities_are_pinned():
     assert spec().id == "25d67cdeec6c"
 
 
-def test_a_trajectory_is_shared_by_single_passes_that_differ_in_length():
+def test_single_epoch_runs_that_differ_in_num_train_share_a_trajectory():
     assert spec().trajectory == spec(num_train=256).trajectory
     assert spec().trajectory != spec(seed=1).trajectory
     assert spec(epochs=2).trajectory is None

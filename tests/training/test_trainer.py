@@ -1,4 +1,4 @@
-"""Runs to records: same numbers from memory, from disk, in any company, on any way."""
+"""The trainer: equal numbers from memory or disk, alone or in replicas, and resumed."""
 
 import dataclasses
 import itertools
@@ -30,14 +30,14 @@ def run_all(runs, dataset, **options) -> list[Record]:
 
 
 @pytest.fixture
-def four_lanes(monkeypatch):
-    """As on an accelerator: several lanes under vmap."""
+def four_replicas(monkeypatch):
+    """Four replicas under vmap, as on an accelerator."""
     monkeypatch.setattr(
         Placement, "_num_replicas", lambda placement, trajectories: min(4, trajectories)
     )
 
 
-def test_same_seed_same_numbers_and_another_seed_others(dataset, spec):
+def test_the_seed_determines_the_record(dataset, spec):
     first, other = run_all([spec(), spec(seed=1)], dataset)
     (again,) = run_all([spec()], dataset)
     assert stripped(first) == stripped(again)
@@ -46,8 +46,7 @@ def test_same_seed_same_numbers_and_another_seed_others(dataset, spec):
     assert first.C == pytest.approx(6 * 638 * 512 * dataset.n_p)
 
 
-def test_company_changes_nothing(dataset, spec):
-    """Groups side by side in threads give the bits that they give alone."""
+def test_groups_in_threads_give_the_bits_of_single_groups(dataset, spec):
     runs = [spec(seed=seed) for seed in range(2)]
     alone = run_all(runs, dataset)
     with ThreadPoolExecutor(2) as pool:
@@ -56,10 +55,10 @@ def test_company_changes_nothing(dataset, spec):
     assert list(map(stripped, alone)) == list(map(stripped, together))
 
 
-def test_lanes_give_what_runs_give_alone(dataset, spec, four_lanes):
-    """Seeds, rates, lengths and a lane that diverges, in four lanes and one by one.
+def test_replicas_give_the_losses_of_single_runs(dataset, spec, four_replicas):
+    """With several seeds, learning rates and lengths, and one run that diverges.
 
-    The rates are low: a high one makes rounding grow tenfold every few steps.
+    The learning rates are low: high ones amplify rounding tenfold in a few steps.
     """
     rates = ((0, 1e-4), (1, 3e-4), (2, 1e-3))
     runs = [
@@ -77,16 +76,18 @@ def test_lanes_give_what_runs_give_alone(dataset, spec, four_lanes):
     assert [r.status for r in together].count("diverged") == 1
 
 
-def test_each_number_of_lanes_is_traced_once(dataset, spec, four_lanes, monkeypatch):
-    """One program a shape: halving the lanes at the end makes the only new ones."""
+def test_each_number_of_replicas_is_traced_once(
+    dataset, spec, four_replicas, monkeypatch
+):
+    """Halving the replicas at the end makes the only new programs."""
     traced = []
 
-    def counting(engine, take):
-        chunk = make_scan(engine, take)
+    def counting(engine, gather):
+        scan = make_scan(engine, gather)
 
         def counted(*operands):
             traced.append(jax.typeof(operands[2].rows).shape)
-            return chunk(*operands)
+            return scan(*operands)
 
         return counted
 
@@ -95,38 +96,38 @@ def test_each_number_of_lanes_is_traced_once(dataset, spec, four_lanes, monkeypa
     monkeypatch.setattr(mesh, "make_scan", counting)
     run_all([spec(seed=s, epochs=1 + 60 * (s == 0)) for s in range(9)], dataset)
     replicas._programs.cache_clear()
-    assert len(traced) == 2  # of four lanes, and of one where one is left
+    assert len(traced) == 2  # of four replicas, and of the last one
 
 
-def test_points_on_one_way_are_the_runs_alone(dataset, spec):
-    """Four D of one seed: one trajectory, and each trained anew, to the bit."""
+def test_runs_of_one_trajectory_equal_separate_runs(dataset, spec):
+    """To the bit, for four D of one seed."""
     runs = [spec(num_train=e) for e in (128, 256, 512, 768)]
     shared = run_all(runs, dataset)
-    anew = run_all(runs, dataset, one_trajectory=False)
-    for one, other in zip(shared, anew, strict=True):
+    separate = run_all(runs, dataset, one_trajectory=False)
+    for one, other in zip(shared, separate, strict=True):
         assert (one.loss, one.metrics, one.steps) == (
             other.loss,
             other.metrics,
             other.steps,
         )
     assert [r.trajectory for r in shared] == [runs[-1].id] * 3 + [""]
-    assert not any(r.trajectory for r in anew)
+    assert not any(r.trajectory for r in separate)
 
 
-def test_what_is_known_gives_no_record(dataset, spec):
+def test_known_runs_give_no_record(dataset, spec):
     runs = [spec(num_train=e) for e in (128, 256, 512)]
     found = list(Trainer(runs, dataset, "test", known=[runs[1].id]))
     assert [record.D for record in found] == [128, 512]
 
 
-def test_training_from_disk_gives_the_loss_from_memory(store, dataset, spec):
+def test_training_from_disk_gives_the_record_from_memory(store, dataset, spec):
     run = spec(num_train=384, epochs=2)
-    (here,) = run_all([run], dataset)
-    (there,) = run_all([run], dataset._replace(train=store))
-    assert stripped(here) == stripped(there)
+    (memory,) = run_all([run], dataset)
+    (disk,) = run_all([run], dataset._replace(train=store))
+    assert stripped(memory) == stripped(disk)
 
 
-def test_a_stream_begins_where_it_is_asked_to(store, dataset, spec):
+def test_a_stream_begins_at_any_batch(store, dataset, spec):
     run = spec(num_train=768, epochs=20, seed=3)
     packing = dataset.packing(run)
     here = batches_of(dataset, packing, run)
@@ -141,7 +142,7 @@ def test_a_stream_begins_where_it_is_asked_to(store, dataset, spec):
             )
 
 
-def test_every_example_is_seen_once_an_epoch(dataset, spec):
+def test_each_jet_is_seen_once_per_epoch(dataset, spec):
     run = spec(epochs=20)
     batches = batches_of(dataset, dataset.packing(run), run)
     scans = batches.scan(0, 80), batches.scan(50, 80)
@@ -158,15 +159,15 @@ def test_training_lowers_the_loss(dataset, spec):
     assert losses[-1] < 2.0
 
 
-def test_a_diverged_run_is_recorded_as_such(dataset, spec):
-    wild, calm = run_all([spec(learning_rate=1e30), spec()], dataset)
-    assert (wild.status, wild.loss) == ("diverged", None)
-    assert "not finite" in wild.message
-    assert calm.status == "done"
+def test_a_diverged_run_is_recorded_as_diverged(dataset, spec):
+    diverged, other = run_all([spec(learning_rate=1e30), spec()], dataset)
+    assert (diverged.status, diverged.loss) == ("diverged", None)
+    assert "not finite" in diverged.message
+    assert other.status == "done"
 
 
 def test_early_stopping_keeps_the_best(dataset, spec):
-    """Few jets, many passes: it overfits, stops, and reports the lowest loss."""
+    """With few jets and many epochs a run overfits, stops, and records the minimum."""
     run = spec(num_train=128, epochs=4000, patience=5, learning_rate=1e-2)
     (record,) = run_all([run], dataset)
     losses = dict(record.valid_curve)
@@ -177,9 +178,11 @@ def test_early_stopping_keeps_the_best(dataset, spec):
     assert max(losses) < run.steps
 
 
-def test_patience_in_lanes_is_patience_alone(dataset, spec, four_lanes):
-    """The same evaluations to rounding, which later steps amplify; then each lane
-    stops where its own curve says."""
+def test_early_stopping_in_replicas_is_that_of_single_runs(
+    dataset, spec, four_replicas
+):
+    """Equal first evaluations, before rounding is amplified; then each replica stops by
+    its own validation curve."""
     fields = dict(num_train=128, epochs=600, patience=3, learning_rate=1e-2)
     runs = [spec(seed=seed, **fields) for seed in range(6)]
     for run, record in zip(runs, run_all(runs, dataset), strict=True):
@@ -193,17 +196,15 @@ def test_patience_in_lanes_is_patience_alone(dataset, spec, four_lanes):
         assert waited == 3 or record.valid_curve[-1][0] == run.steps
 
 
-def test_evaluation_takes_a_fifth_at_most(dataset, spec):
-    """An evaluation is a third of a training step for each of its jets."""
+def test_evaluation_takes_at_most_a_fifth_of_the_flops(dataset, spec):
+    """The forward pass of a jet costs a third of its training step."""
     run = spec(num_train=512, epochs=100, patience=100, num_valid=VALID)
     (record,) = run_all([run], dataset)
     evaluated = len(record.valid_curve) * VALID / 3
     assert evaluated / (evaluated + run.steps * run.batch) < 0.2 + 1e-9
 
 
-def test_a_device_out_of_memory_fails_the_run_and_not_the_others(
-    dataset, spec, monkeypatch
-):
+def test_a_device_error_fails_one_run_and_not_the_others(dataset, spec, monkeypatch):
     calls = itertools.count()
     advance = replicas.Replicas.advance
 
@@ -218,7 +219,7 @@ def test_a_device_out_of_memory_fails_the_run_and_not_the_others(
     assert "out of memory" in first.message
 
 
-def test_validation_jets_are_balanced_and_apart(store, dataset):
+def test_validation_jets_are_balanced_and_disjoint_from_training(store, dataset):
     assert np.bincount(dataset.valid.labels).tolist() == [VALID // 10] * 10
     train = featurize(store.train(0, store.size), INPUTS["full-10"])
     seen = {part.tobytes() for part in np.split(train.x, train.counts.cumsum())}
@@ -227,15 +228,15 @@ def test_validation_jets_are_balanced_and_apart(store, dataset):
     assert not any(part.tobytes() in seen for part in held_out)
 
 
-def test_steps_are_reported_as_they_are_taken(dataset, spec):
-    heard = []
+def test_steps_are_reported_after_each_scan(dataset, spec):
+    reported = []
     run = spec(epochs=30)
-    run_all([run], dataset, on_steps=lambda run, steps: heard.append(steps))
-    assert heard == [50, 50, 20]
-    assert sum(heard) == run.steps
+    run_all([run], dataset, on_steps=lambda run, steps: reported.append(steps))
+    assert reported == [50, 50, 20]
+    assert sum(reported) == run.steps
 
 
-def test_runs_of_two_shapes_are_refused(dataset, spec):
+def test_runs_of_two_compile_keys_are_refused(dataset, spec):
     with pytest.raises(ValueError, match=r"RunConfig\.compile_key"):
         Trainer([spec(), spec(model=Tagger(width=8))], dataset, "test")
 
@@ -245,19 +246,19 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 2, 5])
-def test_a_group_goes_on_from_its_checkpoint(
-    after, dataset, spec, four_lanes, monkeypatch, tmp_path
+def test_a_group_resumes_from_its_checkpoint(
+    after, dataset, spec, four_replicas, monkeypatch, tmp_path
 ):
-    """Stopped after some chunks with a checkpoint of each: the same table, no run
-    begun anew that was under way."""
+    """To the bit, after an interruption at any scan; runs in training are not
+    restarted."""
     runs = [spec(seed=s, epochs=10 + 25 * s) for s in range(6)]
     whole = run_all(runs, dataset)
     monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
-    heard = []
+    reported = []
 
     def until(run, steps):
-        heard.append(steps)
-        if len(heard) > 4 * after:
+        reported.append(steps)
+        if len(reported) > 4 * after:
             raise Killed
 
     found = []
@@ -273,16 +274,14 @@ def test_a_group_goes_on_from_its_checkpoint(
     assert not (tmp_path / "saved").exists()
 
 
-def test_a_checkpoint_of_another_grid_is_not_taken(
-    dataset, spec, tmp_path, monkeypatch
-):
+def test_a_checkpoint_of_another_grid_is_not_used(dataset, spec, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
 
-    heard = []
+    reported = []
 
     def stop(run, steps):
-        heard.append(steps)
-        if len(heard) == 3:
+        reported.append(steps)
+        if len(reported) == 3:
             raise Killed
 
     folder = tmp_path / "saved"

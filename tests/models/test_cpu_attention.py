@@ -1,4 +1,4 @@
-"""The native kernel is attention: right to rounding, the same bits every time."""
+"""The CPU kernel computes attention: to rounding, and the same bits every time."""
 
 import ctypes
 import os
@@ -14,14 +14,16 @@ import pytest
 
 from jetlab.models import cpu_attention
 
-COUNTS = np.array([9, 0, 128, 1, 7, 16, 0])  # around a vector's eight lanes
-ROWS = len(COUNTS) + COUNTS.sum() + 3  # three hold nothing
-ROUNDING = 128 * 2**-24  # of a sum of as many terms in float32
+COUNTS = np.array(
+    [9, 0, 128, 1, 7, 16, 0]
+)  # below, at and above the eight lanes of a vector
+ROWS = len(COUNTS) + COUNTS.sum() + 3  # three are padding
+ROUNDING = 128 * 2**-24  # of a sum of 128 terms in float32
 
 
 @pytest.fixture
 def kernel():
-    """Attention by the kernel, jitted; skips where nothing compiles it."""
+    """Attention by the kernel, jitted; skips without a compiler."""
     if not cpu_attention.available():
         pytest.skip("no C++ compiler")
     return jax.jit(cpu_attention.attend, static_argnums=3)
@@ -30,12 +32,12 @@ def kernel():
 def drawn(heads, width, *, alone=False, seed=0):
     """(queries, keys and values, gradient of the output) of random tokens."""
     rng = np.random.default_rng(seed)
-    d, asking = heads * width, len(COUNTS) if alone else ROWS
+    d, queries = heads * width, len(COUNTS) if alone else ROWS
 
     def normal(*shape):
         return rng.normal(size=shape).astype(np.float32)
 
-    return normal(asking, d), normal(ROWS, 2 * d), normal(asking, d)
+    return normal(queries, d), normal(ROWS, 2 * d), normal(queries, d)
 
 
 def tokens_of(jet, counts):
@@ -44,26 +46,26 @@ def tokens_of(jet, counts):
 
 
 def reference(query, key_value, grad, counts, heads):
-    """Attention and its gradients by the book, jet by jet in float64."""
+    """Attention and its gradients from their definition, jet by jet in float64."""
     query, key_value, grad = (a.astype(np.float64) for a in (query, key_value, grad))
     d = query.shape[1]
     e = d // heads
     mixed, dq, dkv = np.zeros_like(query), np.zeros_like(query), 0 * key_value
     for jet in range(len(counts)):
         all_rows = tokens_of(jet, counts)
-        asking = all_rows if len(query) == len(key_value) else [jet]
+        queries = all_rows if len(query) == len(key_value) else [jet]
         for head in range(heads):
             at = slice(head * e, (head + 1) * e)
             after = slice(d + head * e, d + (head + 1) * e)
-            q, g = query[asking, at], grad[asking, at]
+            q, g = query[queries, at], grad[queries, at]
             k, v = key_value[all_rows, at], key_value[all_rows, after]
             scores = q @ k.T / e**0.5
             p = np.exp(scores - scores.max(1, keepdims=True))
             p /= p.sum(1, keepdims=True)
             dp = g @ v.T
             ds = p * (dp - (p * dp).sum(1, keepdims=True)) / e**0.5
-            mixed[asking, at] = p @ v
-            dq[asking, at] = ds @ k
+            mixed[queries, at] = p @ v
+            dq[queries, at] = ds @ k
             dkv[all_rows, at], dkv[all_rows, after] = ds.T @ q, p.T @ g
     return mixed, dq, dkv
 
@@ -90,7 +92,7 @@ def test_values_and_gradients_are_those_of_float64(kernel, heads, width, alone):
         assert relative(got, wanted) < ROUNDING
 
 
-def test_rows_that_hold_nothing_give_zeros_and_touch_nothing(kernel):
+def test_padding_rows_give_zeros_and_change_no_other_row(kernel):
     arrays = drawn(2, 4)
     clean = with_gradients(kernel, *arrays, COUNTS, 2)
     for array in arrays:
@@ -102,13 +104,13 @@ def test_rows_that_hold_nothing_give_zeros_and_touch_nothing(kernel):
         np.testing.assert_array_equal(got[-3:], 0.0)
 
 
-# a NaN may carry any bits: those of a number's last digits must not make it one
+# NaNs with different payload bits: none may become a number
 NANS = np.array([0x7FC00000, 0xFFC00000, 0x7FC001FF, 0x7FC00123], np.uint32)
 
 
 @pytest.mark.parametrize("column", [1, 5, 9], ids=["query", "key", "value"])
 @pytest.mark.parametrize("nan", NANS.view(np.float32), ids=map(hex, NANS))
-def test_nan_in_gives_nan_out(kernel, nan, column):
+def test_a_nan_propagates_within_its_jet_only(kernel, nan, column):
     query, key_value, grad = drawn(1, 4)
     jet, token = tokens_of(0, COUNTS), tokens_of(0, COUNTS)[5]
     array = query if column < 4 else key_value
@@ -123,8 +125,8 @@ def test_nan_in_gives_nan_out(kernel, nan, column):
         assert np.isfinite(array[rest]).all()
 
 
-def test_large_scores_stay_finite_and_right(kernel):
-    """Scores of +-1e4 that float32 holds exactly, the largest often shared by many."""
+def test_large_scores_are_exact(kernel):
+    """Scores of +-1e4, exact in float32; the maximum often occurs several times."""
     rng = np.random.default_rng(1)
     query, key_value, grad = drawn(1, 4)
     query[:] = rng.choice([-50, 50], query.shape)
@@ -132,12 +134,12 @@ def test_large_scores_stay_finite_and_right(kernel):
     wanted = reference(query, key_value, grad, COUNTS, 1)
     found = with_gradients(kernel, query, key_value, grad, COUNTS, 1)
     assert relative(found[0], wanted[0]) < ROUNDING
-    # the gradient divides by a kept ln(sum), which float32 rounds by 2^-11 at 1e4
+    # the gradient uses ln(sum), which float32 rounds by 2^-11 at 1e4
     for got, right in zip(found[1:], wanted[1:], strict=True):
         assert relative(got, right) < 2**-11
 
 
-def test_lanes_of_a_vmap_are_the_same_runs_alone(kernel):
+def test_vmapped_calls_equal_single_calls(kernel):
     replicas = [drawn(2, 4, seed=seed) for seed in range(3)]
     counts = np.stack([np.roll(COUNTS, shift) for shift in range(3)])
     stacked = [jnp.stack(arrays) for arrays in zip(*replicas, strict=True)]
@@ -166,9 +168,11 @@ def test_bfloat16_is_computed_in_float32_and_rounded_once(kernel):
 @pytest.mark.parametrize(
     ("counts", "heads"), [(COUNTS + 1, 1), (COUNTS - 1, 1), (COUNTS, 3)]
 )
-def test_what_would_write_into_the_memory_of_others_is_refused(kernel, counts, heads):
+def test_shapes_that_would_overflow_the_buffers_are_refused(kernel, counts, heads):
     query, key_value, _ = drawn(1, 4)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="rows must hold"):
+    with pytest.raises(
+        jax.errors.JaxRuntimeError, match="rows must hold one class token"
+    ):
         jax.block_until_ready(kernel(query, key_value, counts, heads))
 
 
@@ -187,7 +191,7 @@ import hashlib
 from pathlib import Path
 import jax
 import jax.numpy as jnp
-from jetlab.models import native
+from jetlab.models import cpu_attention
 
 assert cpu_attention.available()
 counts = jnp.arange(40) * 3 % 41
@@ -217,40 +221,45 @@ def test_bits_do_not_depend_on_the_call_or_on_the_number_of_threads(kernel):
     assert len(bits) == 1
 
 
-def test_without_a_compiler_training_falls_back_and_says_so_once(tmp_path):
+def test_without_a_compiler_training_uses_groups_and_warns_once(tmp_path):
     script = """
         import jax
         import numpy as np
         from flax import nnx
-        from jetlab.models import native
+        from jetlab.models import cpu_attention
         from jetlab.models.tagger import Tagger
-        from jetlab.training.scan import make_chunk
+        from jetlab.training.scan import make_scan
         from jetlab.tasks.tagging import Tagging
-        from jetlab.training.optimizer import Rates
-        from jetlab.training.batching import Particles, measure, schedule, gather_batch
+        from jetlab.training.optimizer import Hyperparams
+        from jetlab.training.batching import (
+            choose_packing, gather_batch, schedule, with_offsets
+        )
         from jetlab.training.step import make_engine
 
         assert not cpu_attention.available()
         counts = np.array([3, 1, 2])
-        packing = measure(counts, 2, 3)
+        config = Tagger(width=4, layers=1)
+        assert config.length_groups
+        packing = choose_packing(counts, 2, 3, grouped=config.length_groups)
         x, y = np.ones((6, 21), np.float32), np.array([0, 1, 2])
-        jets = jax.device_put(Particles(x, np.array([0, 3, 4]), counts, y))
+        jets = jax.device_put(with_offsets(x, counts, y))
         planned = schedule(np.array([[0, 1], [1, 2]]), counts, packing, 2)
-        engine = make_engine(Tagger(width=4, layers=1), Tagging().loss)
-        chunk = jax.jit(make_chunk(engine, lambda *a: gather_batch(packing, *a)))
-        state, losses = chunk(engine.init(jax.random.key(0), Rates()), jets, planned[0])
+        engine = make_engine(config, Tagging().loss)
+        scan = jax.jit(make_scan(engine, lambda *a: gather_batch(packing, *a)))
+        begin = jax.jit(engine.init)(jax.random.key(0), Hyperparams())
+        state, losses = scan(begin, jets, planned.steps)
         assert int(state.step) == 2
         assert np.isfinite(losses).all()
     """
     finished = python(script, CXX="/nonexistent/c++", XDG_CACHE_HOME=str(tmp_path))
     assert finished.returncode == 0, finished.stderr
-    assert finished.stderr.count("no native attention") == 1
+    assert finished.stderr.count("the CPU attention kernel cannot be compiled") == 1
     assert "/nonexistent/c++" in finished.stderr
     assert "install a C++ compiler" in finished.stderr
 
 
-def test_two_that_compile_at_once_both_succeed(kernel, tmp_path, monkeypatch):
-    """With a compiler that takes its time and copies what was compiled before."""
+def test_concurrent_compilations_both_succeed(kernel, tmp_path, monkeypatch):
+    """With a compiler that is slow and copies the compiled library."""
     slow = tmp_path / "slow c++"
     slow.write_text(
         '#!/bin/sh\necho >> "$0".calls\nfor last; do :; done\n'

@@ -1,4 +1,4 @@
-"""However the tokens lie, the tagger is the same: its logits, loss and gradient."""
+"""Logits, loss and gradient of the tagger are the same in every layout."""
 
 from functools import cache, partial
 
@@ -12,28 +12,28 @@ from flax import nnx
 from jetlab.models import cpu_attention
 from jetlab.models.layers import Layer
 from jetlab.models.tagger import Tagger
-from jetlab.models.token_layout import Flat, Padded
+from jetlab.models.token_layout import FlatLayout, PaddedLayout
 
 COUNTS = np.array([12, 12, 9, 7, 5, 4, 1, 0])  # of up to twelve particles
 JETS, PARTICLES, SPARE = len(COUNTS), 12, 6
 MASK = np.arange(PARTICLES) < COUNTS[:, None]
 Y = np.arange(JETS) % 10
 GROUPS = ((3, 12), (5, 7))
-FORMS = {"native": (), "groups": GROUPS}
+FORMS = {"kernel": (), "groups": GROUPS}
 
 forms = pytest.mark.parametrize("groups", FORMS.values(), ids=FORMS)
 
 
 @pytest.fixture(autouse=True)
-def _kernel_where_it_is_asked(request):
-    """Skips the native form where nothing compiles it."""
-    asked = getattr(request.node, "callspec", None)
-    if asked and asked.params.get("groups") == () and not cpu_attention.available():
+def _skip_without_kernel(request):
+    """Skips tests of the CPU kernel where it cannot be compiled."""
+    spec = getattr(request.node, "callspec", None)
+    if spec and spec.params.get("groups") == () and not cpu_attention.available():
         pytest.skip("no C++ compiler")
 
 
-def parts(build):
-    """A module's static part, and parameters that are all random, norms' too."""
+def split(build):
+    """The static part of a module, and random parameters, including norms."""
     graphdef, abstract = nnx.split(nnx.eval_shape(build), nnx.Param)
     rng = np.random.default_rng(1)
 
@@ -47,11 +47,12 @@ def parts(build):
 
 @cache
 def tagger(width):
-    return parts(lambda: Tagger(width=width, dropout=0.3).build(nnx.Rngs(0)))
+    config = Tagger(width=width, layers=2, dropout=0.3)
+    return split(lambda: config.build(nnx.Rngs(0)))
 
 
-def drawn(spare=0.0):
-    """The same particles padded, and flat with `spare` in the rows that hold none."""
+def particles_of(spare=0.0):
+    """The same particles padded, and flat with the value `spare` in padding rows."""
     x = np.random.default_rng(0).normal(size=(*MASK.shape, 21)).astype(np.float32)
     rest = np.full((SPARE, 21), spare, np.float32)
     return x * MASK[..., None], np.concatenate([x[MASK], rest])
@@ -71,11 +72,11 @@ def padded_form(graphdef, params, x):
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def flat_form(graphdef, groups, params, particles, counts, places, y):
+def flat_form(graphdef, groups, params, particles, counts, jet_ids, y):
     def loss(params):
-        layout = Flat(counts, places, len(particles), groups)
+        layout = FlatLayout(counts, jet_ids, len(particles), groups)
         tagger = nnx.merge(graphdef, params)
-        logits = tagger.read(particles, layout, rngs=nnx.Rngs(dropout=3))
+        logits = tagger.call_flat(particles, layout, rngs=nnx.Rngs(dropout=3))
         return cross_entropy(logits, y)
 
     return jax.value_and_grad(loss)(params)
@@ -83,15 +84,15 @@ def flat_form(graphdef, groups, params, particles, counts, places, y):
 
 def relative(found, wanted):
     """Norm of the difference of two gradients over that of the second."""
-    apart = jax.tree.map(jnp.subtract, found, wanted)
-    return optax.tree.norm(apart) / optax.tree.norm(wanted)
+    difference = jax.tree.map(jnp.subtract, found, wanted)
+    return optax.tree.norm(difference) / optax.tree.norm(wanted)
 
 
-def as_drawn():
+def in_order():
     return jnp.asarray(COUNTS), jnp.arange(JETS), Y
 
 
-WIDTH = 128  # the least with more than one head
+WIDTH = 128  # the smallest with more than one head
 WIDTHS = [
     pytest.param(width, marks=[] if width == WIDTH else pytest.mark.slow)
     for width in (4, 8, 16, 32, 64, 96, 128, 256, 512)
@@ -101,20 +102,20 @@ WIDTHS = [
 @forms
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_gradient_is_that_of_the_padded_form(width, groups):
-    """With dropout on, jets without particles and with the most."""
-    x, particles = drawn()
+    """With dropout, with jets of no particles and of the maximum."""
+    x, particles = particles_of()
     graphdef, params = tagger(width)
     value, gradient = padded_form(graphdef, params, x)
-    found, flat = flat_form(graphdef, groups, params, particles, *as_drawn())
+    found, flat = flat_form(graphdef, groups, params, particles, *in_order())
     np.testing.assert_allclose(found, value, rtol=1e-6)
     assert relative(flat, gradient) < 1e-5
 
 
 @forms
-def test_rows_that_hold_nothing_have_no_effect_at_all(groups):
+def test_padding_rows_change_no_bit(groups):
     graphdef, params = tagger(WIDTH)
     clean, full = (
-        flat_form(graphdef, groups, params, drawn(spare)[1], *as_drawn())
+        flat_form(graphdef, groups, params, particles_of(spare)[1], *in_order())
         for spare in (0.0, 1e4)
     )
     jax.tree.map(np.testing.assert_array_equal, full, clean)
@@ -122,11 +123,11 @@ def test_rows_that_hold_nothing_have_no_effect_at_all(groups):
 
 @forms
 def test_the_order_of_jets_does_not_matter(groups):
-    """Nor to dropout, which asks for their places in the batch."""
+    """Nor does it to dropout, which depends on the ids of jets."""
     graphdef, params = tagger(WIDTH)
-    _, particles = drawn()
-    value, gradient = flat_form(graphdef, groups, params, particles, *as_drawn())
-    order = np.array([2, 1, 0, 7, 3, 5, 6, 4])  # each stays in its group
+    _, particles = particles_of()
+    value, gradient = flat_form(graphdef, groups, params, particles, *in_order())
+    order = np.array([2, 1, 0, 7, 3, 5, 6, 4])  # within the groups
     jets = np.split(particles, np.cumsum(COUNTS))
     moved = np.concatenate([*(jets[jet] for jet in order), jets[-1]])
     labels = jnp.asarray(COUNTS[order]), jnp.asarray(order), Y[order]
@@ -136,51 +137,52 @@ def test_the_order_of_jets_does_not_matter(groups):
 
 
 LAYOUTS = {
-    "padded": lambda: Padded(MASK),
-    "native": lambda: Flat(*as_drawn()[:2], int(COUNTS.sum()) + SPARE, ()),
-    "groups": lambda: Flat(*as_drawn()[:2], int(COUNTS.sum()) + SPARE, GROUPS),
+    "padded": lambda: PaddedLayout(MASK),
+    "kernel": lambda: FlatLayout(*in_order()[:2], int(COUNTS.sum()) + SPARE, ()),
+    "groups": lambda: FlatLayout(*in_order()[:2], int(COUNTS.sum()) + SPARE, GROUPS),
 }
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_reading_only_the_class_tokens_is_exact(name):
-    """The last layer in full gives them the same numbers, dropout too."""
-    if name == "native" and not cpu_attention.available():
+def test_a_layer_of_the_class_tokens_alone_is_exact(name):
+    """A layer with all queries gives the class tokens the same values, with dropout."""
+    if name == "kernel" and not cpu_attention.available():
         pytest.skip("no C++ compiler")
-    graphdef, params = parts(lambda: Layer(8, 2, 0.3, rngs=nnx.Rngs(0)))
+    graphdef, params = split(lambda: Layer(8, 2, 0.3, rngs=nnx.Rngs(0)))
     rows = JETS + (MASK.size if name == "padded" else COUNTS.sum() + SPARE)
     tokens = jax.random.normal(jax.random.key(3), (rows, 8))
-    salts = jax.random.bits(jax.random.key(4), (2, 2))
+    seeds = jax.random.bits(jax.random.key(4), (2, 2))
 
     @jax.jit
-    def full_and_read(params, tokens):
+    def both(params, tokens):
         layer, layout = nnx.merge(graphdef, params), LAYOUTS[name]()
-        return layer(tokens, layout, salts), layer(tokens, layout, salts, reads=JETS)
+        few = layer(tokens, layout, seeds, num_queries=JETS)
+        return layer(tokens, layout, seeds), few
 
-    full, read = full_and_read(params, tokens)
-    assert read.shape == (JETS, 8)
-    np.testing.assert_allclose(read, full[:JETS], rtol=0, atol=1e-6)
+    full, few = both(params, tokens)
+    assert few.shape == (JETS, 8)
+    np.testing.assert_allclose(few, full[:JETS], rtol=0, atol=1e-6)
 
 
 @partial(jax.jit, static_argnums=2)
-def numbers(counts, places, rows):
-    return Flat(counts, places, rows, ()).ids
+def flat_ids(counts, jet_ids, rows):
+    return FlatLayout(counts, jet_ids, rows, ()).token_ids
 
 
-def test_a_token_has_its_own_number_and_the_same_in_every_layout():
+def test_token_ids_are_unique_and_equal_in_every_layout():
     counts = np.array([128, 3, 0, 127])
     mask = np.arange(128) < counts[:, None]
-    padded = np.asarray(Padded(mask).ids)
+    padded = np.asarray(PaddedLayout(mask).token_ids)
     assert len(np.unique(padded)) == len(padded)
     there = np.concatenate([padded[:4], padded[4:][mask.ravel()]])
-    flat = numbers(counts, np.arange(4), int(counts.sum()) + 9)
+    flat = flat_ids(counts, np.arange(4), int(counts.sum()) + 9)
     np.testing.assert_array_equal(flat[: len(there)], there)
 
 
-def test_a_batch_cut_in_parts_keeps_the_numbers_of_its_tokens():
-    rows, places = int(COUNTS.sum()), np.arange(JETS)
-    whole = numbers(COUNTS, places, rows)
-    cut = [numbers(COUNTS[part::2], places[part::2], rows) for part in range(2)]
-    there = [JETS // 2 + COUNTS[part::2].sum() for part in range(2)]
-    of_parts = [ids[:n] for ids, n in zip(cut, there, strict=True)]
-    np.testing.assert_array_equal(np.sort(np.concatenate(of_parts)), np.sort(whole))
+def test_micro_batches_keep_the_token_ids_of_the_batch():
+    rows, jet_ids = int(COUNTS.sum()), np.arange(JETS)
+    whole = flat_ids(COUNTS, jet_ids, rows)
+    parts = [flat_ids(COUNTS[part::2], jet_ids[part::2], rows) for part in range(2)]
+    sizes = [JETS // 2 + COUNTS[part::2].sum() for part in range(2)]
+    ids = [part[:size] for part, size in zip(parts, sizes, strict=True)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(ids)), np.sort(whole))
