@@ -79,7 +79,7 @@ def plans(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
             scientific(plan.flops),
             *(_size(plan, name) for name in ("N", "D")),
             with_interval(plan.loss, plan.intervals.get("loss")),
-            plan.warnings[0] if plan.extrapolates else "interpolation",
+            plan.warnings[0].partition(";")[0] if plan.extrapolates else "interpolation",
         ]
         for plan in frontier(law, budgets, particles=n_p)
     ]
