@@ -44,7 +44,7 @@ ONLY = {
         for name in ("main", "options", "jets", "runs", "laws", "plans")
     },
     "jinja2": {"runs/report.py"},
-    "tabulate": {"runs/tables.py", "laws/export.py"},
+    "tabulate": {"runs/report.py", "laws/export.py"},
     "distributed": {"runs/dask_backend.py"},
     "dask": {"runs/dask_backend.py"},
     "dask_jobqueue": {"runs/dask_backend.py"},

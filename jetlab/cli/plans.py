@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jetlab.cli.options import Pairs, as_json, example
-from jetlab.runs.tables import scientific, with_interval
+from jetlab.laws.formatting import scientific, with_interval
 
 if TYPE_CHECKING:
     from jetlab.laws.plan import Plan, RejectionForecast

@@ -63,7 +63,7 @@ def run(
         return
     records = asked.run(on=on, workers=workers)
     page, findings = make_report(out)
-    for sentence in findings.words:
+    for sentence in findings.sentences:
         click.echo(sentence)
     click.echo(f"report: {page}")
     failed = [record for record in records if record.status == "failed"]

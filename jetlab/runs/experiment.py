@@ -15,8 +15,9 @@ from jetlab.runs.compilation_cache import enable_compilation_cache
 from jetlab.runs.cost import NOMINAL_PARTICLES, at_once, total_flops
 from jetlab.runs.dispatch import take_shard
 from jetlab.runs.ledger import Ledger, write_whole
+from jetlab.runs.report import Findings
 from jetlab.runs.runner import groups_of, run_elsewhere, run_study
-from jetlab.runs.study import Findings, Study, load_experiment
+from jetlab.runs.study import Study, load_experiment
 from jetlab.types import Source
 
 

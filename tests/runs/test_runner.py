@@ -14,7 +14,8 @@ from jetlab.runs.runner import GroupTask, groups_of, train_group
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
 from jetlab.runs.grid import product
-from jetlab.runs.study import Findings, Study
+from jetlab.runs.report import Findings
+from jetlab.runs.study import Study
 from jetlab.tasks.tagging import Tagging
 from jetlab.training.run_config import RunConfig
 
@@ -31,7 +32,7 @@ def study(size, source):
     return Study(name="two", runs=runs, analyse=analyse)
 
 def analyse(records):
-    return Findings(words=[f"{len(records)} records"])
+    return Findings(sentences=[f"{len(records)} records"])
 '''
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from jetlab.laws.formatting import scientific, with_interval
 from jetlab.runs.grid import log_spaced, product
+from jetlab.runs.report import TextTable
 from jetlab.runs.study import load_experiment
-from jetlab.runs.tables import TextTable, scientific, with_interval
 
 
 @dataclass(frozen=True)

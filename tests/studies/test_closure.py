@@ -4,11 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from jetlab.laws import forms
-from jetlab.laws.fit import fit
-from jetlab.records import Record
-from jetlab.runs.study import load_experiment
 from jetlab.studies.closure.estimators import (
     ESTIMATORS,
     Coverage,
@@ -19,6 +14,11 @@ from jetlab.studies.closure.estimators import (
 )
 from jetlab.studies.closure.grids import closure
 from jetlab.studies.closure.report import report
+
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.records import Record
+from jetlab.runs.study import load_experiment
 from jetlab.studies.joint_law import fit_laws
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "known_limit.py"

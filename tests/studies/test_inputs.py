@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from jetlab.studies.repetition.inputs import compare_inputs, configurations
 
 from jetlab.records import Record
-from jetlab.studies.repetition.inputs import compare_inputs, configurations
 
 SOURCE = "shower-v1:seed=0"
 PLANTED = {"kinematics-40": (0.760, 0.21), "full-10": (0.641, 0.26)}

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jetlab.studies.rates.arms import arms, fitted, pairs, scanned
+from jetlab.studies.rates.best import luck, rate_law, scan, scatter_of_seeds
+from jetlab.studies.rates.report import analyse_rates
 
 from jetlab.data.shower.source import Shower
 from jetlab.laws import forms
@@ -13,9 +16,6 @@ from jetlab.laws.fit import fit
 from jetlab.models import scaling
 from jetlab.records import Record
 from jetlab.runs.study import load_experiment
-from jetlab.studies.rates.arms import arms, fitted, pairs, scanned
-from jetlab.studies.rates.best import luck, rate_law, scan, scatter_of_seeds
-from jetlab.studies.rates.report import analyse_rates
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "learning_rate.py"
 LAW = {"L_inf": 0.3, "A": 6.0, "alpha": 0.4, "B": 8.0, "beta": 0.3}

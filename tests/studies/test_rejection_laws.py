@@ -6,12 +6,6 @@ from math import exp
 
 import numpy as np
 import pytest
-
-from jetlab.laws import forms
-from jetlab.laws.fit import fit
-from jetlab.laws.rejection_forecast import predict_rejections, read_fits
-from jetlab.physics.metrics import EFFICIENCIES
-from jetlab.records import Record, Rejected
 from jetlab.studies.performance.rejection_laws import (
     at_loss,
     beside,
@@ -28,6 +22,12 @@ from jetlab.studies.performance.views import (
     repeats_reject_more,
     views,
 )
+
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.laws.rejection_forecast import predict_rejections, read_fits
+from jetlab.physics.metrics import EFFICIENCIES
+from jetlab.records import Record, Rejected
 
 A, B, C = {"Hbb": 4000.0, "Tbqq": 9000.0}, 4.0, 3.0
 LOSSES = np.linspace(0.9, 2.1, 12)

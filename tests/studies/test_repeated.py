@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from jetlab.studies.repetition.repeated import compute_factor, envelope, repeats
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.result import Draws
 from jetlab.records import Record
-from jetlab.studies.repetition.repeated import compute_factor, envelope, repeats
 
 LAW = {"L_inf": 0.3, "A": 10.0, "alpha": 0.4, "B": 6.0, "beta": 0.3}
 

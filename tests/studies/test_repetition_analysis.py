@@ -3,11 +3,11 @@ the omega of Eq. 5, and what cannot be told is not made up."""
 
 import numpy as np
 import pytest
+from jetlab.studies.repetition.analysis import analyse_repeats
 from test_repeated import LAW, RISING, record
 
 from jetlab.laws import forms
 from jetlab.studies.joint_law import fit_laws
-from jetlab.studies.repetition.analysis import analyse_repeats
 
 MANY = {"B_rep": 4.0, "beta_rep": 0.28}
 
