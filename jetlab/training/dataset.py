@@ -120,6 +120,7 @@ class _Examples(NamedTuple):
 
 
 def _examples(jets: Jets, inputs: Inputs, task: Task) -> _Examples:
+    jets = ragged.truncate(jets, inputs.particles)  # as a stream from a store is
     features = featurize(jets, inputs)
     return _Examples(features.x, features.counts, task.targets(jets))
 
