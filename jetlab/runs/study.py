@@ -1,6 +1,7 @@
 """A study: the runs that answer a question, and the analysis of their records."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,10 @@ def load_experiment(path: Path | str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    # Weights name the classes of a file's own tasks and models by its module.
+    known = sys.modules.get(path.stem)
+    if known is None or getattr(known, "__file__", None) == spec.origin:
+        sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file may raise

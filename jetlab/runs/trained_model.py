@@ -84,6 +84,7 @@ class TrainedModel:
     def _chunk(self, jets: Jets, size: int, packing: Packing) -> tuple[np.ndarray, ...]:
         """Up to `size` jets, in arrays of fixed shapes: one program serves all."""
         inputs, count = self.run.input_config, len(jets.counts)
+        jets = ragged.truncate(jets, inputs.particles)  # as in training
         features = featurize(jets, inputs)
         targets = self.run.task.targets(jets)
         padded = with_offsets(

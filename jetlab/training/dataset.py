@@ -113,6 +113,7 @@ def batches_of(dataset: Dataset, packing: Packing, run: RunConfig) -> Batches:
 
 def _examples(jets: Jets, inputs: Inputs, task: Task) -> FlatJets:
     """Jets on the host as a network reads them, with the task's targets."""
+    jets = ragged.truncate(jets, inputs.particles)  # as a stream from a store is
     return featurize(jets, inputs)._replace(y=task.targets(jets))
 
 
