@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from jetlab.atomic import write_text
 from jetlab.records import Record
 from jetlab.runs.grid import Size
-from jetlab.runs.ledger import write_whole
 from jetlab.runs.plots import Figure
 from jetlab.runs.retention import Keep
 from jetlab.runs.tables import TextTable
@@ -32,7 +32,7 @@ class Findings:
         texts["tables.md"] = _titled("## {}\n\n{}\n", self.tables, TextTable.markdown)
         texts["tables.tex"] = _titled("% {}\n{}\n", self.tables, TextTable.latex)
         for name, text in texts.items():
-            write_whole(folder / name, text)
+            write_text(folder / name, text)
         drawn = [
             (figure, folder / f"{name}.{suffix}")
             for name, figure in self.figures.items()
