@@ -83,12 +83,12 @@ def pythia(
     Needs pip install 'jetlab[pythia]'. An interrupted command resumes when run again.
     """
     from jetlab.data.pythia.campaign import Campaign
-    from jetlab.runs import simulation
+    from jetlab.runs import production
 
     names = tuple(name.strip() for name in classes.split(","))
     campaign = Campaign(jets=jets, classes=names, seed=seed)
-    click.echo(simulation.cost_estimate(campaign))
-    content = simulation.simulate(
+    click.echo(production.cost_estimate(campaign))
+    content = production.simulate(
         campaign, out, form=form, on=on, workers=workers, shard=shard
     )
     if content is None:

@@ -120,7 +120,8 @@ def apply(runs: Path, name: str | None, source: str, jets: int | None, out: Path
     """
     from jetlab.data.source import open_source
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
-    from jetlab.runs.trained_model import best_run, load_model, write_scores
+    from jetlab.runs.scores import write_scores
+    from jetlab.runs.trained_model import best_run, load_model
 
     enable_compilation_cache(user_folder())
     model = load_model(runs, name or best_run(runs))

@@ -11,8 +11,8 @@ from jaxtyping import Shaped
 from numpy.lib import format as npy
 from tqdm import tqdm
 
+from jetlab.atomic import atomic_directory
 from jetlab.data import ragged
-from jetlab.data.atomic import atomic_directory
 from jetlab.data.shuffle import ExternalShuffle
 from jetlab.data.store import COLUMN_DTYPES, COLUMN_WIDTHS, Manifest, Shard
 from jetlab.types import CLASSES, MAX_PARTICLES, Jets

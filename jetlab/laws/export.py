@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from jetlab.atomic import write_text
 from jetlab.laws import plots
 from jetlab.laws.chinchilla import Approaches, compare
 from jetlab.laws.formatting import with_interval
@@ -52,20 +53,13 @@ def export(law: FitResult, out: Path, *, particles: float = 40.0) -> list[Path]:
     if additive:
         drawings["contours"] = plots.contours(law)
     for name, text in texts.items():
-        _write(out / name, text)
+        write_text(out / name, text)
     files = [out / name for name in texts]
     for name, figure in drawings.items():
         for kind in ("png", "pdf"):
             files.append(out / f"{name}.{kind}")
             figure.savefig(files[-1])
     return files
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def _markdown(headers: Sequence[str], lines: Lines) -> str:

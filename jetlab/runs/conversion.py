@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from jetlab.data.atomic import atomic_file
+from jetlab.atomic import atomic_file
 from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.convert import convert, write_store
 from jetlab.data.jetclass.reader import BadInput, InputFile
 from jetlab.runs.dispatch import check, map_tasks, take_shard
-from jetlab.runs.pieces import Pieces
+from jetlab.runs.resumable_output import ResumableOutput
 from jetlab.types import Jets
 
 
@@ -43,7 +43,7 @@ def convert_on(
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
 ) -> dict[str, Any] | None:
-    """As `convert`, with the files decoded on the workers that `on` names.
+    """As `convert`, with the files decoded by workers.
 
     The store is identical. Decoded files are cached in `OUT.pieces`: the same call
     resumes from them.
@@ -63,12 +63,12 @@ def convert_on(
     """
     check(on, workers)
     out = Path(out)
-    begun = Pieces.folder_of(out).exists()
-    if on == "local" and shard is None and not begun:
+    resumes = ResumableOutput.folder_of(out).exists()
+    if on == "local" and shard is None and not resumes:
         return convert(files, out, skip_bad=skip_bad, seed=seed)
     skipped: Counter[str] = Counter()
     inputs = reader.survey(files, skip_bad=skip_bad, skipped=skipped)
-    cache = Pieces(out, _request(inputs, skip_bad))
+    cache = ResumableOutput(out, _request(inputs, skip_bad))
     tasks = [
         DecodeTask(file=file, path=cache.path(f"{number:05d}"), skip_bad=skip_bad)
         for number, file in enumerate(inputs)

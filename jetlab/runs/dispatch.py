@@ -27,7 +27,7 @@ class Unfinished(ValueError):
         more = f"; and {len(failed) - 10} more" if len(failed) > 10 else ""
         super().__init__(
             f"{len(failed)} of {asked} tasks failed {TRIES} times each, the others have"
-            f" finished: {shown}{more}. The same command tries them again"
+            f" finished: {shown}{more}. Run the same command again to retry them"
         )
 
 

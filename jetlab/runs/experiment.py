@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from jetlab.atomic import write_text
 from jetlab.data.features import Inputs
 from jetlab.data.source import open_source
 from jetlab.records import Record
@@ -14,7 +15,7 @@ from jetlab.runs import report
 from jetlab.runs.compilation_cache import enable_compilation_cache
 from jetlab.runs.cost import NOMINAL_PARTICLES, at_once, total_flops
 from jetlab.runs.dispatch import take_shard
-from jetlab.runs.ledger import Ledger, write_whole
+from jetlab.runs.ledger import Ledger
 from jetlab.runs.report import Findings
 from jetlab.runs.runner import groups_of, run_elsewhere, run_study
 from jetlab.runs.study import Study, load_experiment
@@ -95,7 +96,7 @@ class Experiment:
         self, ledger: Ledger, study: Study, source: Source, parallel: int
     ) -> None:
         """The plan, and the experiment's file, so that the report can be made again."""
-        write_whole(ledger.folder / "experiment.py", self.file.read_text())
+        write_text(ledger.folder / "experiment.py", self.file.read_text())
         _clear_results(ledger.folder)
         write_plan(ledger, study, source, parallel, size=self.size)
 
@@ -175,7 +176,7 @@ def make_report(out: Path) -> tuple[Path, Findings]:
     findings = module.analyse(records)
     findings.save(out)
     page = report.page(_title(module), findings, _facts(plan, records))
-    write_whole(out / "report.html", page)
+    write_text(out / "report.html", page)
     return out / "report.html", findings
 
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from jetlab.data.atomic import atomic_file
+from jetlab.atomic import write_text
 from jetlab.records import Record
 
 
@@ -93,7 +93,7 @@ class Ledger:
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """Write `plan.json`, whole."""
-        write_whole(self.folder / "plan.json", json.dumps(plan, indent=1))
+        write_text(self.folder / "plan.json", json.dumps(plan, indent=1))
 
     def plan(self) -> dict[str, Any]:
         """What was asked for: study, size, source, the ids of the runs and their arms.
@@ -191,12 +191,6 @@ def _read(path: Path) -> dict[str, Record]:
             ) from error
         found[record.id] = record
     return found
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, whichever process writes it."""
-    with atomic_file(path) as partial:
-        partial.write_text(text)
 
 
 def _lock(file: IO[str], *, alone: bool = True, patient: bool = False) -> bool:

@@ -12,8 +12,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from tabulate import tabulate
 
+from jetlab.atomic import write_text
 from jetlab.laws.plot_style import Figure
-from jetlab.runs.ledger import write_whole
 
 
 class TextTable(NamedTuple):
@@ -50,7 +50,7 @@ class Findings:
         texts["tables.md"] = _titled("## {}\n\n{}\n", self.tables, TextTable.markdown)
         texts["tables.tex"] = _titled("% {}\n{}\n", self.tables, TextTable.latex)
         for name, text in texts.items():
-            write_whole(folder / name, text)
+            write_text(folder / name, text)
         drawn = [
             (figure, folder / f"{name}.{suffix}")
             for name, figure in self.figures.items()

@@ -1,7 +1,6 @@
-"""Trained networks of a study: loaded from its folder, applied to any jets."""
+"""Trained networks: loaded from the folder of their runs, applied to any jets."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from jetlab.data import ragged
-from jetlab.data.atomic import atomic_file, refuse_existing
 from jetlab.data.features import featurize
-from jetlab.data.store import Store
 from jetlab.records import Record
 from jetlab.runs.ledger import Ledger
 from jetlab.training.batching import (
@@ -28,11 +25,13 @@ from jetlab.training.mesh import by_replica, make_mesh, put_global, replicated
 from jetlab.training.run_config import PRECISIONS, RunConfig, length_groups
 from jetlab.training.step import Engine, make_engine
 from jetlab.training.weights import load_weights, params_of
-from jetlab.types import Jets, Source
+from jetlab.types import Jets
 
-CHUNK = 8192  # jets on the device at a time
-UNSEEN = 10_000  # jets of a simulator that a network is applied to
-BLOCK = 512  # jets of a micro-batch: bounds the memory of attention
+CHUNK = 8192
+"""Jets on the device at a time."""
+
+BLOCK = 512
+"""Jets of a micro-batch: bounds the memory of attention."""
 
 
 class TrainedModel:
@@ -62,8 +61,7 @@ class TrainedModel:
         return np.asarray(self.evaluate(jets).outputs)
 
     def evaluate(self, jets: Jets) -> Predictions:
-        """The loss of each jet and the outputs for it; the labels of the jets must
-        count `classes`.
+        """The loss and the outputs of each jet; labels are indices into `classes`.
 
         Raises:
           ValueError: without jets.
@@ -82,7 +80,7 @@ class TrainedModel:
         return Predictions(*(jnp.asarray(np.concatenate(c)) for c in columns))
 
     def _chunk(self, jets: Jets, size: int, packing: Packing) -> tuple[np.ndarray, ...]:
-        """Up to `size` jets, in arrays of fixed shapes: one program serves all."""
+        """Loss and outputs of up to `size` jets, padded to one static shape."""
         inputs, count = self.run.input_config, len(jets.counts)
         jets = ragged.truncate(jets, inputs.particles)  # as in training
         features = featurize(jets, inputs)
@@ -104,7 +102,7 @@ class TrainedModel:
         return tuple(columns)
 
     def _packing(self, counts: Int[np.ndarray, "b"]) -> Packing:
-        """The packing of random blocks of the first jets, for all that follow."""
+        """The static shape of a block, from the first jets that are evaluated."""
         if self._fixed_packing is None:
             most = self.run.input_config.particles
             shown = np.minimum(counts, most)
@@ -121,10 +119,11 @@ class TrainedModel:
 def _blocks(
     counts: Int[np.ndarray, "b"], size: int, packing: Packing
 ) -> Iterator[tuple[Int[np.ndarray, "m"], Any]]:
-    """The numbers of jets, and the schedule of blocks that holds them.
+    """Schedules that cover all jets, each with the row numbers of its jets.
 
-    Jets are dealt round-robin by length; a block that overflows the packing takes
-    several micro-batches, so that a second schedule may be needed.
+    Jets are sorted by length and dealt round-robin to the blocks, so blocks have
+    similar lengths. A block that overflows the packing takes several micro-batches, and
+    one schedule may not hold them all.
     """
     order = np.argsort(-counts, kind="stable").astype(np.int32)
     blocks = size // BLOCK
@@ -187,67 +186,6 @@ def best_run(folder: str | Path) -> str:
     if not kept:
         raise ValueError(f"{folder} has no weights of a finished run")
     return min(kept, key=lambda record: record.loss or np.inf).id
-
-
-def write_scores(
-    model: TrainedModel, source: Source, out: Path, jets: int | None = None
-) -> int:
-    """Apply a network to jets and write its outputs as a Parquet file; their number.
-
-    Columns: `event`, the number of the jet in its source; `label`, its class;
-    `held_out`, whether no run of the study could train on it; and `score_CLASS` (or
-    `score_0`, ...) for each output, logits for a tagger. Of a store all jets are taken
-    in order, or the first `jets`; of a simulator `jets` (10,000) that no run has seen.
-
-    Raises:
-      ValueError: if `out` exists, or the source has other classes than the network.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    refuse_existing(out)
-    if source.classes != model.classes:
-        raise ValueError(
-            f"the network has the classes {', '.join(model.classes)}; the source has"
-            f" {', '.join(source.classes)}"
-        )
-    written = 0
-    with atomic_file(out) as partial, ExitStack() as stack:
-        writer = None
-        for columns in _scores(model, source, jets):
-            table = pa.table(columns)
-            if writer is None:
-                writer = parquet.ParquetWriter(partial, table.schema)
-                stack.enter_context(writer)
-            writer.write_table(table)
-            written += table.num_rows
-    return written
-
-
-def _scores(
-    model: TrainedModel, source: Source, jets: int | None
-) -> Iterator[dict[str, np.ndarray]]:
-    """The columns of a chunk of jets after the other."""
-    first, stop = model.run.pool, model.run.pool + (jets or UNSEEN)
-    if isinstance(source, Store):
-        first, stop = 0, min(jets or source.manifest.jets, source.manifest.jets)
-    for start in range(first, stop, CHUNK):
-        event = np.arange(start, min(start + CHUNK, stop))
-        if isinstance(source, Store):
-            part, held_out = source.take(event), event >= source.size
-        else:
-            part = source.train(start, int(event[-1]) + 1)
-            held_out = event >= model.run.pool
-        outputs = model(part).reshape(len(event), -1)
-        names = [str(number) for number in range(outputs.shape[1])]
-        if len(names) == len(model.classes):
-            names = list(model.classes)
-        yield {
-            "event": event,
-            "label": part.label,
-            "held_out": held_out,
-            **{f"score_{n}": c for n, c in zip(names, outputs.T, strict=True)},
-        }
 
 
 def _run_id(run: str | Mapping[str, Any]) -> str:

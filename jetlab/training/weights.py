@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from flax import serialization
 
-from jetlab.data.atomic import atomic_file
+from jetlab.atomic import atomic_file
 from jetlab.training.run_config import RunConfig
 from jetlab.training.step import abstract_params
 from jetlab.types import ModelConfig

@@ -27,7 +27,7 @@ from jetlab.data.pythia.campaign import (
 from jetlab.data.pythia.processes import FLAVOURS, PROCESSES
 from jetlab.data.pythia.resonances import X_MASSES
 from jetlab.data.pythia.simulation_chain import run_job
-from jetlab.runs.simulation import simulate
+from jetlab.runs.production import simulate
 from jetlab.types import CLASSES
 
 ZQQ = ProductionJob(name="Zqq", number=0, jets=40, seed=3)

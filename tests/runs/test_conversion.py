@@ -76,7 +76,7 @@ def test_an_invalid_file_is_named_and_the_others_are_kept(
     choices = ("--out", out, "--shard", "1/1")
     assert main(["convert", *map(str, files), *choices]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "1 of 3 pieces failed" in line
+    assert "1 of 3 tasks failed" in line
     assert "entry 7, branch jet_pt: zero or negative" in line
     assert "--skip-bad" in line
     decoded.clear()

@@ -20,10 +20,10 @@ from jetlab.data.jetclass.convert import convert
 from jetlab.data.pythia import simulation_chain
 from jetlab.data.pythia.campaign import Campaign, ProductionJob
 from jetlab.data.store import describe
-from jetlab.runs import simulation
+from jetlab.runs import production
 from jetlab.runs.dispatch import Unfinished
-from jetlab.runs.pieces import Pieces
-from jetlab.runs.simulation import simulate
+from jetlab.runs.production import simulate
+from jetlab.runs.resumable_output import ResumableOutput
 
 SMALL = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=5)
 
@@ -38,7 +38,7 @@ def written(out: Path, campaign: Campaign = SMALL, **where: Any) -> dict[str, An
 def local(tmp_path_factory):
     """The small campaign, its store, and the files of its jobs as they were written."""
     out, files = tmp_path_factory.mktemp("local") / "jets", {}
-    original = simulation.run_job
+    original = production.run_job
 
     def recorded(job: ProductionJob, folder: Path) -> dict[str, float]:
         seconds = original(job, folder)
@@ -46,7 +46,7 @@ def local(tmp_path_factory):
         return seconds
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulation, "run_job", recorded)
+        patch.setattr(production, "run_job", recorded)
         content = written(out)
     return out, content, files
 
@@ -59,7 +59,7 @@ def ready_jobs(local, monkeypatch):
         (folder / job.file).write_bytes(local[2][job])
         return {"Pythia": 3.0, "writing": 1.0}
 
-    monkeypatch.setattr(simulation, "run_job", run_job)
+    monkeypatch.setattr(production, "run_job", run_job)
 
 
 def test_a_campaign_becomes_a_store(local):
@@ -104,13 +104,13 @@ def test_the_seed_of_the_campaign_shuffles_the_store(ready_jobs, local, tmp_path
 def test_only_missing_jobs_are_run(ready_jobs, local, tmp_path, monkeypatch):
     out = tmp_path / "jets"
     simulate(SMALL, out, shard=(2, 2))
-    run, original = [], simulation.run_job
+    run, original = [], production.run_job
 
     def counted(job, folder):
         run.append(job)
         return original(job, folder)
 
-    monkeypatch.setattr(simulation, "run_job", counted)
+    monkeypatch.setattr(production, "run_job", counted)
     assert written(out)["hash"] == local[1]["hash"]
     assert run == SMALL.jobs[:1]
 
@@ -131,12 +131,12 @@ def test_jobs_of_another_campaign_are_refused(ready_jobs, tmp_path):
         simulate(other, tmp_path / "jets")
 
 
-def test_a_folder_without_pieces_may_serve_another_request(tmp_path):
-    folder = Pieces(tmp_path / "jets", {"seed": 5}).folder
-    Pieces(tmp_path / "jets", {"seed": 6})
+def test_a_folder_without_finished_files_may_serve_another_request(tmp_path):
+    folder = ResumableOutput(tmp_path / "jets", {"seed": 5}).folder
+    ResumableOutput(tmp_path / "jets", {"seed": 6})
     (folder / "one").touch()
     with pytest.raises(ValueError, match=r"another request .seed 6"):
-        Pieces(tmp_path / "jets", {"seed": 7})
+        ResumableOutput(tmp_path / "jets", {"seed": 7})
 
 
 def test_a_damaged_file_is_found(ready_jobs, tmp_path):
@@ -168,9 +168,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     jets = ak.Array([{"jet_pt": 600.0}])
     monkeypatch.setattr(simulation_chain, "_batches", lambda *job: iter([jets]))
     monkeypatch.setattr(simulation_chain.ak, "to_parquet", full)
-    with pytest.raises(
-        Unfinished, match=r"2 of 2 pieces failed 3 times.*No space left"
-    ):
+    with pytest.raises(Unfinished, match=r"2 of 2 tasks failed 3 times.*No space left"):
         simulate(Campaign(jets=2, classes=("Zqq", "Wqq")), tmp_path / "jets")
     left = [path.name for path in tmp_path.rglob("*")]
     assert sorted(left) == ["jets.pieces", "request.json"]
@@ -202,15 +200,15 @@ def test_an_impossible_command_is_refused_in_one_line(
 
 def test_without_pythia_the_error_names_the_package_to_install(tmp_path, monkeypatch):
     def missing(package):
-        raise simulation.importlib.metadata.PackageNotFoundError(package)
+        raise production.importlib.metadata.PackageNotFoundError(package)
 
-    monkeypatch.setattr(simulation.importlib.metadata, "version", missing)
+    monkeypatch.setattr(production.importlib.metadata, "version", missing)
     with pytest.raises(ValueError, match=r"pip install 'jetlab\[pythia\]'"):
         simulate(SMALL, tmp_path / "jets")
 
 
 def test_the_cost_is_estimated_beforehand():
-    estimate = simulation.cost_estimate(Campaign(jets=1_000_000, classes=("Zqq",)))
+    estimate = production.cost_estimate(Campaign(jets=1_000_000, classes=("Zqq",)))
     expected = "1000000 jets of 1 classes in 1000 jobs: about 4.4 core-hours"
     assert estimate == expected
 

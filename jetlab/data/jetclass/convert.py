@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jetlab.data.atomic import refuse_existing
+from jetlab.atomic import refuse_existing
 from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.reader import STEP, InputFile
 from jetlab.data.jetclass.writer import encode, write_root

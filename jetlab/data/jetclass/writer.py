@@ -17,7 +17,7 @@ import uproot
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from jetlab.data.atomic import atomic_directory
+from jetlab.atomic import atomic_directory
 from jetlab.data.jetclass.decoding import FLAGS, FLOATS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.types import CLASSES, Jets

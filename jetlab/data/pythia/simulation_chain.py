@@ -10,7 +10,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from jetlab.data.atomic import atomic_file
+from jetlab.atomic import atomic_file
 from jetlab.data.jetclass.decoding import FLAGS
 from jetlab.data.pythia.campaign import ProductionJob
 from jetlab.data.pythia.detector import ParticleFlow, simulate_detector

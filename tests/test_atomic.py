@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from jetlab.data.atomic import atomic_directory, atomic_file
+from jetlab.atomic import atomic_directory, atomic_file, write_text
 
 
 @pytest.fixture
@@ -130,3 +130,14 @@ def test_errors_of_the_system_name_the_path(tmp_path, writer):
     with pytest.raises(OSError, match="denied") as caught:
         fail(OSError(errno.EACCES, "denied", "elsewhere"))
     assert caught.value.filename == "elsewhere"
+
+
+def test_a_text_is_written_whole(tmp_path, calls):
+    path = tmp_path / "text"
+    path.write_text("old")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    (temporary, replaced, folder) = calls
+    assert temporary[0] == folder[0] == "fsync"
+    assert replaced == ("replace", str(path))
+    assert list(tmp_path.iterdir()) == [path]

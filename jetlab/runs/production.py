@@ -1,4 +1,4 @@
-"""Production of Pythia campaigns: jobs run by workers, and a store or ROOT files."""
+"""Production of a Pythia campaign: its jobs on workers, then a store or ROOT files."""
 
 import importlib.metadata
 import logging
@@ -12,7 +12,7 @@ from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.convert import convert, to_root
 from jetlab.data.pythia.campaign import VERSION, Campaign, ProductionJob
 from jetlab.runs.dispatch import check, map_tasks, take_shard
-from jetlab.runs.pieces import Pieces
+from jetlab.runs.resumable_output import ResumableOutput
 
 logger = logging.getLogger(__name__)
 
@@ -60,21 +60,21 @@ def simulate(
     """
     check(on, workers)
     origin = _origin(campaign)
-    folder = Pieces(out, origin)
+    output = ResumableOutput(out, origin)
     missing = [
         job
         for job in take_shard(campaign.jobs, shard)
-        if not folder.path(job.file).exists()
+        if not output.path(job.file).exists()
     ]
-    _run_jobs(missing, folder.folder, on, workers)
+    _run_jobs(missing, output.folder, on, workers)
     if shard is not None:
         return None
-    files = [_checked_file(folder.path(job.file), job) for job in campaign.jobs]
+    files = [_checked_file(output.path(job.file), job) for job in campaign.jobs]
     if form == "root":
         content = to_root(files, out)
     else:
         content = convert(files, out, seed=campaign.seed, origin=origin)
-    folder.remove()
+    output.remove()
     return content
 
 

@@ -60,6 +60,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
     _fsync(path.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file completely or not at all, as `atomic_file` does."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text)
+
+
+def refuse_existing(out: Path) -> None:
+    """Raises ValueError if `out` exists."""
+    if out.exists():
+        raise ValueError(f"{out} exists already: choose another --out, or delete it")
+
+
 @contextmanager
 def _path_in_errors(path: Path) -> Iterator[None]:
     """Adds the path to operating-system errors without one, such as a full disk."""
@@ -69,12 +81,6 @@ def _path_in_errors(path: Path) -> Iterator[None]:
         if error.errno is None or error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def refuse_existing(out: Path) -> None:
-    """Raises ValueError if `out` exists."""
-    if out.exists():
-        raise ValueError(f"{out} exists already: choose another --out, or delete it")
 
 
 def _lock(descriptor: int, out: Path) -> None:
