@@ -64,7 +64,7 @@ PART_REJECTIONS = {
 }  # fmt: skip
 """QCD rejections of ParT (plain) with 100M jets (arXiv:2202.03772, Table 2)."""
 
-PART_QUALITY = {
-    "N": "2,133,786", "D": "100,000,000", "accuracy": "0.849", "auc": "0.9859"
-}  # fmt: skip
-"""ParT (plain) as text (arXiv:2202.03772, Table 2)."""
+PART_QUALITY = (
+    "ParT (plain), JetClass", "2,133,786", "100,000,000", "", "0.849", "0.9859"
+)  # fmt: skip
+"""ParT (plain): N, jets, loss, accuracy and AUC (arXiv:2202.03772, Table 2)."""

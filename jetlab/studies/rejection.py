@@ -11,9 +11,8 @@ from jaxtyping import Float
 from jetlab.data.shower.bayes_limit import KnownRejection, known_rejections
 from jetlab.laws import forms
 from jetlab.laws.formatting import with_interval
-from jetlab.laws.plan import RejectionForecast
 from jetlab.laws.plot_style import Figure
-from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES
+from jetlab.physics.metrics import BACKGROUND
 from jetlab.records import Record, Rejected, Table
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
@@ -29,8 +28,7 @@ from jetlab.studies.joint_law import (
 )
 from jetlab.studies.rejection_laws import (
     RejectionLaw,
-    rejection_at,
-    rejection_law,
+    predict_rejection,
     rejection_law_table,
     rejection_laws,
     repeats_excess,
@@ -181,7 +179,7 @@ def compare_with_ideal(result: RejectionResult, signal: str) -> Comparison | Non
     value, low, high = result.ideal.get((signal, one.efficiency), (0.0, 0.0, None))
     if lowest is None or high is None or not one.law.reliable:
         return None
-    predicted = rejection_at(one, lowest.loss, lowest.draws)
+    predicted = predict_rejection(one, lowest.loss, lowest.draws)
     if not (predicted.interval and predicted.rejection):
         return None
     error = np.log(high / low) / 2
@@ -227,24 +225,21 @@ def _rejection_row(result: RejectionResult, signal: str) -> list[str]:
     one, lowest = result.laws[signal], result.lowest
     at = (signal, one.efficiency)
     best = next(r for r in result.best.rejections if (r.signal, r.efficiency) == at)
-    predicted = ""
-    if lowest:
-        found = rejection_at(one, lowest.loss, lowest.draws)
-        predicted = _predicted(found) if one.law.reliable else "not reliable"
+    predicted = "" if one.law.reliable or not lowest else "not reliable"
+    if lowest and one.law.reliable:
+        found = predict_rejection(one, lowest.loss, lowest.draws)
+        value = found.rejection
+        predicted = "" if value is None else with_interval(value, found.interval)
     pair, ideal = compare_with_ideal(result, signal), result.ideal.get(at)
+    part = published.PART_REJECTIONS.get(signal)
     return [
         f"{signal}, {100 * one.efficiency:g} %",
         _measured(best),
         predicted,
         _measured(Rejected(*at, *ideal)) if ideal else "",
         f"{pair.ratio:.2g}" + (", agrees" if pair.agrees else "") if pair else "",
-        _published(signal),
+        f"{part:,.0f}" if part else "",
     ]
-
-
-def _published(signal: str) -> str:
-    part = published.PART_REJECTIONS
-    return f"{part[signal]:,.0f}" if signal in part else ""
 
 
 def _measured(r: Rejected) -> str:
@@ -254,24 +249,16 @@ def _measured(r: Rejected) -> str:
     return with_interval(r.value, (r.low, r.high))
 
 
-def _predicted(found: RejectionForecast) -> str:
-    if found.rejection is None:
-        return ""
-    return with_interval(found.rejection, found.interval)
-
-
 def quality_table(results: Sequence[RejectionResult]) -> TextTable:
     """Loss, accuracy and AUC of the best run with each input configuration."""
-    rows = []
+    rows: list[Sequence[str]] = []
     for one in results:
         best = one.best
         numbers = (best.loss, best.metrics.get("accuracy"), best.metrics.get("auc"))
         shown = ["" if n is None else f"{n:.4f}" for n in numbers]
         rows.append([one.label, f"{best.N:,}", f"{best.D:,}", *shown])
     if any(one.label in published.TABLE_2 for one in results):
-        part = published.PART_QUALITY
-        part = [part["N"], part["D"], "", part["accuracy"], part["auc"]]
-        rows.append(["ParT (plain), JetClass", *part])
+        rows.append(published.PART_QUALITY)
     return TextTable(["inputs", "N", "jets", "loss", "accuracy", "AUC"], rows)
 
 
@@ -294,7 +281,7 @@ def draw(results: Sequence[RejectionResult]) -> dict[str, Figure]:
         "fig_6a_roc": plots.roc(
             {one.label: plots.measured_roc(one.best, TOP) for one in top},
             {
-                one.label: _predicted_roc(one, one.lowest.loss)
+                one.label: plots.predicted_roc(one.records, TOP, one.lowest.loss)
                 for one in top
                 if one.lowest
             },
@@ -305,13 +292,3 @@ def draw(results: Sequence[RejectionResult]) -> dict[str, Figure]:
             {one.label: one.laws[TOP] for one in top}, TOP
         ),
     }
-
-
-def _predicted_roc(result: RejectionResult, loss: float) -> plots.Roc:
-    """R(L) of each efficiency at a loss; NaN where it is not reliable."""
-    values = []
-    for efficiency in EFFICIENCIES:
-        one = rejection_law(result.records, TOP, efficiency, draws=0)
-        values.append(rejection_at(one, loss).rejection if one.law.reliable else None)
-    value = np.array(values, float)
-    return plots.Roc(np.array(EFFICIENCIES), value, value, value)

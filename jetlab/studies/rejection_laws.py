@@ -118,7 +118,7 @@ def _has_learned(record: Record) -> bool:
     )
 
 
-def rejection_at(
+def predict_rejection(
     one: RejectionLaw, loss: float, draws: Float[np.ndarray, "m"] | None = None
 ) -> RejectionForecast:
     """The rejection predicted at a loss in nats, which is exact or known by draws."""

@@ -15,7 +15,11 @@ from jetlab.laws.rejection import rejection_at
 from jetlab.physics.metrics import EFFICIENCIES
 from jetlab.records import Record
 from jetlab.studies.inputs_plots import inputs_styles
-from jetlab.studies.rejection_laws import RejectionLaw
+from jetlab.studies.rejection_laws import (
+    RejectionLaw,
+    predict_rejection,
+    rejection_law,
+)
 
 CLASSES = mpl.colormaps["tab10"]
 
@@ -35,6 +39,18 @@ def measured_roc(record: Record, signal: str) -> Roc:
         r[1:] for r in record.rejections if r.signal == signal and r.high is not None
     ]
     return Roc(*np.array(rows, float).reshape(-1, 4).T)
+
+
+def predicted_roc(records: Sequence[Record], signal: str, loss: float) -> Roc:
+    """R(L) of each efficiency at a loss; NaN where it is not reliable."""
+    values = []
+    for efficiency in EFFICIENCIES:
+        one = rejection_law(records, signal, efficiency, draws=0)
+        values.append(
+            predict_rejection(one, loss).rejection if one.law.reliable else None
+        )
+    value = np.array(values, float)
+    return Roc(np.array(EFFICIENCIES), value, value, value)
 
 
 def ideal_roc(ideal: Mapping[tuple[str, float], KnownRejection], signal: str) -> Roc:

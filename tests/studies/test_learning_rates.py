@@ -193,7 +193,8 @@ def test_what_seeds_share_at_all_rates_is_no_scatter(seeded):
 
 def test_the_lowest_of_equal_rates_is_biased():
     """The lowest of three normals is 0.846 below their mean (3 / (2 sqrt(pi)))."""
-    ones = dict.fromkeys(("N", "D", "width", "batch", "L"), np.ones(3))
+    names = ["N", "D", "width", "batch", "L"]
+    ones = {name: np.ones(3) for name in names}
     rates = np.array([1.0, 2.0, 3.0])
     found = scan(Table(ones, seed=np.zeros(3), learning_rate=rates), rates)
     expected = -0.01 * 3 / (2 * np.sqrt(np.pi))
@@ -296,7 +297,7 @@ def test_every_cell_has_every_rate_of_the_grid_and_the_width_rule():
 
 def test_a_run_under_two_arms_counts_in_both():
     """At d = 16 the rule's rate, 3e-3, is one of the grid."""
-    runs = grid(rates=(1e-4, 3e-3, 1e-2), widths=(16,), lengths=(256, 1024))
+    runs = grid(np.array([1e-4, 3e-3, 1e-2]), widths=(16,), lengths=(256, 1024))
     found = arms(runs)
     assert found["width rule"].rows == found["tuned"].rows == found["fixed"].rows == 2
     assert np.allclose(found["tuned"]["learning_rate"], 3e-3)

@@ -26,7 +26,7 @@ from jetlab.studies.rejection import (
     repeats_sentence,
 )
 from jetlab.studies.rejection_laws import (
-    rejection_at,
+    predict_rejection,
     rejection_law,
     rejection_law_table,
     rejection_laws,
@@ -61,7 +61,7 @@ def test_planted_laws_come_back(records):
         assert one.law.params["B"] == pytest.approx(B, rel=1e-3)
         assert one.law.params["C"] == pytest.approx(C, rel=1e-3)
         assert one.law.identified
-        expected = rejection_at(one, 0.5)
+        expected = predict_rejection(one, 0.5)
         assert expected.rejection == pytest.approx(A[name] * exp(-2) + C, rel=1e-3)
         assert "is below" in expected.message
 
@@ -236,7 +236,7 @@ def test_predictions_are_compared_with_the_ideal_tagger(records):
     result = rejection_results(records)[-1]
     assert result.lowest
     hbb = result.laws["Hbb"]
-    predicted = rejection_at(hbb, result.lowest.loss).rejection or 0.0
+    predicted = predict_rejection(hbb, result.lowest.loss).rejection or 0.0
     ideal = {
         ("Hbb", 0.5): (2 * predicted, 1.9 * predicted, 2.1 * predicted),
         ("Tbqq", 0.5): (9.0, 9.0, None),
@@ -263,7 +263,7 @@ def test_agreement_takes_both_intervals_in_quadrature(records):
     """Widths of log R of 0.03 (draws of the loss) and 0.04: they reach to 0.05."""
     result = rejection_results(records)[-1]
     exact = LowestLoss(0.64, np.array([0.64]))
-    sharp = rejection_at(result.laws["Hbb"], 0.64, exact.draws)
+    sharp = predict_rejection(result.laws["Hbb"], 0.64, exact.draws)
     assert sharp.interval
     assert sharp.rejection
     width = np.log(sharp.interval[1] / sharp.interval[0]) / 2
