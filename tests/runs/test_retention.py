@@ -1,6 +1,7 @@
 """Retention: the weight files that stay on the disk, by the study's choice."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def record(
     weights = {} if loss is None else {"final": name, "best": f"{name}-best"}
     for file in weights.values():
         (folder / file).write_text("weights")
-    defaults = dict(
+    defaults: dict[str, Any] = dict(
         id=name, status="done" if loss is not None else "diverged", study="s",
         source="x", inputs="full-10", width=width, N=10, D=128, epochs=1, C=1.0,
         n_p=30.0, seed=0, batch=128, learning_rate=1e-3, weight_decay=0.01,
