@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 from jetlab.atomic import write_text
 from jetlab.records import Record
@@ -18,8 +19,14 @@ from jetlab.types import Source
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """The results of a study: sentences, tables by title, figures and JSON texts by the
-    name of their file."""
+    """The results of a study.
+
+    Attributes:
+      words: sentences.
+      tables: by title.
+      figures: by file name without suffix.
+      results: JSON texts, by file name without suffix.
+    """
 
     words: Sequence[str]
     tables: dict[str, TextTable] = field(default_factory=dict)
@@ -27,7 +34,11 @@ class Findings:
     results: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> list[Path]:
-        """Write everything into a folder; the files written."""
+        """Write tables, figures and results into a folder.
+
+        Returns:
+          The files written.
+        """
         texts = {f"{name}.json": text for name, text in self.results.items()}
         texts["tables.md"] = _titled("## {}\n\n{}\n", self.tables, TextTable.markdown)
         texts["tables.tex"] = _titled("% {}\n{}\n", self.tables, TextTable.latex)
@@ -50,16 +61,22 @@ def _titled(
 
 
 Analysis = Callable[[Sequence[Record]], Findings]
-"""The records of a study, one for each run and arm, to its findings."""
+"""From the records of a study, one for each run and arm, to its findings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """`runs`, and `analyse`, which turns their records into findings; None for a grid
-    that is only trained.
+    """Runs, and the analysis of their records.
 
-    A run may stand under several arms; it is trained once. `one_trajectory` is that of
-    `Grid`. `keep` says whose weights stay on the disk (`jetlab.runs.retention`).
+    Attributes:
+      name: of the study.
+      runs: a run under several arms appears once for each; it is trained once.
+      analyse: None for a grid without an analysis.
+      one_trajectory: see `Grid`.
+      keep: whose weights are kept, see `jetlab.runs.retention`.
+
+    Raises:
+      ValueError: for an unknown `keep`.
     """
 
     name: str
@@ -68,11 +85,17 @@ class Study:
     one_trajectory: bool = True
     keep: Keep = "best"
 
+    def __post_init__(self):
+        if self.keep not in get_args(Keep):
+            known = ", ".join(get_args(Keep))
+            raise ValueError(f"keep is {self.keep!r}: choose from {known}")
+
 
 def study_of(
     name: str, sizes: Mapping[str, Size], analyse: Analysis
 ) -> Callable[[str, Source], Study]:
-    """What an experiment's file calls `study`: the study of a size on a source."""
+    """A function from a size and a source to their study: `study` in an experiment's
+    file."""
 
     def study(size: str, source: Source) -> Study:
         return Study(name=name, runs=sizes[size].runs(source), analyse=analyse)
@@ -100,5 +123,5 @@ def load_experiment(path: Path | str) -> ModuleType:
         raise ValueError(f"{path} cannot be loaded: {reason}") from error
     for name in ("study", "SIZES"):
         if not hasattr(module, name):
-            raise ValueError(f"{path} is no experiment: it defines no {name}")
+            raise ValueError(f"{path} is not an experiment: it defines no {name}")
     return module
