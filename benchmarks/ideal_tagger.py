@@ -16,8 +16,9 @@ from tqdm import tqdm
 from jetlab.data.shower.bayes_limit import REJECTIONS, posterior
 from jetlab.data.shower.likelihood import OBSERVED
 from jetlab.data.shower.parameters import VERSION
+from jetlab.laws.formatting import with_interval
 from jetlab.physics.metrics import performance, working_point
-from jetlab.runs.tables import TextTable, with_interval
+from jetlab.runs.report import TextTable
 from jetlab.types import CLASSES
 
 JETS = 40_000

@@ -5,6 +5,7 @@ python docs/make_api.py
 
 import dataclasses
 import inspect
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ def page() -> str:
     parts = [
         "# jetlab's public names",
         "",
-        "Made from the docstrings by `python docs/make_api.py`. Use them as"
-        " `import jetlab as jl`. Everything else is internal and may change.",
+        "Made from the docstrings by `python docs/make_api.py`. Use them as",
+        "`import jetlab as jl`. Everything else is internal and may change.",
     ]
     for title in SECTIONS:
         names = [n for n in jetlab.__all__ if section(n) == title]
@@ -50,7 +51,10 @@ def entry(name: str, value: Any) -> Iterator[str]:
     """The signature, the docstring, and for a class its public members."""
     yield f"### `{name}{signature(value)}`"
     yield ""
-    yield text(value)
+    if isinstance(value, tuple):
+        yield "\n".join(textwrap.wrap(", ".join(f"`{item}`" for item in value), 88))
+        return
+    yield inspect.getdoc(value) or ""
     if inspect.isclass(value):
         for member, function in members(value):
             yield ""
@@ -58,7 +62,7 @@ def entry(name: str, value: Any) -> Iterator[str]:
 
 
 def signature(value: Any) -> str:
-    if isinstance(value, property):
+    if not callable(value) or getattr(value, "_is_protocol", False):
         return ""
     try:
         found = inspect.signature(value)
@@ -78,11 +82,6 @@ def signature(value: Any) -> str:
 
 def is_dataclass(value: Any) -> bool:
     return inspect.isclass(value) and dataclasses.is_dataclass(value)
-
-
-def text(value: Any) -> str:
-    """The docstring, its indented examples as code."""
-    return inspect.getdoc(value) or ""
 
 
 def first_line(value: Any) -> str:

@@ -1,27 +1,23 @@
-"""What richer inputs are worth (arXiv:2602.15781, Section 3.3).
+"""Richer inputs against more jets (arXiv:2602.15781, Section 3.3).
 
-Taggers above the overfitting threshold see data sets of D jets until their validation
-loss no longer falls, with four choices of inputs: Eq. 4 for each (Fig. 4, Table 2), and
-whether the four share one exponent, as the paper holds. On the shower each floor has a
-known answer.
+Do inputs move the floor of the loss, its exponent in the number of jets, or both?
+Taggers above the overfitting threshold repeat data sets of D jets until their
+validation loss stops falling, with four input configurations: Eq. 4 for each (Fig. 4,
+Table 2), and whether they share one exponent, as in the paper. On the shower the floors
+are known.
 
     jetlab run experiments/inputs.py --size laptop --out runs/inputs
 
-One store serves all four: features are computed when the jets are read. Cost: `SIZES`
-below; the command prints FLOPs before it starts (all passes allowed: early stopping
+One store serves all inputs: features are computed when the jets are read. Cost: `SIZES`
+below; the command prints FLOPs before it starts (all epochs allowed: early stopping
 saves more than half), LOG.md has times. Numbers to reach at `paper` size on JetClass:
 L_inf 0.74, 0.59, 0.33, 0.32 and beta_rep 0.21, 0.26, 0.23, 0.22.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from jetlab.data.features import INPUTS
-from jetlab.records import Record
 from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
-from jetlab.runs.study import Findings, study_of
-from jetlab.studies.repetition.inputs import compare_inputs, configurations
-from jetlab.studies.run_quality import validity
+from jetlab.runs.study import study_of
+from jetlab.studies import inputs
 
 SIZES = {
     "smoke": Size(  # for tests
@@ -56,15 +52,5 @@ SIZES = {
     ),
 }
 
-
-def analyse(records: Sequence[Record]) -> Findings:
-    """Eq. 4 of each choice of inputs, and what they share."""
-    words = validity(records)
-    found = configurations(records)
-    if not found:
-        words.append("No run that had begun to learn overfits: train longer.")
-    compared = compare_inputs(found)
-    return replace(compared, words=[*words, *compared.words])
-
-
+analyse = inputs.analyse
 study = study_of("inputs", SIZES, analyse)

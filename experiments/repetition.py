@@ -1,30 +1,22 @@
-"""Repeated data: what many passes over the same jets are worth (arXiv:2602.15781,
-Section 3.2).
+"""Repeated data: many epochs on the same jets (arXiv:2602.15781, Section 3.2).
 
-Taggers of several sizes see fixed data sets of D jets until their validation loss no
-longer falls. Which of them overfit (Fig. 3), what the others' best is and its compute
-(Fig. 2a, 2b), and how many jets seen once D repeated ones are worth (Fig. 2c, Eqs. 4
-and 5), beside single passes of the same networks.
+What is a repeated jet worth? Taggers of several sizes repeat fixed data sets of D jets
+until their validation loss stops falling: which of them overfit (Fig. 3), the envelope
+of their losses and its compute (Figs. 2a and 2b), and how many jets seen once D
+repeated ones are worth (Fig. 2c, Eqs. 4 and 5), beside single passes of the same
+networks.
 
     jetlab run experiments/repetition.py --size laptop --out runs/repetition
 
-Cost: `SIZES` below; the command prints FLOPs before it starts (all passes allowed:
+Cost: `SIZES` below; the command prints FLOPs before it starts (all epochs allowed:
 early stopping saves some), LOG.md has times. Numbers to reach at `paper` size on
 JetClass: threshold N ~ D^0.47, B_rep 5.79, beta_rep 0.22, omega 2.7, ten times the
 compute of the best single pass.
 """
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from jetlab.data.shower.bayes_limit import known_limit
-from jetlab.records import Record, Table
 from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
-from jetlab.runs.study import Findings, study_of
-from jetlab.studies.joint_law import fit_laws
-from jetlab.studies.repetition.analysis import analyse_repeats
-from jetlab.studies.run_quality import unlearned, validity
+from jetlab.runs.study import study_of
+from jetlab.studies import repetition
 
 SIZES = {
     "smoke": Size(  # for tests
@@ -63,26 +55,5 @@ SIZES = {
     ),
 }
 
-
-def analyse(records: Sequence[Record]) -> Findings:
-    """The single passes' law, and what repeats add to it."""
-    first = records[0]
-    single = [record for record in records if not record.patience]
-    runs = Table.of_records(single)
-    rows, idle = runs.learned(), runs.unlearned()
-    words = [*validity(records), *unlearned(idle)]
-    if not len(rows["L"]):
-        return Findings(words=[*words, "No run is left to fit: train on more jets."])
-    limit = known_limit(first.source, first.inputs)
-    laws = fit_laws(rows, limit)
-    n_p = float(np.mean([record.n_p for record in records]))
-    found = analyse_repeats(records, rows, laws, n_p)
-    return Findings(
-        words=[*words, *laws.words(), *found.words],
-        tables=found.tables,
-        figures=found.figures,
-        results=laws.results() | found.results,
-    )
-
-
+analyse = repetition.analyse
 study = study_of("repetition", SIZES, analyse)

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names, for editors and type checkers
+    from jetlab.data.features import FEATURES as FEATURES
     from jetlab.data.features import Inputs as Inputs
     from jetlab.data.jetclass.convert import convert as convert
     from jetlab.data.shower.source import Shower as Shower
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
 
 _NAMES = {
     # jets
+    "FEATURES": "data.features",
     "Inputs": "data.features",
     "Jets": "types",
     "Shower": "data.shower.source",

@@ -78,7 +78,8 @@ class Record:
 
     def to_json(self) -> str:
         """One line; `from_json` reads it back."""
-        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+        fields = dataclasses.asdict(self)
+        return json.dumps(fields, allow_nan=False, default=_plain)
 
     @classmethod
     def from_json(cls, line: str) -> "Record":
@@ -93,6 +94,13 @@ class Record:
         if rejections := fields["metrics"].get("rejections"):
             fields["metrics"]["rejections"] = tuple(Rejected(*r) for r in rejections)
         return cls(**fields)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number or array of a task's metrics as JSON can hold it."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a record holds a {type(value).__name__}, which JSON cannot")
 
 
 def _with_metrics(fields: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +157,7 @@ class Table(dict[str, np.ndarray]):
             name
             for row in rows
             for name, value in row.metrics.items()
-            if isinstance(value, int | float)
+            if isinstance(value, int | float | np.number)
         )
         for name in numbers.keys() - columns.keys():
             values = [row.metrics.get(name, math.nan) for row in rows]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
@@ -65,7 +66,7 @@ class FlatJets(NamedTuple):
 
     x: Float[np.ndarray, "total f"]  # float16
     counts: Int[np.ndarray, "b"]  # int32
-    y: Int[np.ndarray, "b"]  # int32, labels
+    y: Any  # int32 labels, or what a task predicts of each jet
 
 
 @runtime_checkable
@@ -133,6 +134,14 @@ class Batch:
     weight: Float[Array, "b"]
     groups: Groups = field(metadata={"static": True})
 
+    @property
+    def segment_ids(self) -> Int[Array, "n"]:
+        """The jet of each row of `x`, counted from 0; `len(counts)` for rows past the
+        last particle, which `jax.ops.segment_sum` with `len(counts)` segments drops."""
+        jets, rows = len(self.counts), len(self.x)
+        ids = jnp.repeat(jnp.arange(jets), self.counts, total_repeat_length=rows)
+        return jnp.where(jnp.arange(rows) < self.counts.sum(), ids, jets)
+
 
 @runtime_checkable
 class ModelConfig(Protocol):
@@ -166,7 +175,11 @@ class Task(Protocol):
         ...
 
     def targets(self, jets: Jets) -> Shaped[np.ndarray, "b *t"]:
-        """What is to be predicted of each jet."""
+        """What is to be predicted of each jet.
+
+        The jets have the leading particles that the inputs show and no others; a target
+        that needs all particles is taken from `jets.jet` or `jets.label`.
+        """
         ...
 
     def loss(

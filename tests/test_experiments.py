@@ -1,16 +1,19 @@
 """Every experiment, whole: what it would train at each size, and one run of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jetlab.cli.main import main
+from jetlab.data.features import FEATURES, Inputs
 from jetlab.data.shower.source import Shower
 from jetlab.runs.study import load_experiment
+from jetlab.studies import closure
 from jetlab.types import CLASSES, Jets
 
 FOLDER = Path(__file__).parents[1] / "experiments"
-FIGURES = {  # at smoke size, where little can be told
+FIGURES = {  # at smoke size, where few laws are determined
     "compute_optimal": {"loss_against_data", "residuals"},
     "repetition": {
         "fig_2ab_loss_against_compute", "fig_3_overfitting", "validation_curves"
@@ -66,9 +69,25 @@ def test_no_run_is_planned_twice_or_past_its_jets(name, size, source):
     assert min([run.epochs for run in runs if run.patience], default=2) > 1
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_own_inputs_go_through_every_study(name):
+    """In the order that they are given, in every arm."""
+    own = Inputs(particles=5, features=FEATURES[:2], label="angles")
+    size = load_experiment(FOLDER / f"{name}.py").SIZES["smoke"]
+    runs = replace(size, inputs=(own, "full-10")).runs(Shower())
+    labels = list(dict.fromkeys(run.input_config.label for run in runs))
+    assert labels == ["angles", "full-10"]
+    arms = [
+        sorted(run.arm for run in runs if run.input_config.label == label)
+        for label in labels
+    ]
+    assert arms[0] == arms[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
-def test_the_smoke_size_leaves_a_report_with_its_figures(name, tmp_path):
+def test_the_smoke_size_leaves_a_report_with_its_figures(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(closure, "TOYS", 10)
     path = FOLDER / f"{name}.py"
     assert main(["run", str(path), "--size", "smoke", "--out", str(tmp_path)]) == 0
     drawn = {path.stem for path in tmp_path.glob("*.png")}

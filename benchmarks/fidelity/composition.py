@@ -18,7 +18,7 @@ from benchmarks.fidelity.bootstrap import (
 )
 from benchmarks.fidelity.samples import Sample
 from benchmarks.fidelity.tables import NONE, Bootstrap, Section, formatted, pull
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 from jetlab.types import CLASSES, SPECIES
 
 SPECIES_FRACTIONS = (0.470, 0.107, 0.408, 0.009, 0.006)

@@ -18,7 +18,7 @@ from benchmarks.fidelity.two_sample_test import (
     two_sample_auc,
 )
 from jetlab.physics.metrics import auc
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 
 SEED = 1
 NUM_SHOWN = 10

@@ -7,7 +7,7 @@ from benchmarks.fidelity import observables
 from benchmarks.fidelity.bootstrap import Estimate, quantiles
 from benchmarks.fidelity.samples import Sample
 from benchmarks.fidelity.tables import Bootstrap, Section
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 
 PROBABILITIES = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
 TRACK_PROBABILITIES = (0.25, 0.50, 0.75, 0.95, 0.99)

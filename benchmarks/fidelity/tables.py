@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from benchmarks.fidelity import observables
 from benchmarks.fidelity.bootstrap import Estimate, multiplicities, peak
 from benchmarks.fidelity.samples import Sample, counts_per_class
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import TextTable
 from jetlab.types import CLASSES
 
 MULTIPLICITY = (35.2, 42.0, 38.4, 56.3, 48.5, 28.3, 33.9, 32.2, 50.9, 27.6)

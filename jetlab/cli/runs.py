@@ -74,20 +74,20 @@ def run(
         inputs=tuple(map(parse_inputs, inputs)),
     )
     logger.info(study.cost_estimate())
-    study.run(on=on, workers=workers, shard=shard)
+    records = study.run(on=on, workers=workers, shard=shard)
     if shard:
         counts = Ledger(out).status()
         unfinished = counts["running"] + counts["pending"]
         click.echo(f"{unfinished} of {sum(counts.values())} runs are unfinished")
         return
     page, findings = make_report(out)
-    for sentence in findings.words:
+    for sentence in findings.sentences:
         click.echo(sentence)
     click.echo(f"report: {page}")
-    records = {record.id: record for record in Ledger(out).planned_records()}
-    failed = [r.message for r in records.values() if r.status == "failed"]
+    failed = {r.id: r.message for r in records if r.status == "failed"}
     if failed:
-        raise click.ClickException(f"{len(failed)} runs failed, the first: {failed[0]}")
+        first = next(iter(failed.values()))
+        raise click.ClickException(f"{len(failed)} runs failed, the first: {first}")
 
 
 @click.command(epilog=example("jetlab status runs/laptop --json"))

@@ -195,7 +195,7 @@ def _warnings(lost: float, fit: FitResult, clusters: int) -> tuple[str, ...]:
     found = []
     if lost > TOO_MANY:
         found.append(
-            f"{100 * lost:.0f} % of the refits did not converge, {100 * TOO_MANY:.0f} %"
+            f"{100 * lost:.1f} % of the refits did not converge, {100 * TOO_MANY:.0f} %"
             " allowed: the intervals may be biased; fix or bound a parameter"
         )
     if clusters < min(fit.rows, FEW * fit.free):

@@ -87,7 +87,7 @@ def loss_against_data(
         _many_sizes(figure, ax, law, sizes, D)
     _floor(ax, law)
     if limit is not None:
-        text = f"known limit = {limit[0]:.3f} ± {limit[1]:.3f}"
+        text = f"Bayes limit = {limit[0]:.3f} ± {limit[1]:.3f}"
         ax.axhline(limit[0], color="tab:red", lw=1, label=text)
     ax.set(xscale="log", yscale="log", xlim=ends(D), xlabel=xlabel, ylabel=ylabel)
     plain_ticks(ax)

@@ -16,8 +16,9 @@ from jetlab.runs.compilation_cache import enable_compilation_cache
 from jetlab.runs.cost import NOMINAL_PARTICLES, at_once, total_flops
 from jetlab.runs.dispatch import check
 from jetlab.runs.ledger import Ledger
+from jetlab.runs.report import Findings
 from jetlab.runs.runner import run_study
-from jetlab.runs.study import Findings, Study, load_experiment
+from jetlab.runs.study import Study, load_experiment
 from jetlab.runs.workers import run_on_workers
 from jetlab.types import Source
 
@@ -80,8 +81,12 @@ class Experiment:
         on: str = "local",
         workers: int | None = None,
         shard: tuple[int, int] | None = None,
-    ) -> None:
-        """Train the missing runs; see `train_study`."""
+    ) -> list[Record]:
+        """Train the missing runs; see `train_study`.
+
+        Returns:
+          The records of the study: one for each finished run and arm.
+        """
         jets = open_source(self.source)
         train_study(
             self.study(jets),
@@ -94,6 +99,7 @@ class Experiment:
             size=self.size,
             file=self.file,
         )
+        return Ledger(self.out).planned_records()
 
 
 def train_study(

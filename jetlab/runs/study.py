@@ -1,67 +1,56 @@
 """A study: the runs that answer a question, and the analysis of their records."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import get_args
+from typing import TypeVar, get_args
 
-from jetlab.atomic import write_text
 from jetlab.records import Record
 from jetlab.runs.grid import Size
-from jetlab.runs.plots import Figure
+from jetlab.runs.report import Findings
 from jetlab.runs.retention import Keep
-from jetlab.runs.tables import TextTable
 from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """The results of a study.
-
-    Attributes:
-      words: sentences.
-      tables: by title.
-      figures: by file name without suffix.
-      results: JSON texts, by file name without suffix.
-    """
-
-    words: Sequence[str]
-    tables: dict[str, TextTable] = field(default_factory=dict)
-    figures: dict[str, Figure] = field(default_factory=dict)
-    results: dict[str, str] = field(default_factory=dict)
-
-    def save(self, folder: Path) -> list[Path]:
-        """Write tables, figures and results into a folder.
-
-        Returns:
-          The files written.
-        """
-        texts = {f"{name}.json": text for name, text in self.results.items()}
-        texts["tables.md"] = _titled("## {}\n\n{}\n", self.tables, TextTable.markdown)
-        texts["tables.tex"] = _titled("% {}\n{}\n", self.tables, TextTable.latex)
-        for name, text in texts.items():
-            write_text(folder / name, text)
-        drawn = [
-            (figure, folder / f"{name}.{suffix}")
-            for name, figure in self.figures.items()
-            for suffix in ("png", "pdf")
-        ]
-        for figure, path in drawn:
-            figure.savefig(path)
-        return [path for _, path in drawn] + [folder / name for name in texts]
-
-
-def _titled(
-    layout: str, tables: dict[str, TextTable], render: Callable[[TextTable], str]
-) -> str:
-    return "\n".join(layout.format(title, render(t)) for title, t in tables.items())
+T = TypeVar("T")
 
 
 Analysis = Callable[[Sequence[Record]], Findings]
 """From the records of a study, one for each run and arm, to its findings."""
+
+
+def for_each_inputs(analyse: Analysis) -> Analysis:
+    """An analysis of runs with one input configuration, made for each in turn, in the
+    order of the runs. With several, their labels are added to the names of tables,
+    figures and files."""
+
+    def analyse_each(records: Sequence[Record]) -> Findings:
+        labels = list(dict.fromkeys(record.inputs for record in records))
+        if len(labels) == 1:
+            return analyse(records)
+        parts = {
+            label: analyse([record for record in records if record.inputs == label])
+            for label in labels
+        }
+        return Findings(
+            sentences=[f"{n}: {s}" for n, one in parts.items() for s in one.sentences],
+            tables=_labelled("{}, {}", {n: one.tables for n, one in parts.items()}),
+            figures=_labelled("{}_{}", {n: one.figures for n, one in parts.items()}),
+            results=_labelled("{}_{}", {n: one.results for n, one in parts.items()}),
+        )
+
+    return analyse_each
+
+
+def _labelled(layout: str, parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    return {
+        layout.format(name, label): value
+        for label, values in parts.items()
+        for name, value in values.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +105,10 @@ def load_experiment(path: Path | str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    # Weights name the classes of a file's own tasks and models by its module.
+    known = sys.modules.get(path.stem)
+    if known is None or getattr(known, "__file__", None) == spec.origin:
+        sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file may raise

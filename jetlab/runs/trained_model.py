@@ -82,6 +82,7 @@ class TrainedModel:
     def _chunk(self, jets: Jets, size: int, packing: Packing) -> tuple[np.ndarray, ...]:
         """Loss and outputs of up to `size` jets, padded to one static shape."""
         inputs, count = self.run.input_config, len(jets.counts)
+        jets = ragged.truncate(jets, inputs.particles)  # as in training
         features = featurize(jets, inputs)
         targets = self.run.task.targets(jets)
         padded = with_offsets(

@@ -1,167 +1,163 @@
-"""The joint law L(N, D) of a study's rows: fits, plans, tables and words.
+"""What the studies share of a law: fits with and without a known floor, the sentences
+and the table on them, budgets and the compute-optimal path.
 
-Where the jets have a known limit the law is fitted twice, free and with L_inf fixed to
-it: the first is what one would do without knowing, the second what one then knows.
+Where the floor is known a law is fitted twice, with L_inf free, as one has to do on
+real jets, and with L_inf fixed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from jetlab.laws import forms
+from jetlab.data.features import INPUTS
 from jetlab.laws.allocation import frontier
 from jetlab.laws.fit import fit
-from jetlab.laws.plan import Plan
+from jetlab.laws.formatting import with_interval
 from jetlab.laws.result import FitResult
-from jetlab.records import TableLike
-from jetlab.runs.plots import Frontier
-from jetlab.runs.tables import TextTable, scientific, with_interval
+from jetlab.laws.terms import Form
+from jetlab.records import Record, Table, TableLike
+from jetlab.runs.report import TextTable
+from jetlab.studies import published
+from jetlab.studies.published import Value
+from jetlab.tasks.tagging import Tagging
 
-Limit = tuple[float, float]
-"""A known loss and its error, in nats."""
+Floor = tuple[float, float]
+"""The loss that no model can beat, and its error, in nats."""
 
-Published = Mapping[str, tuple[float, tuple[float, float]]]
-"""Values and 68 % intervals of a paper, by parameter, gamma among them."""
+Fits = Mapping[str, FitResult]
+"""Fits of one law to the same rows: `FREE` and, where the floor is known, `FIXED`."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Laws:
-    """The free fit, and beside it the fit with L_inf fixed to a known limit."""
-
-    free: FitResult
-    pinned: FitResult | None
-    limit: Limit | None
-
-    @property
-    def best(self) -> FitResult:
-        """The fit to plan by: the free one where the rows can tell its floor."""
-        return self.free if self.free.reliable or not self.pinned else self.pinned
-
-    @property
-    def drawn(self) -> FitResult:
-        """The fit to draw through the runs: the free one, if it is a law."""
-        whole = self.free.converged and has_optimum(self.free)
-        return self.free if whole else self.best
-
-    def results(self) -> dict[str, str]:
-        """The fits as JSON, by the name of their file."""
-        pinned = {"fit_known_limit": self.pinned.to_json()} if self.pinned else {}
-        return {"fit": self.free.to_json(diagnostics=True), **pinned}
-
-    def words(self) -> list[str]:
-        """What the fits say of themselves."""
-        words = [f"Free fit to {self.free.rows} runs: {self.free.message}."]
-        words += [f"{sentence}." for sentence in self.free.diagnostics.sentences]
-        words += _sureness("Free fit", self.free)
-        if self.pinned and self.limit:
-            value, error = self.limit
-            ends = self.free.intervals.get("L_inf")
-            found = with_interval(self.free.params["L_inf"], ends)
-            words += [
-                f"L_inf fitted {found}; known {value:.4f} ± {error:.4f}.",
-                f"With L_inf fixed to the known limit: {self.pinned.message}.",
-                *_sureness("With L_inf fixed", self.pinned),
-            ]
-        if self.best is self.pinned:
-            words.append("The plan uses the fit with L_inf fixed.")
-        if not has_optimum(self.best):
-            words.append("The best law has no optimum: there is no plan.")
-        elif not self.best.reliable:
-            words.append("The rows do not decide the law: its plan is a sketch.")
-        return words
-
-    def tables(
-        self, paper: Published, budgets: Sequence[float], n_p: float
-    ) -> dict[str, TextTable]:
-        """Table 1 beside the paper's, and the plan where the law has an optimum."""
-        tables = {"Table 1: parameters of the law": self._parameters(paper)}
-        if has_optimum(self.best):
-            tables["What a budget should buy"] = _plan(self.best, budgets, n_p)
-        return tables
-
-    def _parameters(self, paper: Published) -> TextTable:
-        columns = {
-            "parameter": list(paper),
-            "paper (68 %)": [with_interval(*entry) for entry in paper.values()],
-            "free fit (68 %)": _cells(self.free, paper),
-        }
-        if self.pinned and self.limit:
-            columns["L_inf fixed (68 %)"] = _cells(self.pinned, paper)
-            value, error = self.limit
-            known = {"L_inf": f"{value:.4f} ± {error:.4f}"}
-            columns["known"] = [known.get(name, "") for name in paper]
-        return TextTable(list(columns), list(zip(*columns.values(), strict=True)))
+FREE, FIXED = "free", "L_inf fixed"
+SMALLEST_TERM = 1e-12  # of the loss: a smaller term of a law is none
 
 
-def fit_laws(rows: TableLike, limit: Limit | None) -> Laws:
-    """L_inf + A/N^alpha + B/D^beta through columns N, D, L, with bootstrap draws."""
+def known_floor(record: Record) -> Floor | None:
+    """The Bayes limit of a run's jets and inputs; None where it is not known, as for
+    own inputs and other tasks."""
+    task, inputs = Tagging(), INPUTS.get(record.inputs)
+    if record.task != task.name or inputs is None:
+        return None
+    return task.floor(record.source, inputs)
 
-    def fitted(fixed: dict[str, float]) -> FitResult:
-        return fit(forms.additive, rows, fixed=fixed, bootstrap=1000)
 
-    free, pinned = fitted({}), fitted({"L_inf": limit[0]}) if limit else None
-    return Laws(free=free, pinned=pinned, limit=limit)
+def fit_free_and_fixed(form: Form, table: TableLike, floor: Floor | None) -> Fits:
+    """`form` fitted with L_inf free and, if the floor is known, with L_inf fixed to it;
+    both with 1000 bootstrap draws."""
+    fixed = {FREE: {}, **({FIXED: {"L_inf": floor[0]}} if floor else {})}
+    return {kind: fit_law(form, table, values) for kind, values in fixed.items()}
 
 
-def budgets(rows: TableLike, beyond: float = 1) -> list[float]:
-    """Half-decades of compute that the runs span, and so many times past them."""
-    least, most = float(rows["C"].min()), float(rows["C"].max()) * beyond
+def fit_law(form: Form, table: TableLike, fixed: Mapping[str, float]) -> FitResult:
+    """A fit with 1000 bootstrap draws."""
+    return fit(form, table, fixed=fixed, bootstrap=1000)
+
+
+def preferred(fits: Fits) -> FitResult:
+    """The fit to use: the free one if it is reliable, else that with L_inf fixed if
+    there is one."""
+    return next((law for law in fits.values() if law.reliable), list(fits.values())[-1])
+
+
+def for_figures(fits: Fits) -> FitResult:
+    """The fit to draw: the free one if it converged to a law with an optimum."""
+    free = fits[FREE]
+    return free if free.converged and has_optimum(free) else preferred(fits)
+
+
+def fits_as_json(fits: Fits) -> dict[str, str]:
+    """The fits by the name of their file, the free one with its diagnostics."""
+    texts = {"fit": fits[FREE].to_json(diagnostics=True)}
+    if FIXED in fits:
+        texts["fit_known_limit"] = fits[FIXED].to_json()
+    return texts
+
+
+def fit_sentences(fits: Fits) -> list[str]:
+    """Warnings of the fits, diagnostics of the free one, and which of them is used."""
+    warnings = [
+        *(f"{kind}: {text}." for kind, law in fits.items() for text in law.warnings),
+        *(f"{FREE}: {sentence}." for sentence in fits[FREE].diagnostics.sentences),
+    ]
+    if preferred(fits) is not fits[FREE]:
+        warnings.append(
+            "The fit with L_inf fixed is used: the free one is not reliable."
+        )
+    return warnings
+
+
+def parameter_rows(
+    fits: Fits,
+    names: Sequence[str],
+    paper: Mapping[str, Value] = {},
+    floor: Floor | None = None,
+) -> list[list[str]]:
+    """Published values, fits and the Bayes limit as rows under `parameter_headers`, of
+    the first two what there is."""
+    rows = []
+    if paper:
+        values = [with_interval(*paper[n]) if n in paper else "" for n in names]
+        rows.append(["paper", "", *values, "", ""])
+    for kind, law in fits.items():
+        values = [value_with_interval(law, name) for name in names]
+        verdict = "yes" if law.reliable else "no"
+        rows.append([kind, str(law.rows), *values, median_residual(law), verdict])
+    if floor:
+        limit = {"L_inf": f"{floor[0]:.4f} ± {floor[1]:.4f}"}
+        rows.append(["Bayes limit", "", *(limit.get(n, "") for n in names), "", ""])
+    return rows
+
+
+def parameter_headers(names: Sequence[str]) -> list[str]:
+    """Parameters with 68 % intervals, and how good the fit is."""
+    return ["68 % intervals", "rows", *names, "median residual", "reliable"]
+
+
+def law_table(fits: Fits, floor: Floor | None, inputs: str) -> TextTable:
+    """Table 1 of arXiv:2602.15781: L(N, D), beside the paper's for its own inputs."""
+    names = list(published.TABLE_1)
+    paper = published.TABLE_1 if inputs in published.TABLE_2 else {}
+    rows = parameter_rows(fits, names, paper, floor)
+    return TextTable(parameter_headers(names), rows)
+
+
+def value_with_interval(law: FitResult, name: str) -> str:
+    """A parameter or derived exponent as text, with its interval unless it is fixed;
+    empty where there is no number."""
+    value = (law.params | law.derived)[name]
+    if not np.isfinite(value):
+        return ""
+    drawn = law.intervals and name not in law.fixed
+    return with_interval(value, law.interval(name) if drawn else None)
+
+
+def median_residual(law: FitResult) -> str:
+    """The median absolute residual of log L as text; empty for a law without."""
+    if not np.isfinite(law.objective):
+        return ""
+    return f"{100 * np.median(np.abs(law.residuals)):.2f} %"
+
+
+def has_optimum(law: FitResult) -> bool:
+    """Whether both terms fall and neither is negligible at every row, so that a budget
+    has an optimal division."""
+    p = law.params
+    smallest = min(
+        p["A"] / law.span["N"][0] ** p["alpha"], p["B"] / law.span["D"][0] ** p["beta"]
+    )
+    return bool(smallest > SMALLEST_TERM and min(p["alpha"], p["beta"]) > 0)
+
+
+def budgets_spanned(C: np.ndarray, beyond: float = 1) -> list[float]:
+    """Half-decades of compute from the least to `beyond` times the most of the runs."""
+    least, most = float(C.min()), float(C.max()) * beyond
     marks = np.arange(np.ceil(2 * np.log10(least)), np.floor(2 * np.log10(most)) + 1)
     return (10 ** (marks / 2)).tolist() if len(marks) > 1 else [least, most]
 
 
-def trajectory(law: FitResult, budgets: Sequence[float], n_p: float) -> Frontier:
-    """The optimal N, D and loss at each budget, for a figure."""
+def compute_optimal_path(law: FitResult, budgets: Sequence[float], n_p: float) -> Table:
+    """The optimal N, D and loss at each budget C in FLOPs."""
     plans = frontier(law, budgets, particles=n_p)
-    names = ("flops", "N", "D", "loss")
-    return Frontier(*(np.array([getattr(p, name) for p in plans]) for name in names))
-
-
-def has_optimum(law: FitResult) -> bool:
-    """Whether both terms fall and both are there, so that a budget is worth dividing:
-    a term below 1e-12 of the loss over all the rows is not."""
-    p = law.params
-    least = min(
-        p["A"] / law.span["N"][0] ** p["alpha"], p["B"] / law.span["D"][0] ** p["beta"]
+    names = {"C": "flops", "N": "N", "D": "D", "loss": "loss"}
+    return Table(
+        {name: [getattr(plan, own) for plan in plans] for name, own in names.items()}
     )
-    return bool(least > 1e-12 and min(p["alpha"], p["beta"]) > 0)
-
-
-def _sureness(name: str, law: FitResult) -> list[str]:
-    """How close a fit comes to the rows, and what its intervals leave out."""
-    if not np.isfinite(law.objective):
-        return []
-    median = 100 * np.median(np.abs(law.residuals))
-    drawn = f"; {law.draws.message}" if law.draws else ""
-    return [f"{name}: median |residual| of log L {median:.2f} %{drawn}."]
-
-
-def _cells(law: FitResult, names: Published) -> list[str]:
-    """One column of Table 1: values, with intervals where they are not fixed."""
-    values = law.params | law.derived
-    spread = {n: law.interval(n) for n in names if law.intervals and n not in law.fixed}
-    return [with_interval(values[name], spread.get(name)) for name in names]
-
-
-def _plan(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
-    rows = [
-        [
-            scientific(plan.flops),
-            _size(plan, "N"),
-            _size(plan, "D"),
-            with_interval(plan.loss, plan.intervals.get("loss")),
-            plan.message.partition(";")[0],  # the reach; the fit speaks for itself
-        ]
-        for plan in frontier(law, budgets, particles=n_p)
-    ]
-    return TextTable(["C [FLOPs]", "N", "D", "loss", ""], rows)
-
-
-def _size(plan: Plan, name: str) -> str:
-    """N or D with its interval, as text."""
-    value = scientific(getattr(plan, name))
-    if name not in plan.intervals:
-        return value
-    low, high = map(scientific, plan.intervals[name])
-    return f"{value} ({low}, {high})"

@@ -1,50 +1,88 @@
-"""Which runs of a study are fitted, and how well their losses are known."""
+"""Quality of a study's runs: errors of the losses, learning rates, runs left out."""
 
 from collections.abc import Sequence
+from math import nan
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jetlab.records import MARGIN, Record, TableLike
+from jetlab.records import MARGIN, Record, Table
 from jetlab.runs.grid import PAPER_RATE
 
+MAX_ERROR = 0.005
+"""Sampling error of a loss, relative to it, up to which it is said to be small."""
 
-def validity(records: Sequence[Record]) -> list[str]:
-    """How the losses were measured, and how well."""
-    done = [record for record in records if record.status == "done"]
-    lost = [record for record in records if record.status != "done"]
-    errors = [r.loss_error / r.loss for r in done if r.loss and r.loss_error]
-    error = 100 * max(errors, default=np.nan)
-    verdict = "under" if error < 0.5 else "NOT under"
-    rates = sorted({record.learning_rate for record in records})
-    chosen = (
-        f"the paper's constant {rates[0]:g}"
-        if rates == [PAPER_RATE]
-        else f"constant, by width ({rates[0]:.2g} to {rates[-1]:.2g}; the paper's 1e-4"
-        " hardly moves in runs this short)"
-    )
+
+NAMED = 10  # runs that a sentence names
+
+NO_RUNS = "No run has learned, so there is no law to fit: train on more jets."
+
+
+def has_learned(
+    loss: Float[np.ndarray, "n"], chance_loss: Float[np.ndarray, "n"]
+) -> Bool[np.ndarray, "n"]:
+    """Whether each loss beats the chance loss by 5 %, as `Table.learned` has it."""
+    return np.asarray(loss < (1 - MARGIN) * chance_loss, bool)
+
+
+def quality_sentences(records: Sequence[Record]) -> list[str]:
+    """Sentences on validation, learning rates, runs that did not finish, and
+    correlations between runs."""
+    distinct = list({record.id: record for record in records}.values())
     return [
-        f"Validation: {records[0].num_valid} jets, the same for every run; the sampling"
-        f" error is at most {error:.2f} % of the loss, {verdict} 0.5 %.",
-        f"Learning rate: {chosen}.",
-        *(f"Left out: N={r.N}, D={r.D}, seed {r.seed} ({r.status})." for r in lost),
+        _validation(distinct),
+        _learning_rates(distinct),
+        *_unfinished(distinct),
+        *_correlation(distinct),
     ]
 
 
-def begun(
-    loss: Float[np.ndarray, "n"], chance_loss: float | Float[np.ndarray, "n"]
-) -> Bool[np.ndarray, "n"]:
-    """Whether each loss, in nats, beats guessing by 5 %.
+def unlearned_sentences(unlearned: Table) -> list[str]:
+    """A sentence on the runs that `Table.learned` leaves out; none without any."""
+    if not unlearned.rows:
+        return []
+    sizes = zip(unlearned["N"], unlearned["D"], strict=True)
+    named = ", ".join(f"(N={N}, D={D})" for N, D in sizes)
+    return [
+        f"Runs with a loss within {100 * MARGIN:.0f} % of the chance loss are not"
+        f" fitted, {unlearned.rows} of them: {named}."
+    ]
 
-    Laws grow without limit towards small N and D, where a tagger that has not begun to
-    learn stays at the chance loss: such runs are not on them.
-    """
-    return np.asarray(loss < (1 - MARGIN) * chance_loss)
+
+def _validation(records: Sequence[Record]) -> str:
+    losses = [(r.loss, r.loss_error) for r in records if r.status == "done"]
+    error = max((e / loss for loss, e in losses if loss and e), default=nan)
+    advice = "" if error < MAX_ERROR else f", above {100 * MAX_ERROR} %: use more jets"
+    return (
+        f"Validation: {records[0].num_valid} jets, the same for every run; the sampling"
+        f" error is at most {100 * error:.2f} % of the loss{advice}."
+    )
 
 
-def unlearned(idle: TableLike) -> list[str]:
-    """Names of the runs that `Table.learned` leaves out."""
-    cells = zip(idle["N"], idle["D"], strict=True)
-    named = ", ".join(f"(N={N}, D={D})" for N, D in cells)
-    words = "had hardly begun to learn (loss within 5 % of guessing) and are not fitted"
-    return [f"{len(idle['L'])} runs {words}: {named}."] if named else []
+def _learning_rates(records: Sequence[Record]) -> str:
+    rates = sorted({record.learning_rate for record in records})
+    if rates == [PAPER_RATE]:
+        return f"Learning rate: constant, {PAPER_RATE:g}, as in arXiv:2602.15781."
+    if len(rates) == 1:
+        return f"Learning rate: constant, {rates[0]:.2g}."
+    return f"Learning rate: constant, {rates[0]:.2g} to {rates[-1]:.2g}."
+
+
+def _unfinished(records: Sequence[Record]) -> list[str]:
+    names = [
+        f"N={r.N}, D={r.D}, rate {r.learning_rate:.2g}, seed {r.seed} ({r.status})"
+        for r in records
+        if r.status != "done"
+    ]
+    more = "; ..." if len(names) > NAMED else ""
+    listed = "; ".join(names[:NAMED]) + more
+    return [f"Runs that did not finish, {len(names)}: {listed}."] if names else []
+
+
+def _correlation(records: Sequence[Record]) -> list[str]:
+    if not any(record.trajectory for record in records):
+        return []
+    return [
+        "Single passes of equal width, rate and seed are correlated (prefixes of one"
+        " run); the intervals ignore this."
+    ]

@@ -7,11 +7,11 @@ decides.
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jetlab.data import ragged
 from jetlab.data.features import Inputs, featurize, on_device
@@ -28,7 +28,7 @@ from jetlab.training.evaluate import ValidationSet, validation_set
 from jetlab.training.mesh import make_mesh, put_global, replicated
 from jetlab.training.run_config import RunConfig, length_groups
 from jetlab.training.scan import SCAN_LENGTH, MicroBatches
-from jetlab.types import Jets, Source, Task
+from jetlab.types import FlatJets, Jets, Source, Task
 
 READ = 65_536  # jets featurised at a time
 
@@ -111,17 +111,10 @@ def batches_of(dataset: Dataset, packing: Packing, run: RunConfig) -> Batches:
     return _Resident(dataset.train, dataset.counts, packing, run)
 
 
-class _Examples(NamedTuple):
-    """Jets on the host as a network reads them."""
-
-    x: Float[np.ndarray, "n f"]
-    counts: Int[np.ndarray, "b"]
-    targets: Any
-
-
-def _examples(jets: Jets, inputs: Inputs, task: Task) -> _Examples:
-    features = featurize(jets, inputs)
-    return _Examples(features.x, features.counts, task.targets(jets))
+def _examples(jets: Jets, inputs: Inputs, task: Task) -> FlatJets:
+    """Jets on the host as a network reads them, with the task's targets."""
+    jets = ragged.truncate(jets, inputs.particles)  # as a stream from a store is
+    return featurize(jets, inputs)._replace(y=task.targets(jets))
 
 
 def _validation(source: Source, run: RunConfig) -> ValidationSet:
@@ -224,7 +217,7 @@ class _Streamed:
 
 def _read(
     source: Source, inputs: Inputs, task: Task, start: int, stop: int
-) -> _Examples:
+) -> FlatJets:
     """Training jets start to stop of a source, on the host."""
     return _joined(
         [
@@ -234,7 +227,7 @@ def _read(
     )
 
 
-def _joined(parts: Sequence[_Examples]) -> _Examples:
+def _joined(parts: Sequence[FlatJets]) -> FlatJets:
     return jax.tree.map(lambda *columns: np.concatenate(columns), *parts)
 
 

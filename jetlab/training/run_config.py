@@ -80,7 +80,7 @@ class RunConfig:
     def compile_key(self) -> tuple[Any, ...]:
         """Runs of equal keys share one compiled program."""
         stops = self.patience > 0
-        return self.model, self.inputs, self.batch, self.precision, stops
+        return self.task, self.model, self.inputs, self.batch, self.precision, stops
 
     @property
     def data_key(self) -> tuple[Any, ...]:
@@ -90,9 +90,10 @@ class RunConfig:
     @property
     def group(self) -> str:
         """The name of the runs that are trained together."""
-        key = (self.data_key, self.compile_key)
+        task, *key = self.compile_key
+        shared = self.data_key, tuple(key)
         # Folders of checkpoints were named before tasks were.
-        return identity(key if self.task.name == "tagging" else (*key, self.task))
+        return identity(shared if self.task.name == "tagging" else (*shared, task))
 
     @property
     def trajectory(self) -> "RunConfig | None":

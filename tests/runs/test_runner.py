@@ -15,7 +15,8 @@ from jetlab.runs.workers import GroupTask, train_group
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
 import itertools
-from jetlab.runs.study import Findings, Study
+from jetlab.runs.report import Findings
+from jetlab.runs.study import Study
 from jetlab.tasks.tagging import Tagging
 from jetlab.training.run_config import RunConfig
 
@@ -32,7 +33,7 @@ def study(size, source):
     return Study(name="two", runs=runs, analyse=analyse)
 
 def analyse(records):
-    return Findings(words=[f"{len(records)} records"])
+    return Findings(sentences=[f"{len(records)} records"])
 '''
 
 

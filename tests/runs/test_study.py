@@ -2,8 +2,9 @@
 
 import pytest
 
+from jetlab.laws.formatting import scientific, with_interval
+from jetlab.runs.report import TextTable
 from jetlab.runs.study import load_experiment
-from jetlab.runs.tables import TextTable, scientific, with_interval
 
 
 @pytest.mark.parametrize(

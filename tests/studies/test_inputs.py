@@ -4,83 +4,118 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from study_records import TIME, repeated_record
 
-from jetlab.records import Record
-from jetlab.studies.repetition.inputs import compare_inputs, configurations
+from jetlab.studies import inputs
+from jetlab.studies.inputs import fit_inputs, one_exponent, table_2
+from jetlab.studies.inputs_plots import PAPER_STYLES, inputs_styles
 
-SOURCE = "shower-v1:seed=0"
 PLANTED = {"kinematics-40": (0.760, 0.21), "full-10": (0.641, 0.26)}
-TIME = np.linspace(0, 1, 30)
 RISE = 0.4 * np.exp(-10 * TIME) + 0.3 * np.maximum(TIME - 0.4, 0)
 
 
-def record(inputs, num_train, loss, source=SOURCE):
-    """A run whose validation loss falls to `loss`, and rises again."""
-    curve = loss + RISE - RISE.min()
-    best = int(np.argmin(curve))
-    return Record(
-        id=f"{inputs}-{num_train}", status="done", study="test", source=source,
-        inputs=inputs, width=32, N=50_000, D=int(num_train), epochs=50, C=0.0, n_p=40.0,
-        seed=0, batch=128, learning_rate=1e-3, weight_decay=0.0, num_valid=1000,
-        loss=float(curve[best]), steps=10 * (best + 1), patience=12, seconds=0.0,
-        valid_curve=[(10 * (i + 1), float(v)) for i, v in enumerate(curve)],
-        device="", version="",
-    )  # fmt: skip
+def runs(label, floor, beta, sizes=7):
+    """Runs whose validation losses fall to floor + 6 / D^beta, and rise again."""
+    return [
+        repeated_record(
+            50_000, int(D), floor + 6 / D**beta + RISE - RISE.min(), inputs=label,
+            source="shower-v1:seed=0", patience=12,
+        )
+        for D in np.geomspace(1e3, 1e6, sizes)
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def records():
-    return [
-        record(inputs, D, floor + 6 / D**beta)
-        for inputs, (floor, beta) in PLANTED.items()
-        for D in np.geomspace(1e3, 1e6, 7)
-    ]
+    return [one for label, law in PLANTED.items() for one in runs(label, *law)]
 
 
 @pytest.fixture(scope="module")
 def found(records):
-    return configurations(records)
+    return fit_inputs(records)
 
 
 def test_planted_floors_and_exponents_come_back(found):
-    assert [one.name for one in found] == list(PLANTED)
+    assert [one.label for one in found] == list(PLANTED)
     for one in found:
-        floor, beta = PLANTED[one.name]
-        assert one.free.params["L_inf"] == pytest.approx(floor, rel=1e-3)
-        assert one.free.params["beta_rep"] == pytest.approx(beta, rel=1e-2)
-        assert one.limit[0] == pytest.approx(floor, abs=2e-3)
+        floor, beta = PLANTED[one.label]
+        free = one.fits["free"]
+        assert free.params["L_inf"] == pytest.approx(floor, rel=1e-3)
+        assert free.params["beta_rep"] == pytest.approx(beta, rel=1e-2)
+        assert one.floor[0] == pytest.approx(floor, abs=2e-3)
+        assert one.fits["L_inf fixed"].fixed == {"L_inf": one.floor[0]}
 
 
-def test_the_report_has_what_the_paper_has(found):
-    said = compare_inputs(found)
+def test_the_report_has_what_the_paper_has(records):
+    said = inputs.analyse(records)
     assert list(said.figures) == ["fig_4_inputs"]
+    assert list(said.results) == ["fit_kinematics-40", "fit_full-10"]
     table = said.tables["Table 2: Eq. 4 by inputs"]
-    assert table.rows[0][:3] == [
-        "kinematics-40", "L_inf", "0.740 (0.670, 0.770)"
+    kinds = ("paper", "free", "L_inf fixed", "Bayes limit")
+    labels = [("kinematics-40", kind) for kind in kinds]
+    assert [(row[0], row[1]) for row in table.rows[:4]] == labels
+    assert table.rows[0][3] == "0.740 (0.670, 0.770)"
+    assert table.rows[3][3] == "0.7600 ± 0.0046"
+
+
+def test_exponents_of_026_and_021_are_not_one(found):
+    rows = one_exponent(found).rows
+    assert [row[0] for row in rows] == ["free", "known"]
+    for row in rows:
+        assert row[1] == "kinematics-40, full-10"
+        assert 0.21 < float(row[2]) < 0.26
+        assert float(row[4]) < 0.05
+        assert row[-1].startswith("one beta_rep is contradicted")
+
+
+def test_equal_exponents_are_not_contradicted():
+    """1e-4 scatter about one exponent."""
+    rng = np.random.default_rng(1)
+    records = []
+    for label, (floor, _) in PLANTED.items():
+        for run in runs(label, floor, 0.24):
+            noise = 1 + 1e-4 * rng.normal(size=len(run.valid_curve))
+            points = zip(run.valid_curve, noise, strict=True)
+            curve = [(step, x * by) for (step, x), by in points]
+            loss = min(x for _, x in curve)
+            records.append(replace(run, loss=loss, valid_curve=curve))
+    free, known = one_exponent(fit_inputs(records)).rows
+    for row in (free, known):
+        assert float(row[2]) == pytest.approx(0.24, abs=0.003)
+        assert float(row[4]) > 0.05
+        assert row[-1].startswith("not contradicted")
+
+
+def test_own_inputs_have_a_free_fit_and_their_label():
+    """In the order of the runs, without published numbers and a Bayes limit."""
+    records = [*runs("angles", 0.8, 0.2), *runs("full-10", *PLANTED["full-10"])]
+    found = fit_inputs(records)
+    assert [one.label for one in found] == ["angles", "full-10"]
+    assert (found[0].floor, list(found[0].fits)) == (None, ["free"])
+    assert [row[:2] for row in table_2(found).rows[:2]] == [
+        ["angles", "free"], ["full-10", "paper"]
     ]  # fmt: skip
-    asked = said.tables["Do the inputs share one exponent?"]
-    assert [row[0].split(":")[0] for row in asked.rows] == ["free", "known"]
-    assert all(float(row[3]) < 0.05 for row in asked.rows)  # .21 and .26 are not one
-    assert sum("contradict one beta_rep" in words for words in said.words) == 2
+    assert one_exponent(found).rows[1][-1].startswith("not tested: two inputs")
+    assert "fit_angles" in inputs.analyse(records).results
 
 
-def test_a_source_without_a_limit_has_no_pinned_fit(records):
-    elsewhere = [replace(one, source="store:abc") for one in records]
-    found = configurations(elsewhere)
-    assert [one.limit for one in found] == [None, None]
-    assert [one.pinned for one in found] == [None, None]
-    assert len(compare_inputs(found).tables["Table 2: Eq. 4 by inputs"].rows) == 6
+def test_own_inputs_have_colours_of_their_own():
+    styles = inputs_styles(["b", "full-40", "a", *PAPER_STYLES])
+    assert styles["full-40"] == PAPER_STYLES["full-40"]
+    assert styles["b"].name == "b"
+    assert len({style.color for style in styles.values()}) == 6
 
 
-def test_few_runs_are_said_to_be_few(records):
-    """Two data sets decide no law of three parameters; nothing is made up."""
-    found = configurations([r for r in records if r.D in (1000, 1_000_000)])
-    said = compare_inputs(found)
-    assert not found[0].free.identified
-    assert any("cannot be tested" in words for words in said.words)
+def test_few_runs_are_not_fitted(records):
+    """Two data sets determine no law of three parameters."""
+    found = fit_inputs([r for r in records if r.D in (1000, 1_000_000)])
+    assert not found[0].fits["free"].identified
+    assert all(row[-1].startswith("not tested") for row in one_exponent(found).rows)
 
 
-def test_no_run_that_overfits_gives_no_configuration(records):
+def test_without_runs_that_overfit_there_is_no_fit(records):
     plateau = [replace(one, valid_curve=one.valid_curve[:12]) for one in records]
-    assert configurations(plateau) == []
-    assert compare_inputs([]).figures == {}
+    assert fit_inputs(plateau) == []
+    found = inputs.analyse(plateau)
+    assert found.figures == {}
+    assert found.sentences[-1].startswith("No run that has learned overfits")

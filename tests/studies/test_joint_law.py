@@ -1,74 +1,190 @@
-"""What a study says of its law: with planted laws, and where it cannot tell."""
+"""Fits that the studies share: planted laws, the choice between fits, known floors."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from study_records import record
 
-from jetlab.records import Table, TableLike
-from jetlab.studies.joint_law import budgets, fit_laws, trajectory
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.records import Table
+from jetlab.studies.joint_law import (
+    FIXED,
+    FREE,
+    budgets_spanned,
+    compute_optimal_path,
+    fit_free_and_fixed,
+    fit_sentences,
+    fits_as_json,
+    for_figures,
+    has_optimum,
+    known_floor,
+    law_table,
+    preferred,
+)
+from jetlab.studies.run_quality import (
+    has_learned,
+    quality_sentences,
+    unlearned_sentences,
+)
 
-PAPER = {"L_inf": (0.32, (0.29, 0.34)), "gamma": (0.15, (0.13, 0.16))}
+FLOOR = (0.32, 0.004)
 
 
-def planted(scatter: float) -> TableLike:
+def planted(scatter: float) -> Table:
     """The law of arXiv:2602.15781, Table 1, on a grid, with scatter of log L."""
     N, D = (a.ravel() for a in np.meshgrid([1e3, 1e4, 1e5, 1e6], np.logspace(3, 7, 5)))
     L = 0.32 + 11.27 / N**0.44 + 7.22 / D**0.22
     noise = np.random.default_rng(0).normal(size=len(L))
-    return {"N": N, "D": D, "C": 6 * 40 * N * D, "L": L * np.exp(scatter * noise)}
+    return Table(N=N, D=D, C=6 * 40 * N * D, L=L * np.exp(scatter * noise))
 
 
 @pytest.fixture(scope="module")
-def laws():
-    return fit_laws(planted(0.002), (0.32, 0.004))
+def fits():
+    return fit_free_and_fixed(forms.additive, planted(0.002), FLOOR)
 
 
-def test_the_known_limit_stands_beside_the_fitted_one(laws):
-    (sentence,) = [w for w in laws.words() if w.startswith("L_inf fitted")]
-    assert "known 0.3200 ± 0.0040" in sentence
-    table = laws.tables(PAPER, [1e12], 40.0)["Table 1: parameters of the law"]
-    rows = {row[0]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
-    assert rows["L_inf"]["known"] == "0.3200 ± 0.0040"
-    assert rows["L_inf"]["L_inf fixed (68 %)"] == "0.320"
-    assert rows["L_inf"]["paper (68 %)"] == "0.320 (0.290, 0.340)"
-    gamma = float(rows["gamma"]["L_inf fixed (68 %)"].split()[0])
+def rows_of(table):
+    return {row[0]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
+
+
+def test_the_table_has_the_paper_both_fits_and_the_bayes_limit(fits):
+    table = law_table(fits, FLOOR, "full-128")
+    rows = rows_of(table)
+    assert list(rows) == ["paper", FREE, FIXED, "Bayes limit"]
+    assert rows["paper"]["L_inf"] == "0.320 (0.290, 0.340)"
+    assert rows["paper"]["a"] == "0.333"
+    assert rows["Bayes limit"]["L_inf"] == "0.3200 ± 0.0040"
+    assert rows[FIXED]["L_inf"] == "0.320"
+    gamma = float(rows[FIXED]["gamma"].split()[0])
     assert gamma == pytest.approx(0.44 * 0.22 / 0.66, rel=0.03)
+    assert float(rows[FREE]["a"].split()[0]) == pytest.approx(1 / 3, rel=0.1)
+    assert rows[FREE]["rows"] == "20"
+    assert rows[FREE]["reliable"] == rows[FIXED]["reliable"] == "yes"
 
 
-def test_the_trajectory_is_the_closed_form(laws):
-    law, C = laws.best, np.array([1e12, 1e14])
-    best = trajectory(law, C.tolist(), 40.0)
+def test_the_median_residual_is_of_log_L_in_per_cent(fits):
+    law = fits[FIXED]
+    shown = float(rows_of(law_table(fits, FLOOR, "own"))[FIXED]["median residual"][:-2])
+    assert shown == pytest.approx(100 * np.median(np.abs(law.residuals)), abs=0.005)
+
+
+def test_published_numbers_stand_beside_inputs_of_the_paper_only(fits):
+    assert list(rows_of(law_table(fits, None, "angles"))) == [FREE, FIXED]
+
+
+def test_the_free_fit_is_used_if_it_is_reliable(fits):
+    free, fixed = fits[FREE], fits[FIXED]
+    doubtful = replace(free, identified=False)
+    assert preferred(fits) is free
+    assert preferred({FREE: doubtful, FIXED: fixed}) is fixed
+    assert preferred({FREE: doubtful}) is doubtful
+    both = {FREE: doubtful, FIXED: replace(fixed, converged=False)}
+    assert preferred(both) is both[FIXED]
+    assert "is used: the free one is not reliable." in fit_sentences(both)[-1]
+    assert not any("is used" in sentence for sentence in fit_sentences(fits))
+
+
+def test_a_free_fit_with_an_optimum_is_drawn_though_it_is_not_reliable(fits):
+    doubtful = replace(fits[FREE], identified=False)
+    assert for_figures({**fits, FREE: doubtful}) is doubtful
+    stray = replace(fits[FREE], converged=False)
+    assert for_figures({**fits, FREE: stray}) is fits[FIXED]
+    flat = replace(doubtful, params={**doubtful.params, "A": 0.0})
+    assert for_figures({**fits, FREE: flat}) is fits[FIXED]
+
+
+def test_a_term_that_is_negligible_at_every_row_has_no_optimum(fits):
+    """A/N^alpha at the smallest N, on both sides of 1e-12."""
+    law = replace(fits[FREE], span={"N": (10.0, 1e9), "D": (10.0, 1e9)})
+    params = {"L_inf": 0.3, "alpha": 1.0, "B": 1.0, "beta": 0.5}
+    assert has_optimum(replace(law, params={**params, "A": 1.1e-11}))
+    assert not has_optimum(replace(law, params={**params, "A": 0.9e-11}))
+    assert not has_optimum(replace(law, params={**params, "A": 1.0, "beta": -0.1}))
+
+
+def test_the_path_is_the_closed_form(fits):
+    law, C = preferred(fits), np.array([1e12, 1e14])
+    path = compute_optimal_path(law, C.tolist(), 40.0)
     alpha, beta = law.params["alpha"], law.params["beta"]
     ratio = alpha * law.params["A"] / (beta * law.params["B"])
     N = ratio ** (1 / (alpha + beta)) * (C / 240) ** (beta / (alpha + beta))
-    np.testing.assert_allclose(best.N, N, rtol=1e-6)
-    np.testing.assert_allclose(6 * 40 * best.N * best.D, C, rtol=1e-9)
+    np.testing.assert_allclose(path["N"], N, rtol=1e-6)
+    np.testing.assert_allclose(6 * 40 * path["N"] * path["D"], C, rtol=1e-9)
+    np.testing.assert_allclose(path["loss"], law.predict(path), rtol=1e-9)
+    assert path["C"].tolist() == C.tolist()
 
 
-def test_rows_too_few_to_fit_get_no_plan():
-    rows = planted(0.0)
-    laws = fit_laws({name: column[:4] for name, column in rows.items()}, None)
-    assert not laws.best.identified
-    assert "The best law has no optimum: there is no plan." in laws.words()
-    assert list(laws.tables(PAPER, [1e12], 40.0)) == ["Table 1: parameters of the law"]
+def test_the_files_of_fits_keep_their_names(fits):
+    assert list(fits_as_json(fits)) == ["fit", "fit_known_limit"]
+    assert '"evidence"' in fits_as_json(fits)["fit"]
+    assert list(fits_as_json({FREE: fits[FREE]})) == ["fit"]
 
 
-def test_a_law_that_the_rows_decide_has_a_plan(laws):
-    assert laws.best.identified
-    assert not any("plan" in sentence for sentence in laws.words())
-    assert "What a budget should buy" in laws.tables(PAPER, [1e12], 40.0)
-
-
-def test_runs_that_only_guess_are_set_apart():
-    rows = Table(
-        N=np.arange(4),
-        L=np.array([2.30, 2.19, 2.18, 0.9]),
-        chance_loss=np.full(4, np.log(10)),
-    )
-    assert rows.learned()["N"].tolist() == [2, 3]
-    assert rows.unlearned()["N"].tolist() == [0, 1]
+def test_rows_too_few_to_fit_have_no_numbers():
+    few = fit_free_and_fixed(forms.additive, planted(0.0).take(range(4)), None)
+    (row,) = law_table(few, None, "own").rows
+    assert row == [FREE, "4", *[""] * 8, "no"]
+    assert not has_optimum(few[FREE])
 
 
 def test_budgets_are_half_decades_inside_the_runs():
-    rows = {"C": np.array([2e9, 5e12])}
-    np.testing.assert_allclose(np.log10(budgets(rows)), np.arange(9.5, 12.6, 0.5))
-    assert budgets(rows, 100)[-1] == pytest.approx(10**14.5)
+    C = np.array([2e9, 5e12])
+    np.testing.assert_allclose(np.log10(budgets_spanned(C)), np.arange(9.5, 12.6, 0.5))
+    assert budgets_spanned(C, 100)[-1] == pytest.approx(10**14.5)
+    assert budgets_spanned(np.array([2e9, 2.5e9])) == [2e9, 2.5e9]
+
+
+@pytest.mark.parametrize(
+    ("fields", "floor"),
+    [
+        ({}, (0.6409, 0.0048)),
+        ({"inputs": "full-128"}, (0.3302, 0.0051)),
+        ({"inputs": "angles"}, None),
+        ({"source": "store:abc"}, None),
+        ({"task": "mass"}, None),
+    ],
+)
+def test_the_floor_is_known_for_tagging_of_the_shower(fields, floor):
+    known = {"source": "shower-v1:seed=0", "inputs": "full-10", **fields}
+    assert known_floor(record(1, 1, 1.0, **known)) == floor
+
+
+def test_a_run_has_learned_if_it_beats_the_chance_loss_by_five_per_cent():
+    chance = np.full(4, np.log(10))
+    losses = np.array([2.30, 0.9501 * np.log(10), 0.9499 * np.log(10), 0.9])
+    assert has_learned(losses, chance).tolist() == [False, False, True, True]
+    rows = Table(N=np.arange(4), D=np.arange(4), L=losses, chance_loss=chance)
+    assert rows.learned()["N"].tolist() == [2, 3]
+    (sentence,) = unlearned_sentences(rows.unlearned())
+    assert "2 of them: (N=0, D=0), (N=1, D=1)" in sentence
+    assert unlearned_sentences(rows.learned().take([])) == []
+
+
+@pytest.mark.parametrize(("error", "advice"), [(0.0049, False), (0.0051, True)])
+def test_errors_of_losses_above_half_a_per_cent_are_named(error, advice):
+    runs = [record(1, 1, 2.0, loss_error=x) for x in (0.001, 2 * error)]
+    first, *_ = quality_sentences([replace(r, id=str(i)) for i, r in enumerate(runs)])
+    assert f"at most {100 * error:.2f} % of the loss" in first
+    assert ("use more jets" in first) == advice
+
+
+def test_quality_names_rates_failures_and_correlations_once():
+    """A run that stands under two arms is one run."""
+    lost = record(7, 8, None, status="diverged", learning_rate=1e-4, id="lost")
+    runs = [record(1, 1, 2.0, id="a", trajectory="t"), lost, replace(lost, arm="scan")]
+    _, rates, failed, correlated = quality_sentences(runs)
+    assert rates == "Learning rate: constant, 0.0001 to 0.001."
+    assert failed.startswith("Runs that did not finish, 1: N=7, D=8, rate 0.0001")
+    assert "correlated" in correlated
+    assert len(quality_sentences([record(1, 1, 2.0)])) == 2
+    (_, paper) = quality_sentences([record(1, 1, 2.0, learning_rate=1e-4)])
+    assert "as in arXiv:2602.15781" in paper
+
+
+def test_the_fit_is_that_of_the_laws(fits):
+    table = planted(0.002)
+    alone = fit(forms.additive, table, fixed={"L_inf": 0.32}, bootstrap=1000)
+    assert fits[FIXED].params == alone.params
+    assert fits[FIXED].intervals == alone.intervals

@@ -5,22 +5,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from study_records import record as run_record
 
 from jetlab.data.shower.source import Shower
 from jetlab.laws import forms
 from jetlab.laws.compare import Difference
 from jetlab.laws.fit import fit
 from jetlab.models import scaling
-from jetlab.records import Record
+from jetlab.records import Table
 from jetlab.runs.study import load_experiment
-from jetlab.studies.rates.arms import arms, fitted, pairs, scanned
-from jetlab.studies.rates.best import luck, rate_law, scan, scatter_of_seeds
-from jetlab.studies.rates.report import analyse_rates
+from jetlab.studies import learning_rate
+from jetlab.studies.best_rate import (
+    best_rate_table,
+    rate_law,
+    scan,
+    scatter_of_seeds,
+    selection_bias,
+)
+from jetlab.studies.learning_rate import arms, differences, fit_arm, pairs, scanned
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "learning_rate.py"
 LAW = {"L_inf": 0.3, "A": 6.0, "alpha": 0.4, "B": 8.0, "beta": 0.3}
 WIDTHS, STEPS = (4, 16, 64, 256), (64, 256, 1024, 4096, 16384)
 RATES = 1e-4 * 2.0 ** np.arange(11)
+ARMS = ("fixed", "scan", "width rule")
 PENALTY = 0.003  # nats for one e-fold off the best rate
 
 
@@ -29,29 +37,27 @@ def best_rate(width, steps, p=0.5, q=0.5, at=8e-4):
     return at * (width / 64) ** -p * (steps / 1024) ** -q
 
 
-def record(width, steps, rate, seed=0, *, noise=0.0, **law):
+def record(width, steps, rate, arm, seed=0, **law):
     """A run off the planted law by the square of how far its rate is off the best."""
     N, D = 12 * width**2, 128 * steps
     exact = float(
         forms.additive.predict(LAW, {"N": np.array([N]), "D": np.array([D])})[0]
     )
     off = np.log(rate / best_rate(width, steps, **law))
-    return Record(
-        id=f"{width}-{steps}-{rate}-{seed}", status="done", study="test",
-        source="none", inputs="full-40", width=width, N=N, D=D, epochs=1,
-        C=240.0 * N * D, n_p=40.0, seed=seed, batch=128, learning_rate=float(rate),
-        weight_decay=0.0, loss=float((exact + PENALTY * off**2) * np.exp(noise)),
-        loss_error=0.002, num_valid=1000, seconds=0.0, device="", version="",
+    return run_record(
+        N, D, float(exact + PENALTY * off**2), id=f"{width}-{steps}-{rate}-{seed}",
+        arm=arm, width=width, learning_rate=float(rate), seed=seed,
     )  # fmt: skip
 
 
 def grid(rates=RATES, widths=WIDTHS, lengths=STEPS, **law):
     """Every rate in every cell, and the width rule's."""
+    arms = [(rate, "fixed" if rate == 1e-4 else "scan") for rate in rates]
     return [
-        record(d, T, rate, **law)
+        record(d, T, rate, arm, **law)
         for d in widths
         for T in lengths
-        for rate in (*rates, scaling.learning_rate(d))
+        for rate, arm in (*arms, (scaling.learning_rate(d), "width rule"))
     ]
 
 
@@ -67,7 +73,8 @@ def law_of(rows):
 def test_the_tuned_arm_has_the_planted_law(records):
     rows = arms(records)["tuned"]
     assert len(rows["L"]) == 20
-    np.testing.assert_allclose(rows["rate"], best_rate(rows["width"], rows["steps"]))
+    steps = rows["D"] / 128
+    np.testing.assert_allclose(rows["learning_rate"], best_rate(rows["width"], steps))
     found = law_of(rows).params
     assert {n: found[n] == pytest.approx(v, rel=1e-4) for n, v in LAW.items()} == (
         dict.fromkeys(LAW, True)
@@ -88,18 +95,20 @@ def test_a_rate_too_low_for_short_runs_makes_beta_too_steep():
     """With a best rate that falls with T alone, to 1e-4 in the longest runs, 1e-4 costs
     short ones more: N has no part in it."""
     rows = arms(grid(at=4e-4, p=0.0))
-    found = {name: fitted(table, (0.3, 0.002)) for name, table in rows.items()}
+    found = {name: fit_arm(table, (0.3, 0.002)) for name, table in rows.items()}
     moved = {pair.names: pair for pair in pairs(found, (0.3, 0.002))[-3:]}
     pair = moved["fixed", "tuned"]
-    assert pair.kind == "L_inf known"
-    assert pair.median < 0
-    assert isinstance(pair.found, Difference)
-    assert pair.found.values["beta"] < 0
-    assert pair.found.differs("beta")
-    assert pair.found.values["a"] < 0
-    assert abs(pair.found.values["alpha"]) < abs(pair.found.values["beta"]) / 3
+    assert pair.kind == "L_inf fixed"
+    assert pair.change < 0
+    assert isinstance(pair.difference, Difference)
+    assert pair.difference.values["beta"] < 0
+    assert pair.difference.differs("beta")
+    assert pair.difference.values["a"] < 0
+    assert (
+        abs(pair.difference.values["alpha"]) < abs(pair.difference.values["beta"]) / 3
+    )
     names = {"A", "alpha", "B", "beta", "a", "a_D", "gamma"}
-    assert set(pair.found.paired) == names
+    assert set(pair.difference.paired) == names
 
 
 def test_the_best_rate_is_found_off_the_grid_too():
@@ -121,10 +130,9 @@ def test_cells_at_an_end_of_the_grid_are_counted_and_not_used():
     np.testing.assert_array_equal(found.at_high_end, truth > 7e-4)
     np.testing.assert_array_equal(found.at_low_end, truth < 1.5e-4)
     assert np.isnan(found.optimum[~found.inside]).all()
-    assert any(
-        f"an end of the grid ({sum(truth < 1.5e-4)} at the lowest" in sentence
-        for sentence in analyse_rates(grid(RATES[:4]), None).words
-    )
+    sentence = learning_rate.analyse(grid(RATES[:4])).sentences[-1]
+    low, high = sum(truth < 1.5e-4), sum(truth > 7e-4)
+    assert f"({low} at the lowest, {high} at the highest)" in sentence
 
 
 def test_a_rate_that_diverges_is_not_chosen(records):
@@ -137,16 +145,27 @@ def test_a_rate_that_diverges_is_not_chosen(records):
     assert len(few.N) == 19
 
 
+SEEDED = Table(
+    N=np.full(5, 100), D=np.full(5, 1280), width=np.full(5, 4), batch=np.full(5, 128),
+    seed=np.array([0, 1, 0, 1, 0]),
+    learning_rate=np.array([1.0, 1.0, 2.0, 2.0, 3.0]),
+    L=np.array([1.2, 1.4, 1.1, 1.3, 0.5]),
+)  # fmt: skip
+
+
 def test_a_seed_that_is_lost_at_a_rate_rules_it_out():
-    rows = {
-        "N": np.full(5, 100), "D": np.full(5, 1280), "width": np.full(5, 4),
-        "steps": np.full(5, 10), "seed": np.array([0, 1, 0, 1, 0]),
-        "rate": np.array([1.0, 1.0, 2.0, 2.0, 3.0]),
-        "L": np.array([1.2, 1.4, 1.1, 1.3, 0.5]),
-    }  # fmt: skip
-    found = scan(rows, np.array([1.0, 2.0, 3.0]))
+    found = scan(SEEDED, np.array([1.0, 2.0, 3.0]))
     np.testing.assert_allclose(found.loss, [[1.3, 1.2, np.nan]])
     assert found.best.tolist() == [1]
+    assert found.steps.tolist() == [10]
+
+
+def test_the_mean_over_seeds_decides_the_best_rate():
+    """The lowest loss of all is at rate 2 of seed 0, the lowest mean at rate 1."""
+    rows = SEEDED.take(range(4)) | {"L": np.array([1.2, 1.2, 1.0, 1.5])}
+    found = scan(rows, np.array([1.0, 2.0]))
+    np.testing.assert_allclose(found.loss, [[1.2, 1.25]])
+    assert found.best.tolist() == [0]
 
 
 @pytest.fixture(scope="module")
@@ -157,14 +176,14 @@ def seeded():
     cells = [(d, T) for d in WIDTHS for T in STEPS]
     count = (len(cells), 3, 1)
     noise = 0.02 * rng.normal(size=count) + 0.003 * rng.normal(size=(len(cells), 3, 3))
-    rows = {"rate": [1.0, 2.0, 3.0] * 3, "seed": np.repeat([0, 1, 2], 3)}
+    rows = {"learning_rate": [1.0, 2.0, 3.0] * 3, "seed": np.repeat([0, 1, 2], 3)}
     table = {name: np.tile(column, len(cells)) for name, column in rows.items()}
     width, steps = np.repeat(np.array(cells), 9, axis=0).T
-    return scan(
-        table | {"N": width, "D": steps, "width": width, "steps": steps,
-                 "L": np.exp(noise).ravel()},
-        np.array([1.0, 2.0, 3.0]),
+    whole = Table(
+        table, N=width, D=steps, width=width, batch=np.ones(len(width)),
+        L=np.exp(noise).ravel(),
     )  # fmt: skip
+    return scan(whole, np.array([1.0, 2.0, 3.0]))
 
 
 def test_what_seeds_share_at_all_rates_is_no_scatter(seeded):
@@ -172,31 +191,69 @@ def test_what_seeds_share_at_all_rates_is_no_scatter(seeded):
     assert scatter_of_seeds(seeded) == pytest.approx(0.003, rel=0.2)
 
 
-def test_equal_rates_are_told_apart_by_luck_alone():
+def test_the_lowest_of_equal_rates_is_biased():
     """The lowest of three normals is 0.846 below their mean (3 / (2 sqrt(pi)))."""
-    one = {"N": [1] * 3, "D": [1] * 3, "width": [1] * 3, "steps": [1] * 3,
-           "seed": [0] * 3, "rate": [1.0, 2.0, 3.0], "L": [1.0] * 3}  # fmt: skip
-    rows = {name: np.array(column) for name, column in one.items()}
-    found = scan(rows, np.array([1.0, 2.0, 3.0]))
+    ones = dict.fromkeys(("N", "D", "width", "batch", "L"), np.ones(3))
+    rates = np.array([1.0, 2.0, 3.0])
+    found = scan(Table(ones, seed=np.zeros(3), learning_rate=rates), rates)
     expected = -0.01 * 3 / (2 * np.sqrt(np.pi))
-    assert luck(found, 0.01, draws=40_000)[0] == pytest.approx(expected, rel=0.02)
+    bias = selection_bias(found, 0.01, draws=40_000)
+    assert bias[0] == pytest.approx(expected, rel=0.02)
     assert np.isnan(scatter_of_seeds(found))
 
 
-def test_a_report_on_planted_arms(records):
-    found = analyse_rates(records, (0.3, 0.002))
+def test_seeds_reduce_the_bias_of_their_mean(seeded):
+    """Three seeds: the noise of the mean is 1 / sqrt(3) of that of a run."""
+    flat = replace(seeded, losses=np.ones_like(seeded.losses))
+    one = replace(flat, losses=flat.losses[:, :, :1])
+    ratio = selection_bias(flat, 0.01).mean() / selection_bias(one, 0.01).mean()
+    assert ratio == pytest.approx(1 / np.sqrt(3), rel=0.01)
+
+
+def test_the_scatter_is_that_of_seeds_or_at_most_that_of_the_law(seeded, records):
+    rows = {row[0]: row[2] for row in best_rate_table(seeded, 0.5).rows}
+    scatter = rows["scatter of log L between rates"]
+    assert scatter == f"{100 * scatter_of_seeds(seeded):.2f} %, measured by seeds"
+    one = scanned(records)
+    rows = {row[0]: row[2] for row in best_rate_table(one, 0.01).rows}
+    assert rows["scatter of log L between rates"].startswith("1.00 %, at most")
+    rows = {row[0]: row[2] for row in best_rate_table(one, np.nan).rows}
+    assert rows["scatter of log L between rates"] == "unknown: take two seeds"
+
+
+def test_the_report_on_planted_arms(records):
+    found = learning_rate.analyse(
+        [replace(r, source="shower-v1:seed=0", inputs="full-128") for r in records]
+    )
     assert {f"fit_{arm}{kind}" for arm in ("fixed", "tuned", "width_rule")
             for kind in ("", "_known_limit")} == set(found.results)  # fmt: skip
     assert len(found.figures) == 2
     table = found.tables["Parameters of the law by learning rate"]
-    rows = {row[0]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
-    assert rows["alpha"]["tuned"].startswith("0.400")
-    assert rows["alpha"]["paper (68 %)"] == "0.440 (0.400, 0.480)"
-    assert rows["L_inf known: L_inf"]["fixed"] == "0.300"
-    assert rows["identified"]["tuned"] == "yes"
+    rows = {
+        (row[0], row[2]): dict(zip(table.headers, row, strict=True))
+        for row in table.rows
+    }
+    assert rows["", "paper"]["alpha"] == "0.440 (0.400, 0.480)"
+    assert rows["tuned", "free"]["alpha"].startswith("0.400")
+    assert rows["tuned", "free"]["learned"] == "20 of 20"
+    assert rows["tuned", "free"]["reliable"] == "yes"
+    assert rows["fixed", "L_inf fixed"]["L_inf"] == "0.330"
+    assert rows["", "Bayes limit"]["L_inf"] == "0.3302 ± 0.0051"
     rate = {row[0]: row[1:] for row in found.tables["The best rate"].rows}
     assert rate["p"][0] == "0.374"
     assert rate["p"][1].startswith("0.500")
+
+
+def test_stars_mark_differences_beyond_their_intervals(records):
+    fitted = {name: fit_arm(rows, None) for name, rows in arms(records).items()}
+    pair = pairs(fitted, None)[0]
+    assert isinstance(pair.difference, Difference)
+    (row,) = differences([pair]).rows
+    for cell, name in zip(row[4:8], ("alpha", "beta", "a", "L_inf"), strict=True):
+        assert cell.endswith(" *") == pair.difference.differs(name)
+    assert row[:4] == [
+        "fixed to tuned", "free", "20", f"{100 * np.expm1(pair.change):+.2f} %"
+    ]  # fmt: skip
 
 
 def idle(run):
@@ -204,30 +261,42 @@ def idle(run):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "why"),
     [
-        idle,
-        lambda run: replace(run, loss=2.3),
-        lambda run: idle(run) if run.D < 10**6 else replace(run, status="failed"),
-        lambda run: run if run.D == 128 * STEPS[0] and run.width < 20 else idle(
-            replace(run, status="diverged", loss=None)),
+        (idle, "no run has learned in both"),
+        (lambda run: replace(run, loss=2.3), "no run has learned in both"),
+        (lambda run: idle(run) if run.D < 10**6 else replace(run, status="failed"),
+         "no run has learned in both"),
+        (lambda run: run if run.D == 128 * STEPS[0] and run.width < 20 else idle(
+            replace(run, status="diverged", loss=None)), "fixed: not fitted"),
     ],
     ids=["fixed arm idle", "all idle", "long runs failed", "two cells"],
 )  # fmt: skip
-def test_arms_without_runs_are_told(records, change):
-    found = analyse_rates([change(run) for run in records], (0.3, 0.002))
-    assert any("no difference of laws" in sentence for sentence in found.words)
-    assert all("nan" not in cell for t in found.tables.values() for r in t.rows
-               for cell in r)  # fmt: skip
-    assert "nan" not in " ".join(found.words)
+def test_arms_without_runs_have_no_differences(records, change, why):
+    found = learning_rate.analyse([change(run) for run in records])
+    rows = found.tables["Differences between arms"].rows
+    assert any(why in row[-1] for row in rows)
+    cells = [cell for t in found.tables.values() for r in t.rows for cell in r]
+    assert all("nan" not in cell for cell in (*cells, *found.sentences))
 
 
-def test_every_cell_has_every_rate_and_the_rules_once():
+def test_every_cell_has_every_rate_of_the_grid_and_the_width_rule():
+    """A run at a rate of the grid that is the rule's stands under both arms."""
     experiment = load_experiment(EXPERIMENT)
     for name, size in experiment.SIZES.items():
         runs = experiment.study(name, Shower()).runs
-        assert len({run.id for run in runs}) == len(runs)
-        shared = sum(scaling.learning_rate(d) in size.rates for d in size.widths)
-        rates = len(size.widths) * (len(size.rates) + 1) - shared
-        assert len(runs) == rates * len(size.num_train) * size.seeds
-        assert len({run.trajectory for run in runs}) == rates * size.seeds
+        cells = len(size.num_train) * len(size.widths) * size.seeds
+        count = [sum(run.arm == arm for run in runs) for arm in ARMS]
+        assert count == [cells, cells * (len(size.learning_rates) - 1), cells]
+        for run in runs:
+            rule = scaling.learning_rate(run.model.width)
+            assert (run.arm == "fixed") <= (run.learning_rate == 1e-4)
+            assert (run.arm == "width rule") <= (run.learning_rate == rule)
+
+
+def test_a_run_under_two_arms_counts_in_both():
+    """At d = 16 the rule's rate, 3e-3, is one of the grid."""
+    runs = grid(rates=(1e-4, 3e-3, 1e-2), widths=(16,), lengths=(256, 1024))
+    found = arms(runs)
+    assert found["width rule"].rows == found["tuned"].rows == found["fixed"].rows == 2
+    assert np.allclose(found["tuned"]["learning_rate"], 3e-3)

@@ -1,32 +1,37 @@
-"""R(L) of a study's runs: planted laws come back, limits are no rows, and what is
-written is what `jetlab predict` reads."""
+"""R(L) of a study's runs: planted laws come back, lower limits count for little, and
+`jetlab predict` reads the JSON."""
 
+import json
 from dataclasses import replace
 from math import exp
 
 import numpy as np
 import pytest
+from study_records import record as run_record
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.rejection_forecast import predict_rejections, read_fits
 from jetlab.physics.metrics import EFFICIENCIES
-from jetlab.records import Record, Rejected
-from jetlab.studies.performance.rejection_laws import (
-    at_loss,
-    beside,
-    mapping,
-    mappings,
-    parameters,
-)
-from jetlab.studies.performance.tables import quality, rejections
-from jetlab.studies.performance.views import (
-    against_ideal,
+from jetlab.records import Rejected
+from jetlab.studies import rejection
+from jetlab.studies.rejection import (
+    LowestLoss,
+    compare_with_ideal,
     draw,
-    nothing,
-    one_curve,
-    repeats_reject_more,
-    views,
+    ideal_sentences,
+    quality_table,
+    rejection_results,
+    rejection_table,
+    repeats_sentence,
+)
+from jetlab.studies.rejection_laws import (
+    rejection_at,
+    rejection_law,
+    rejection_law_table,
+    rejection_laws,
+    repeats_excess,
+    with_rejections,
 )
 
 A, B, C = {"Hbb": 4000.0, "Tbqq": 9000.0}, 4.0, 3.0
@@ -34,20 +39,15 @@ LOSSES = np.linspace(0.9, 2.1, 12)
 SOURCE = "shower-v1:seed=0"
 
 
-def record(loss, inputs="full-10", patience=0, factor=1.0):
+def record(loss, inputs="full-10", arm="single", factor=1.0, **fields):
     """A run whose rejections at every efficiency are those of the planted law."""
-    found = []
+    rejections = []
     for name, scale in A.items():
         R = factor * (scale * exp(-B * loss) + C)
-        found += [Rejected(name, e, R, R / 1.05, R * 1.05) for e in EFFICIENCIES]
-    return Record(
-        id=f"{inputs}-{loss:.4f}-{patience}", status="done", study="test",
-        source=SOURCE, inputs=inputs, width=32, N=50_000, D=int(1e4 / loss**4),
-        epochs=1, C=0.0, n_p=10.0, seed=0, batch=128, learning_rate=1e-3,
-        weight_decay=0.0, num_valid=1000, loss=float(loss),
-        metrics={"accuracy": 0.5, "auc": 0.9, "rejections": found},
-        patience=patience, seconds=0.0, device="", version="",
-    )  # fmt: skip
+        rejections += [Rejected(name, e, R, R / 1.05, R * 1.05) for e in EFFICIENCIES]
+    metrics = {"accuracy": 0.5, "auc": 0.9, "rejections": rejections}
+    known = {"source": SOURCE, "inputs": inputs, "arm": arm, "metrics": metrics}
+    return run_record(50_000, int(1e4 / loss**4), float(loss), **{**known, **fields})
 
 
 @pytest.fixture(scope="module")
@@ -56,38 +56,40 @@ def records():
 
 
 def test_planted_laws_come_back(records):
-    for name, one in mappings(records).items():
+    for name, one in rejection_laws(records).items():
         assert one.law.params["A"] == pytest.approx(A[name], rel=1e-3)
         assert one.law.params["B"] == pytest.approx(B, rel=1e-3)
         assert one.law.params["C"] == pytest.approx(C, rel=1e-3)
         assert one.law.identified
-        expected = at_loss(one, 0.5)
+        expected = rejection_at(one, 0.5)
         assert expected.rejection == pytest.approx(A[name] * exp(-2) + C, rel=1e-3)
         assert "is below" in expected.message
 
 
 def test_a_limit_counts_for_little_and_is_named(records):
-    """A run of which no background jet passed says little but that R is larger."""
+    """A run in which no background jet passed only bounds R from below."""
     low = Rejected("Hbb", 0.5, 50.0, 50.0, None)
     runs = [*records, replace(record(0.8), metrics={"rejections": (low,)})]
-    one = mapping(runs, "Hbb", 0.5)
-    assert one.points["limit"].sum() == 1
+    one = rejection_law(runs, "Hbb", 0.5)
+    assert one.points["is_limit"].sum() == 1
     assert one.law.rows == len(records) + 1
     assert one.law.params["A"] == pytest.approx(A["Hbb"], rel=2e-2)
-    assert "1 runs give a limit" in parameters({"Hbb": one}).rows[0][-1]
+    assert rejection_law_table({"Hbb": one}).rows[0][5:7] == ["13", "1"]
 
 
 def test_a_class_with_limits_alone_has_no_law(records):
     limits = tuple(Rejected("Hbb", e, 50.0, 50.0, None) for e in EFFICIENCIES)
     assert (
-        mappings([replace(one, metrics={"rejections": limits}) for one in records])
+        rejection_laws(
+            [replace(one, metrics={"rejections": limits}) for one in records]
+        )
         == {}
     )
 
 
 def test_runs_that_guess_or_diverged_are_no_points(records):
     others = [record(2.29), replace(record(1.0), status="diverged", loss=None)]
-    assert mapping([*records, *others], "Hbb", 0.5).law.rows == len(records)
+    assert rejection_law([*records, *others], "Hbb", 0.5).law.rows == len(records)
 
 
 def test_a_constant_that_is_none_is_left_out():
@@ -98,7 +100,7 @@ def test_a_constant_that_is_none_is_left_out():
         R = 4000 * exp(-B * loss) * exp(0.05 * rng.normal())
         found = (Rejected("Hbb", 0.5, R, R / 1.05, R * 1.05),)
         runs.append(replace(record(loss), metrics={"rejections": found}))
-    one = mapping(runs, "Hbb", 0.5)
+    one = rejection_law(runs, "Hbb", 0.5)
     assert one.law.identified
     assert "C" in one.law.fixed
     assert one.law.params["B"] == pytest.approx(B, abs=0.1)
@@ -110,98 +112,175 @@ def test_predict_reads_what_a_study_writes(records):
     cells = {"N": n, "D": d}
     law = fit(forms.additive, cells | {"L": forms.additive.predict(truth, cells)})
     found = predict_rejections(
-        *read_fits(beside(law.to_json(), mappings(records))), 1e14
+        *read_fits(with_rejections(law.to_json(), rejection_laws(records))), 1e14
     )
     R = {one.signal: one.rejection for one in found.rejections}
     assert R["Tbqq"] == pytest.approx(A["Tbqq"] * exp(-B * found.loss) + C, rel=1e-3)
 
 
 @pytest.mark.parametrize(("factor", "more"), [(1.0, 0.0), (1.3, 30.0)])
-def test_whether_repeats_lie_on_the_curve_of_single_passes(records, factor, more):
+def test_repeated_runs_reject_as_much_at_equal_loss_or_more(records, factor, more):
     """Planted: repeated runs reject as much, and 30 % more."""
-    both = [*records, *(record(x, patience=5, factor=factor) for x in LOSSES)]
-    found = repeats_reject_more(list(mappings(both).values()))
+    both = [*records, *(record(x, arm="repeated", factor=factor) for x in LOSSES)]
+    found = repeats_excess(list(rejection_laws(both).values()))
     assert found
     value, (low, high) = found
     assert value == pytest.approx(more, abs=3)
     assert low <= value <= high
-    assert "At equal loss repeated runs reject" in one_curve(mappings(both))
+    sentence = repeats_sentence(list(rejection_laws(both).values()))
+    assert sentence.startswith("At equal loss repeated runs reject")
 
 
-def test_the_difference_knows_that_classes_share_their_runs():
+def test_the_interval_of_the_excess_resamples_runs_and_not_classes():
     """Runs of either kind scatter by 20 %, alike in both classes: the interval of the
     difference of two means of 12 is that of 24 numbers, not of 48."""
     rng = np.random.default_rng(4)
     held = 0
     for _ in range(40):
         runs = [
-            record(loss, patience=kind, factor=exp(0.2 * rng.normal()))
-            for kind in (0, 5)
+            record(loss, arm=kind, factor=exp(0.2 * rng.normal()))
+            for kind in ("single", "repeated")
             for loss in LOSSES
         ]
-        law = mapping(runs, "Hbb", 0.5, draws=0)
-        found = repeats_reject_more([law, replace(law, signal="Tbqq")])
+        law = rejection_law(runs, "Hbb", 0.5, draws=0)
+        found = repeats_excess([law, replace(law, signal="Tbqq")])
         assert found
         held += found[1][0] <= 0 <= found[1][1]
     assert 0.45 < held / 40 < 0.9
 
 
-def test_one_kind_of_runs_compares_nothing(records):
-    assert "share no range of losses" in one_curve(mappings(records))
+def test_runs_of_one_kind_are_not_compared(records):
+    sentence = repeats_sentence(list(rejection_laws(records).values()))
+    assert "too few losses in common" in sentence
 
 
-def test_a_law_of_limits_is_not_told(records):
-    """Where most runs let nothing pass, R(L) would be made of what stands for them."""
+def test_a_law_of_limits_is_not_reliable(records):
+    """More than a third of the runs with limits only: R(L) would be a fit to these."""
     limit = tuple(Rejected(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
     some = [replace(one, metrics={"rejections": limit}) for one in records[:5]]
-    one = mapping([*some, *records[5:]], "Hbb", 0.5)
-    assert not one.told
+    one = rejection_law([*some, *records[5:]], "Hbb", 0.5)
+    assert not one.law.reliable
     assert "5 of 12 runs give a lower limit only" in one.law.message
 
 
 def test_the_error_that_runs_share_is_that_of_the_best(records):
-    assert mapping(records, "Hbb", 0.5).common_error == pytest.approx(np.log(1.05))
+    assert rejection_law(records, "Hbb", 0.5).common_error == pytest.approx(
+        np.log(1.05)
+    )
 
 
-def test_runs_of_before_rejections_are_no_views(records):
+def test_a_third_of_limits_is_allowed(records):
+    limit = tuple(Rejected(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
+    some = [replace(one, metrics={"rejections": limit}) for one in records[:4]]
+    law = rejection_law([*some, *records[4:]], "Hbb", 0.5).law
+    assert "lower limit only" not in law.message
+
+
+def test_the_common_error_is_that_of_the_lowest_loss_without_a_limit(records):
+    low = Rejected("Hbb", 0.5, 50.0, 50.0, None)
+    best = Rejected("Hbb", 0.5, 50.0, 40.0, 60.0)
+    runs = [
+        replace(record(0.7), metrics={"rejections": (low,)}),
+        replace(record(0.8), metrics={"rejections": (best,)}),
+        *records,
+    ]
+    error = rejection_law(runs, "Hbb", 0.5, draws=0).common_error
+    assert error == pytest.approx(np.log(60 / 40) / 2)
+
+
+def test_runs_without_rejections_are_not_the_best(records):
     old = replace(record(0.5), metrics={"rejections": ()})
-    assert views([*records, old])[-1].best.loss == pytest.approx(LOSSES[0])
-    assert "no background" in nothing([old])
-
-
-def test_tables_and_figures_of_two_choices_of_inputs(records):
-    other = [record(loss, inputs="kinematics-40") for loss in LOSSES]
-    found = views([*records, *other])
-    assert [view.name for view in found] == ["kinematics-40", "full-10"]
-    assert found[-1].floor
-    assert found[-1].floor.loss == pytest.approx(0.6409)
+    found = rejection_results([*records, old])
     assert found[-1].best.loss == pytest.approx(LOSSES[0])
+    (*_, why) = rejection.analyse([old]).sentences
+    assert "no class is called QCD" in why
+    (*_, why) = rejection.analyse([record(2.29)]).sentences
+    assert why.startswith("No run has learned")
+
+
+def test_tables_and_figures_of_own_inputs_and_of_the_paper(records):
+    """In the order of the runs; ParT stands beside inputs of the paper only."""
+    other = [record(loss, inputs="angles") for loss in LOSSES]
+    found = rejection_results([*records, *other])
+    assert [one.label for one in found] == ["full-10", "angles"]
+    paper, own = found
+    assert paper.lowest
+    assert paper.lowest.loss == pytest.approx(0.6409)
+    assert np.std(paper.lowest.draws) == pytest.approx(0.0048, rel=0.1)
+    assert own.lowest is None
+    assert paper.best.loss == own.best.loss == pytest.approx(LOSSES[0])
     assert set(draw(found)) == {
         "fig_5_rejection", "fig_6a_roc", "fig_6b_rejection_by_inputs"
     }  # fmt: skip
-    assert len(rejections(found[-1]).rows) == len(A)
-    assert [row[0] for row in quality(found).rows][:2] == ["kinematics-40", "full-10"]
+    table, own_table = rejection_table(paper), rejection_table(own)
+    assert [row[0] for row in table.rows] == ["Hbb, 50 %", "Tbqq, 50 %"]
+    assert [row[-1] for row in table.rows] == ["9,569", "17,699"]
+    assert "ParT (plain), JetClass" not in own_table.headers
+    assert [row[2:] for row in own_table.rows] == [["", "", ""]] * 2
+    names = [row[0] for row in quality_table(found).rows]
+    assert names == ["full-10", "angles", "ParT (plain), JetClass"]
+    assert [row[0] for row in quality_table([own]).rows] == ["angles"]
 
 
-def test_a_source_that_nobody_knows_has_no_floor_and_no_ideal(records):
-    found = views([replace(one, source="store:abc") for one in records])
-    assert found[-1].floor is None
+def test_jets_without_a_bayes_limit_have_no_floor_and_no_ideal(records):
+    found = rejection_results([replace(one, source="store:abc") for one in records])
+    assert found[-1].lowest is None
     assert found[-1].ideal == {}
     assert "fig_5_rejection" in draw(found)
-    assert [row[2:4] for row in rejections(found[-1]).rows] == [["", ""]] * 2
+    assert [row[2:5] for row in rejection_table(found[-1]).rows] == [["", "", ""]] * 2
 
 
-def test_what_is_foretold_is_held_against_the_ideal_tagger(records):
-    """Planted so that R(L) at the known limit is half the truth for one class and right
-    for the other, which has a limit only and does not count."""
-    view = views(records)[-1]
-    assert view.floor
-    foretold = at_loss(view.maps["Hbb"], view.floor.loss).rejection or 0.0
+def test_predictions_are_compared_with_the_ideal_tagger(records):
+    """Planted so that R(L) at the Bayes limit is half the truth for one class; the
+    other has a limit only and does not count."""
+    result = rejection_results(records)[-1]
+    assert result.lowest
+    hbb = result.laws["Hbb"]
+    predicted = rejection_at(hbb, result.lowest.loss).rejection or 0.0
     ideal = {
-        ("Hbb", 0.5): (2 * foretold, 1.9 * foretold, 2.1 * foretold),
+        ("Hbb", 0.5): (2 * predicted, 1.9 * predicted, 2.1 * predicted),
         ("Tbqq", 0.5): (9.0, 9.0, None),
     }
-    (said,) = against_ideal(replace(view, ideal=ideal))
-    assert "within both 68 % intervals in 0 of 1 classes" in said
-    assert "0.5 to 0.5 times" in said
-    assert against_ideal(replace(view, ideal={})) == []
+    half = replace(result, ideal=ideal)
+    pair = compare_with_ideal(half, "Hbb")
+    assert pair
+    assert pair.ratio == pytest.approx(0.5)
+    assert not pair.agrees
+    assert pair.error == pytest.approx(np.log(2.1 / 1.9) / 2)
+    assert compare_with_ideal(half, "Tbqq") is None
+    (sentence,) = ideal_sentences(half)
+    assert "agrees with the ideal tagger in 0 of 1 classes" in sentence
+    assert "ratio 0.5 to 0.5" in sentence
+    equal = {("Hbb", 0.5): (predicted, 0.9 * predicted, 1.1 * predicted)}
+    pair = compare_with_ideal(replace(result, ideal=equal), "Hbb")
+    assert pair
+    assert pair.agrees
+    assert ideal_sentences(replace(result, ideal={})) == []
+    assert ideal_sentences(replace(half, lowest=None)) == []
+
+
+def test_agreement_takes_both_intervals_in_quadrature(records):
+    """Widths of log R of 0.03 (draws of the loss) and 0.04: they reach to 0.05."""
+    result = rejection_results(records)[-1]
+    exact = LowestLoss(0.64, np.array([0.64]))
+    sharp = rejection_at(result.laws["Hbb"], 0.64, exact.draws)
+    assert sharp.interval
+    assert sharp.rejection
+    width = np.log(sharp.interval[1] / sharp.interval[0]) / 2
+    for share, agrees in ((0.99, True), (1.01, False)):
+        off = share * np.hypot(width, 0.04)
+        value = sharp.rejection * np.exp(off)
+        ideal = {("Hbb", 0.5): (value, value * np.exp(-0.04), value * np.exp(0.04))}
+        one = replace(result, lowest=exact, ideal=ideal)
+        pair = compare_with_ideal(one, "Hbb")
+        assert pair
+        assert pair.agrees == agrees
+
+
+def test_the_analysis_writes_the_law_of_single_passes_with_rejections(records):
+    both = [*records, *(record(x, arm="repeated") for x in LOSSES)]
+    found = rejection.analyse(both)
+    assert list(found.results) == ["fit", "fit_known_limit"]
+    assert "Fig. 5: R(L) with full-10" in found.tables
+    assert json.loads(found.results["fit"])["rows"] == len(LOSSES)
+    assert set(json.loads(found.results["fit"])["rejections"]) == set(A)

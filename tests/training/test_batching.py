@@ -193,6 +193,10 @@ def test_a_micro_batch_gathers_its_own_jets(counts):
         np.testing.assert_array_equal(batch.x[:used, 0], owners)
         np.testing.assert_array_equal(batch.x[used:], 0)
         np.testing.assert_array_equal(batch.weight, (entry[0] >= 0) / 8)
+        # row by row the jet within the micro-batch; 8, which is none, for padding
+        jet = np.repeat(np.arange(8), np.where(entry[0] >= 0, few[entry[0]], 0))
+        np.testing.assert_array_equal(batch.segment_ids[:used], jet)
+        np.testing.assert_array_equal(batch.segment_ids[used:], 8)
         there = entry[0] >= 0
         np.testing.assert_array_equal(np.asarray(batch.targets)[there], entry[0][there])
 

@@ -29,12 +29,14 @@ def run_all(runs, dataset, **options) -> list[Record]:
     return [found[run.id] for run in runs]
 
 
+def at_most_four(placement: Placement, trajectories: int) -> int:
+    return min(4, trajectories)
+
+
 @pytest.fixture
 def four_replicas(monkeypatch):
     """Four replicas under vmap, as on an accelerator."""
-    monkeypatch.setattr(
-        Placement, "_num_replicas", lambda placement, trajectories: min(4, trajectories)
-    )
+    monkeypatch.setattr(Placement, "_num_replicas", at_most_four)
 
 
 def test_the_seed_determines_the_record(dataset, spec):
@@ -245,14 +247,22 @@ class Killed(Exception):
     pass
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, spec) -> tuple[list, list]:
+    """Six runs of several lengths in four replicas, and their records."""
+    runs = [spec(seed=s, epochs=10 + 25 * s) for s in range(6)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Placement, "_num_replicas", at_most_four)
+        return runs, run_all(runs, dataset)
+
+
 @pytest.mark.parametrize("after", [1, 2, 5])
 def test_a_group_resumes_from_its_checkpoint(
-    after, dataset, spec, four_replicas, monkeypatch, tmp_path
+    after, dataset, uninterrupted, four_replicas, monkeypatch, tmp_path
 ):
     """To the bit, after an interruption at any scan; runs in training are not
     restarted."""
-    runs = [spec(seed=s, epochs=10 + 25 * s) for s in range(6)]
-    whole = run_all(runs, dataset)
+    runs, whole = uninterrupted
     monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
     reported = []
 

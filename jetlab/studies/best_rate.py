@@ -1,5 +1,5 @@
-"""The best learning rate of every cell (N, D): where it lies, how it moves with width
-and length, and what choosing it by noisy losses does to them."""
+"""The best learning rate of every cell (N, D): its value, its power law in width and
+steps, and the selection bias of the lowest of noisy losses."""
 
 from dataclasses import dataclass, fields
 
@@ -7,21 +7,21 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jetlab.laws.bootstrap import student_quantile
+from jetlab.laws.formatting import with_interval
 from jetlab.laws.result import LEVEL, percentiles
-from jetlab.records import Table, TableLike
+from jetlab.records import Table
+from jetlab.runs.report import TextTable
+from jetlab.studies import published
 
-WIDTH, STEPS = 64, 2048  # where the law of the best rate quotes its value
-DEMO = {"at": 0.00535, "p": 0.374, "q": 0.617}
-"""That law in a demonstration by the group of arXiv:2602.15781 (scaling-laws-demo,
-2026), on another task."""
-
-NEAR = 1.1  # times the lowest loss of a cell: rates that might have won
+WIDTH, STEPS = 64, 2048  # at which the law of the best rate quotes its value
+NEAR = 1.1  # times the lowest loss of a cell: rates that may be the best
 DRAWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """Losses of every cell at every rate of a grid, by seed; NaN where none is."""
+    """Losses of every cell at every rate of a grid, by seed; NaN for runs that did not
+    finish."""
 
     rates: Float[np.ndarray, "rate"]  # rising
     N: Float[np.ndarray, "cell"]
@@ -32,7 +32,7 @@ class Scan:
 
     @property
     def seeds(self) -> Int[np.ndarray, "cell"]:
-        """How many seeds a cell has."""
+        """Number of seeds of each cell."""
         return np.isfinite(self.losses).any(axis=1).sum(axis=1)
 
     @property
@@ -43,11 +43,12 @@ class Scan:
 
     @property
     def best(self) -> Int[np.ndarray, "cell"]:
-        """The number of the rate of the lowest mean loss."""
+        """Index of the rate of the lowest mean loss."""
         return np.nanargmin(self.loss, axis=1)
 
     @property
     def lowest(self) -> Float[np.ndarray, "cell"]:
+        """The lowest mean loss over seeds."""
         return np.nanmin(self.loss, axis=1)
 
     @property
@@ -60,13 +61,13 @@ class Scan:
 
     @property
     def inside(self) -> Bool[np.ndarray, "cell"]:
-        """Whether the best rate has one below and one above it in the grid."""
+        """Whether the grid has a lower and a higher rate than the best."""
         return ~self.at_low_end & ~self.at_high_end
 
     @property
     def optimum(self) -> Float[np.ndarray, "cell"]:
-        """Where the parabola in log rate through the best and its neighbours is lowest;
-        NaN at an end of the grid and where a neighbour did not finish."""
+        """The rate at the vertex of the parabola in log rate through the best and its
+        neighbours; NaN at an end of the grid and where a neighbour did not finish."""
         x, loss, best = np.log(self.rates), self.loss, self.best
         found = np.full(len(self.N), np.nan)
         for cell in np.flatnonzero(self.inside):
@@ -75,30 +76,32 @@ class Scan:
         return found
 
     def of(self, chosen: Bool[np.ndarray, "cell"]) -> "Scan":
-        """Some of the cells."""
+        """A part of the cells."""
         names = [f.name for f in fields(self) if f.name != "rates"]
         return Scan(
             rates=self.rates, **{name: getattr(self, name)[chosen] for name in names}
         )
 
 
-def scan(rows: TableLike, rates: Float[np.ndarray, "rate"]) -> Scan:
-    """The cells of rows with columns N, D, width, steps, seed, rate and L, their rates
-    all in `rates`. Cells without a rate at which every seed finished are left out."""
-    label = Table(rows).cells()
+def scan(rows: Table, rates: Float[np.ndarray, "rate"]) -> Scan:
+    """The cells of rows with columns N, D, width, batch, seed, learning_rate (one of
+    `rates`) and L. Cells without a rate at which every seed finished are left out."""
+    label = rows.cells()
     first = np.unique(label, return_index=True)[1]
     seeds, seed = np.unique(rows["seed"], return_inverse=True)
     losses = np.full((len(first), len(rates), len(seeds)), np.nan)
-    losses[label, np.searchsorted(rates, rows["rate"]), seed] = rows["L"]
+    losses[label, np.searchsorted(rates, rows["learning_rate"]), seed] = rows["L"]
+    columns = rows | {"steps": rows["D"] / rows["batch"]}
     points = {
-        name: rows[name][first].astype(float) for name in ("N", "D", "width", "steps")
+        name: columns[name][first].astype(float)
+        for name in ("N", "D", "width", "steps")
     }
     found = Scan(rates=rates, losses=losses, **points)
     return found.of(np.asarray(np.isfinite(found.loss).any(axis=1)))
 
 
 def _vertex(x: Float[np.ndarray, "3"], y: Float[np.ndarray, "3"]) -> float:
-    """Where the slope, a straight line through those of the two halves, is zero."""
+    """Where the slope, linear through those of the two halves, is zero."""
     left, right = np.diff(y) / np.diff(x)
     middles = (x[1:] + x[:-1]) / 2
     return float(middles[0] - left * (middles[1] - middles[0]) / (right - left))
@@ -115,11 +118,11 @@ class RateLaw:
 
 def rate_law(found: Scan, *, draws: int = DRAWS, seed: int = 0) -> RateLaw:
     """The power law of the best rate, by least squares of its logarithm over the cells
-    whose `optimum` is known; cells are drawn anew for the intervals, which are widened
-    to Student's t for few (arXiv:1411.5279, Section 5).
+    whose `optimum` is known. Intervals resample cells and are widened to Student's t
+    (arXiv:1411.5279, Section 5).
 
     Raises:
-      ValueError: where the cells are too few or too alike to tell p and q.
+      ValueError: where these cells do not determine p and q.
     """
     known = np.isfinite(found.optimum)
     count = int(known.sum())
@@ -129,8 +132,8 @@ def rate_law(found: Scan, *, draws: int = DRAWS, seed: int = 0) -> RateLaw:
     free = design.shape[1]
     if count <= free or np.linalg.matrix_rank(design) < free:
         raise ValueError(
-            f"{count} cells have a best rate inside the grid; p and q want more than"
-            f" {free}, of two widths and two lengths at least"
+            f"{count} cells have their best rate inside the grid; p and q need more"
+            f" than {free}, of two widths and two lengths at least"
         )
     best = np.linalg.lstsq(design, target)[0]
     chosen = np.random.default_rng(seed).integers(0, count, (draws, count))
@@ -155,12 +158,12 @@ def _physical(z: Float[np.ndarray, "3"]) -> dict[str, float]:
 
 
 def scatter_of_seeds(found: Scan) -> float:
-    """Standard deviation of log L that differs between the rates of a seed.
+    """Standard deviation of log L between the rates of a seed.
 
-    What a seed has in common at all rates (its jets and first weights, and for all runs
-    the jets they are judged by) moves no choice of a rate: it is taken out with the
-    means of seeds and of rates. Rates within 10 % of the lowest loss of their cell
-    count. NaN where no cell has two seeds at two such rates.
+    The means over rates and over seeds are subtracted: what the runs of a seed share
+    (training jets, first weights, validation jets) does not change which rate is best.
+    Only rates within 10 % of the lowest loss of their cell enter. NaN where no cell has
+    two seeds at two such rates.
     """
     squares, freedom = 0.0, 0
     for cell in range(len(found.N)):
@@ -172,24 +175,78 @@ def scatter_of_seeds(found: Scan) -> float:
     return float(np.sqrt(squares / freedom)) if freedom else np.nan
 
 
-def luck(found: Scan, scatter: float, *, draws: int = DRAWS) -> Float[np.ndarray, "c"]:
-    """How far the choice of the lowest lowers log L in each cell, by chance alone.
+def selection_bias(
+    found: Scan, scatter: float, *, draws: int = DRAWS
+) -> Float[np.ndarray, "cell"]:
+    """Bias of log L of the lowest of noisy losses in each cell, at most 0.
 
-    The losses seen are taken for the true ones and scattered again by `scatter` a run:
-    the mean of the lowest, less the lowest of the means. Never above 0.
+    The measured losses are taken as true and scattered by `scatter` a run: mean of the
+    lowest minus lowest of the means.
     """
     rng = np.random.default_rng(0)
-    fallen = []
+    bias = []
     for cell in range(len(found.N)):
         logs = _near(found, cell).mean(axis=1)
         noise = rng.normal(size=(draws, len(logs))) * scatter
         noise = noise / np.sqrt(found.seeds[cell])
-        fallen.append(np.mean(np.min(logs + noise, axis=1)) - logs.min())
-    return np.minimum(fallen, 0.0)
+        bias.append(np.mean(np.min(logs + noise, axis=1)) - logs.min())
+    return np.minimum(bias, 0.0)
 
 
 def _near(found: Scan, cell: int) -> Float[np.ndarray, "rate seed"]:
-    """log L of the seeds of a cell at the rates that might have won."""
+    """log L of the seeds of a cell at the rates that may be the best."""
     near = found.loss[cell] <= NEAR * found.lowest[cell]
     losses = found.losses[cell][near]
     return np.log(losses[:, np.isfinite(losses).all(axis=0)])
+
+
+def best_rate_table(rates: Scan, largest_scatter: float) -> TextTable:
+    """eta* = at (d / 64)^-p (T / 2048)^-q, T = D / batch, the cells that it is fitted
+    to, and the selection bias of the tuned losses. `largest_scatter` of log L is taken
+    where seeds do not measure it."""
+    try:
+        law = rate_law(rates)
+        here = {n: with_interval(v, law.intervals[n]) for n, v in law.params.items()}
+    except ValueError as error:
+        here = {"at": f"none: {error}"}
+    names = {"at": f"eta* at d = {WIDTH}, T = {STEPS:,}", "p": "p", "q": "q"}
+    rows = [
+        [label, f"{published.BEST_RATE[name]:g}", here.get(name, "")]
+        for name, label in names.items()
+    ]
+    counts = {
+        "cells that have learned": len(rates.N),
+        "best at the lowest rate": int(rates.at_low_end.sum()),
+        "best at the highest rate": int(rates.at_high_end.sum()),
+        "unfinished beside the best": int(
+            (rates.inside & np.isnan(rates.optimum)).sum()
+        ),
+        "used for p and q": int(np.isfinite(rates.optimum).sum()),
+    }
+    rows += [[label, "", str(count)] for label, count in counts.items()]
+    rows += _bias_rows(rates, largest_scatter)
+    return TextTable(
+        ["eta* = k d^-p T^-q", "demonstration (2026)", "here (68 %)"], rows
+    )
+
+
+def _bias_rows(rates: Scan, largest_scatter: float) -> list[list[str]]:
+    """The scatter between rates, by seeds or at most that about the tuned law, and how
+    far the lowest of noisy losses lies below the true one."""
+    if not len(rates.N):
+        return []
+    scatter, source = scatter_of_seeds(rates), "measured by seeds"
+    if np.isnan(scatter):
+        scatter = largest_scatter
+        source = "at most: that about the tuned law, misfit included"
+    if np.isnan(scatter):
+        return [["scatter of log L between rates", "", "unknown: take two seeds"]]
+    bias = 100 * selection_bias(rates, scatter)
+    return [
+        ["scatter of log L between rates", "", f"{100 * scatter:.2f} %, {source}"],
+        [
+            "selection bias of the tuned losses, mean (lowest, highest of the cells)",
+            "",
+            f"{bias.mean():.2f} % ({bias.min():.2f}, {bias.max():.2f})",
+        ],
+    ]

@@ -1,4 +1,5 @@
-"""Figures of learning rates: where the best one lies, and what it does to the law."""
+"""Figures of learning rates: the best one by width and length, and the parameters of
+the law by arm."""
 
 from collections.abc import Mapping
 
@@ -10,11 +11,20 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.laws.plot_style import decades, plain_ticks, styled
-from jetlab.studies.rates.arms import Estimates
-from jetlab.studies.rates.best import Scan
+from jetlab.laws.result import FitResult
+from jetlab.studies.best_rate import Scan
+from jetlab.studies.joint_law import FIXED, FREE
+from jetlab.studies.published import Value
 
 LENGTHS = mpl.colormaps["plasma_r"]
 ACROSS = 4  # panels in a row
+Look = tuple[float, str, str, str]
+"""Shift, marker, colour and label."""
+
+KINDS: dict[str, Look] = {
+    FREE: (0.12, "o", "tab:blue", "free"),
+    FIXED: (-0.12, "s", "tab:orange", r"$L_\infty$ fixed to the Bayes limit"),
+}
 NAMES = {"alpha": r"$\alpha$", "beta": r"$\beta$", "a": "$a$", "L_inf": r"$L_\infty$"}
 
 
@@ -66,43 +76,32 @@ def _panel(ax: Axes, found: Scan, shades: LogNorm) -> None:
 
 def _key(ax: Axes) -> None:
     ax.plot([], [], "o", color="0.3", label="lowest")
-    ax.plot([], [], "o", color="0.3", mfc="white", label="at an end")
+    ax.plot([], [], "o", color="0.3", mfc="white", label="lowest, at an end")
     ax.plot([], [], "--", color="0.4", lw=1, label="width rule")
     ax.legend(fontsize=7)
 
 
 @styled
 def parameters(
-    free: Mapping[str, Estimates],
-    pinned: Mapping[str, Estimates],
-    paper: Estimates,
-    limit: tuple[float, float] | None,
+    laws: Mapping[str, Mapping[str, FitResult]],
+    paper: Mapping[str, Value],
+    floor: tuple[float, float] | None,
 ) -> Figure:
-    """Exponents and floor by choice of rate, 68 % intervals, with the paper's as a
-    band. Only laws that their rows decide are given."""
-    arms = list(dict.fromkeys([*free, *pinned]))
-    figure = Figure(figsize=(10.0, 1.6 + 0.5 * len(arms)))
+    """Parameters and exponents of the law by arm, with 68 % intervals: reliable fits of
+    each arm, by "free" and "L_inf fixed"; the paper's as a band."""
+    figure = Figure(figsize=(10.0, 1.6 + 0.5 * len(laws)))
     panels = figure.subplots(1, len(paper), sharey=True)
-    kinds = [
-        (free, 0.12, "o", "tab:blue", "free"),
-        (pinned, -0.12, "s", "tab:orange", r"$L_\infty$ fixed to the limit"),
-    ]
     for ax, (name, published) in zip(panels, paper.items(), strict=True):
         _published(ax, *published)
-        for laws, shift, marker, color, label in kinds:
-            if name == "L_inf" and laws is pinned:
-                continue
-            for arm, estimates in laws.items():
-                value, ends = estimates[name]
-                place = arms.index(arm) + shift
-                ax.plot(value, place, marker, color=color, ms=5, label=label)
-                if ends is not None:
-                    ax.plot(ends, (place, place), color=color)
-        ax.set(xlabel=NAMES[name], ylim=(len(arms) - 0.5, -0.5))
+        for place, fits in enumerate(laws.values()):
+            for kind, law in fits.items():
+                if law.reliable and name not in law.fixed:
+                    _estimate(ax, law, name, place, KINDS[kind])
+        ax.set(xlabel=NAMES[name], ylim=(len(laws) - 0.5, -0.5))
     panels[-1].set_xlabel(NAMES["L_inf"] + " [nats]")
-    if limit is not None:
-        panels[-1].axvline(limit[0], color="tab:red", lw=1, label="known limit")
-    panels[0].set_yticks(range(len(arms)), arms)
+    if floor is not None:
+        panels[-1].axvline(floor[0], color="tab:red", lw=1, label="Bayes limit")
+    panels[0].set_yticks(range(len(laws)), list(laws))
     entries = {
         label: handle
         for ax in panels
@@ -112,6 +111,16 @@ def parameters(
         list(entries.values()), list(entries), loc="outside lower center", ncols=4
     )
     return figure
+
+
+def _estimate(ax: Axes, law: FitResult, name: str, place: int, look: Look) -> None:
+    """A value with its interval, on the line of its arm."""
+    shift, marker, color, label = look
+    value = (law.params | law.derived)[name]
+    ax.plot(value, place + shift, marker, color=color, ms=5, label=label)
+    if law.intervals:
+        ends = law.interval(name)
+        ax.plot(ends, (place + shift, place + shift), color=color)
 
 
 def _published(ax: Axes, value: float, ends: tuple[float, float] | None) -> None:

@@ -1,0 +1,296 @@
+"""Closure test: does L_inf, extrapolated from a grid, agree with the Bayes limit?
+
+L_inf by how far the grid reaches in N and in D; its p-value and the coverage of its
+interval on toys, on which the law holds; and omega (arXiv:2602.15781, Eq. 5).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from jetlab.laws import forms
+from jetlab.laws.amplification import Amplification, amplification
+from jetlab.laws.formatting import with_interval
+from jetlab.laws.result import LEVEL, FitResult
+from jetlab.records import Record, Table
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import for_each_inputs
+from jetlab.studies import closure_plots as plots
+from jetlab.studies.floor_estimates import (
+    ESTIMATORS,
+    Coverage,
+    Estimate,
+    GridFloor,
+    grid_floors,
+    p_value,
+    toys,
+    truncations,
+)
+from jetlab.studies.joint_law import (
+    FIXED,
+    Fits,
+    Floor,
+    fit_free_and_fixed,
+    fit_law,
+    fit_sentences,
+    fits_as_json,
+    known_floor,
+    law_table,
+)
+from jetlab.studies.repeated_runs import envelope, fit_envelope, repeated_runs
+from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sentences
+
+TOYS = 200
+MIN_RELIABLE = 0.5  # share of the toys: with fewer, the grid is too short
+SIGNIFICANT = 0.05  # a p-value below which the losses do not follow the law
+NARROW = 3.0  # binomial errors of the coverage below 68 %
+
+
+class GridOmega(NamedTuple):
+    """omega at the smallest and the largest repeated data set, from single passes (cut
+    "D") or repeated data sets (cut "U") up to `end`. `known` where L_inf was fixed to
+    the Bayes limit."""
+
+    cut: str
+    end: float
+    known: bool
+    sizes: tuple[float, float]
+    omegas: tuple[Amplification, Amplification]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closure:
+    """L_inf and omega by the reach of the grid, and the toys; none without a known
+    floor. `law` is the fit with L_inf fixed, of which the toys are made."""
+
+    floor: Floor | None
+    by_n: list[GridFloor]
+    by_d: list[GridFloor]
+    law: FitResult | None
+    toys: list[dict[str, Estimate]]
+    omegas: list[GridOmega]
+
+    @property
+    def whole(self) -> GridFloor | None:
+        """The whole grid; None where it has too few rows for a fit."""
+        return next(iter([*self.by_d, *self.by_n]), None)
+
+    def coverage(self, estimator: str) -> Coverage:
+        """Of an estimator on the toys."""
+        assert self.floor
+        return Coverage.of([toy[estimator] for toy in self.toys], self.floor[0])
+
+    def p_value(self, estimator: str) -> float:
+        """Share of the toys with L_inf at least as far from the Bayes limit."""
+        assert self.floor
+        assert self.whole
+        value = self.whole.estimates[estimator].value
+        return p_value([toy[estimator] for toy in self.toys], self.floor[0], value)
+
+
+@for_each_inputs
+def analyse(records: Sequence[Record]) -> Findings:
+    """The fits to the whole grid, and the closure test."""
+    single = Table.of_records(records).where(arm="single")
+    rows, unlearned = single.learned(), single.unlearned()
+    sentences = [*quality_sentences(records), *unlearned_sentences(unlearned)]
+    if not rows.rows:
+        return Findings(sentences=[*sentences, NO_RUNS])
+    floor = known_floor(records[0])
+    fits = fit_free_and_fixed(forms.additive, rows, floor)
+    found = report(
+        closure_test(rows, envelope(repeated_runs(records)), fits, floor, TOYS)
+    )
+    return Findings(
+        sentences=[*sentences, *fit_sentences(fits), *found.sentences],
+        tables={
+            "Table 1: parameters of the law": law_table(fits, floor, records[0].inputs),
+            **found.tables,
+        },
+        figures=found.figures,
+        results=fits_as_json(fits),
+    )
+
+
+def closure_test(
+    rows: Table, lowest: Table, fits: Fits, floor: Floor | None, count: int
+) -> Closure:
+    """The closure test of single passes (columns N, D, L) and of the envelope `lowest`
+    of repeated runs (N, U, D, L), with `count` toys."""
+    by_n, by_d = (grid_floors(rows, column) for column in ("N", "D"))
+    law = fits.get(FIXED)
+    fitted = law is not None and isfinite(law.scatter) and bool(by_d or by_n)
+    return Closure(
+        floor=floor,
+        by_n=by_n,
+        by_d=by_d,
+        law=law if fitted else None,
+        toys=toys(law, rows, count) if law and fitted else [],
+        omegas=_grid_omegas(rows, lowest, floor),
+    )
+
+
+def _grid_omegas(rows: Table, lowest: Table, floor: Floor | None) -> list[GridOmega]:
+    """omega by the reach of the single passes and of the repeated data sets, with L_inf
+    fitted and, where it is known, fixed."""
+    ways: list[dict[str, float]] = [{}, {"L_inf": floor[0]}] if floor else [{}]
+    found = []
+    for fixed in ways:
+        for end, part in truncations(rows, "D"):
+            found.append(_grid_omega("D", end, part, lowest, lowest["U"], fixed))
+        for end, part in truncations(lowest, "U", free=2):
+            found.append(_grid_omega("U", end, rows, part, lowest["U"], fixed))
+    return [omega for omega in found if omega is not None]
+
+
+def _grid_omega(
+    cut: str,
+    end: float,
+    rows: Table,
+    lowest: Table,
+    unique: np.ndarray,
+    fixed: Mapping[str, float],
+) -> GridOmega | None:
+    """None where a fit is missing."""
+    law = fit_law(forms.additive, rows, fixed)
+    eq4 = fit_envelope(lowest, law) if law.params["beta"] > 0 else None
+    if eq4 is None:
+        return None
+    sizes = float(unique.min()), float(unique.max())
+    with np.errstate(all="ignore"):  # omega is infinite for draws with beta near 0
+        least, most = (amplification(law, eq4, size) for size in sizes)
+    return GridOmega(cut, end, bool(fixed), sizes, (least, most))
+
+
+def report(found: Closure) -> Findings:
+    """Sentences, three tables and the figure, as far as the rows allow them."""
+    tables = {}
+    if found.whole:
+        tables["L_inf by the reach of the grid"] = _floor_table(found)
+    if found.toys:
+        tables["Toys on which the law holds"] = _toy_table(found)
+    if found.omegas:
+        tables["omega by the reach of the grid"] = _omega_table(found)
+    drawn = found.whole or found.omegas
+    return Findings(
+        sentences=_sentences(found),
+        tables=tables,
+        figures={"fig_closure": plots.closure(found)} if drawn else {},
+    )
+
+
+def _sentences(found: Closure) -> list[str]:
+    if not found.whole:
+        return ["No closure test: too few runs for a fit of L(N, D)."]
+    if found.floor is None:
+        return ["No closure test: the Bayes limit of these jets and inputs is unknown."]
+    value, error = found.floor
+    distance = 100 * (found.whole.lowest / value - 1)
+    return [
+        f"Bayes limit {value:.4f} ± {error:.4f} nats; the lowest loss of the"
+        f" {found.whole.runs} runs is {found.whole.lowest:.4f}, {distance:.0f} % more.",
+        _verdict(found),
+        *([] if found.omegas else ["No omega: Eq. 4 needs 3 data sets that overfit."]),
+    ]
+
+
+def _verdict(found: Closure) -> str:
+    """Whether the floor closes, or why not: too short a grid, too narrow intervals, or
+    losses off the law."""
+    if not found.toys:
+        return "No toys: there is no fit with L_inf fixed."
+    default = ESTIMATORS[0]
+    reliable, p = found.coverage(default).reliable, found.p_value(default)
+    reasons = [
+        *([f"the grid is too short ({100 * reliable:.0f} % of the toys are reliable)"]
+          if reliable < MIN_RELIABLE else []),
+        *(f"the intervals of the {name} are too narrow (coverage"
+          f" {found.coverage(name).coverage:.2f})" for name in _narrow(found)),
+        *([f"the losses do not follow the law (p-value {p:.2g})"]
+          if p < SIGNIFICANT else []),
+    ]  # fmt: skip
+    if not reasons:
+        return f"L_inf agrees with the Bayes limit: p-value {p:.2g}."
+    return f"L_inf is not to be trusted: {'; '.join(reasons)}."
+
+
+def _narrow(found: Closure) -> list[str]:
+    """Estimators whose coverage lies significantly below 68 %."""
+    error = sqrt(LEVEL * (1 - LEVEL) / len(found.toys))
+    named = {name: found.coverage(name) for name in ESTIMATORS}
+    return [
+        name
+        for name, one in named.items()
+        if one.with_interval > 0
+        and one.coverage < LEVEL - NARROW * error / sqrt(one.with_interval)
+    ]
+
+
+def _floor_table(found: Closure) -> TextTable:
+    assert found.whole
+    cut = [
+        (f"{column} to {grid.end:,.0f}", grid)
+        for column, grids in (("N", found.by_n), ("D", found.by_d))
+        for grid in grids[1:]
+    ]
+    rows = [
+        [kept, str(grid.runs), f"{grid.lowest:.4f}"]
+        + [_estimate(grid.estimates[name], found.floor) for name in ESTIMATORS]
+        for kept, grid in [("all", found.whole), *cut]
+    ]
+    return TextTable(["kept", "runs", "lowest loss", *ESTIMATORS], rows)
+
+
+def _estimate(one: Estimate, floor: Floor | None) -> str:
+    """Value and interval, with flags; numbers below a thousandth are shown as 0."""
+    ends = one.interval and (_zeroed(one.interval[0]), _zeroed(one.interval[1]))
+    text = with_interval(_zeroed(one.value), ends)
+    text += "" if one.interval else ", no interval"
+    text += "" if one.reliable else ", not reliable"
+    if floor is None or one.interval is None:
+        return text
+    text += "; covers" if one.covers(floor[0]) else "; misses"
+    pull = one.pull(floor[0])
+    return text + (f", pull {pull:+.1f}" if pull is not None else "")
+
+
+def _zeroed(value: float) -> float:
+    return 0.0 if value < 1e-3 else value
+
+
+def _toy_table(found: Closure) -> TextTable:
+    named = {name: found.coverage(name) for name in ESTIMATORS}
+    rows = [
+        [
+            name, f"{one.reliable:.2f}", f"{one.with_interval:.2f}",
+            f"{one.coverage:.2f}", f"{100 * one.width:.1f} %",
+            f"{100 * one.error:.1f} %", f"{found.p_value(name):.2f}",
+        ]
+        for name, one in named.items()
+    ]  # fmt: skip
+    headers = [
+        f"{len(found.toys)} toys", "reliable", "with an interval", "coverage (68 %)",
+        "median half width", "median error", "p-value",
+    ]  # fmt: skip
+    return TextTable(headers, rows)
+
+
+def _omega_table(found: Closure) -> TextTable:
+    kept = {"D": "single passes to", "U": "repeated sets to"}
+    rows = [
+        [
+            f"{kept[one.cut]} {one.end:,.0f}",
+            "known" if one.known else "fitted",
+            *map(_omega, one.omegas),
+        ]
+        for one in found.omegas
+    ]
+    sizes = [f"omega of {size:,.0f} jets" for size in found.omegas[0].sizes]
+    return TextTable(["kept [jets]", "L_inf", *sizes], rows)
+
+
+def _omega(gain: Amplification) -> str:
+    return with_interval(*gain) if isfinite(gain.omega) else "infinite"

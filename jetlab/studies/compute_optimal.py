@@ -1,0 +1,124 @@
+"""Compute-optimal scaling: L(N, D) of single passes, what a budget should buy, Fig. 1
+and Table 1 of arXiv:2602.15781."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jetlab.laws import forms
+from jetlab.laws.allocation import frontier
+from jetlab.laws.formatting import scientific, with_interval
+from jetlab.laws.plan import Plan
+from jetlab.laws.plot_style import Figure
+from jetlab.laws.plots import loss_against_data
+from jetlab.laws.result import FitResult
+from jetlab.records import Record, Table
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import for_each_inputs
+from jetlab.studies import compute_optimal_plots as plots
+from jetlab.studies.joint_law import (
+    Fits,
+    Floor,
+    budgets_spanned,
+    compute_optimal_path,
+    fit_free_and_fixed,
+    fit_sentences,
+    fits_as_json,
+    for_figures,
+    has_optimum,
+    known_floor,
+    law_table,
+    preferred,
+)
+from jetlab.studies.rejection_laws import rejection_laws, with_rejections
+from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sentences
+
+BEYOND = 100
+"""Budgets are planned up to this many times the largest of the runs."""
+
+
+@for_each_inputs
+def analyse(records: Sequence[Record]) -> Findings:
+    """Fits of L(N, D), plans by budget, and the figures. The JSON of the fits has R(L)
+    too, for `jetlab predict`."""
+    runs = Table.of_records(records)
+    rows, unlearned = runs.learned(), runs.unlearned()
+    sentences = [*quality_sentences(records), *unlearned_sentences(unlearned)]
+    if not rows.rows:
+        return Findings(sentences=[*sentences, NO_RUNS])
+    floor = known_floor(records[0])
+    fits = fit_free_and_fixed(forms.additive, rows, floor)
+    n_p = float(np.mean([record.n_p for record in records]))
+    texts, laws = fits_as_json(fits), rejection_laws(records)
+    tables = {
+        "Table 1: parameters of the law": law_table(fits, floor, records[0].inputs),
+    }
+    law = preferred(fits)
+    if has_optimum(law):
+        budgets = budgets_spanned(rows["C"], BEYOND)
+        tables["What a budget should buy"] = plans(law, budgets, n_p)
+    return Findings(
+        sentences=[*sentences, *fit_sentences(fits), *_doubts(law)],
+        tables=tables,
+        figures=_figures(rows, unlearned, fits, floor, n_p),
+        results={name: with_rejections(text, laws) for name, text in texts.items()},
+    )
+
+
+def _doubts(law: FitResult) -> list[str]:
+    """What limits the plans."""
+    if not has_optimum(law):
+        return ["No plans: in the fit L does not fall with both N and D."]
+    return [] if law.reliable else ["Plans are indicative only: no fit is reliable."]
+
+
+def plans(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
+    """The optimal N, D and loss at each budget, and whether they extrapolate."""
+    rows = [
+        [
+            scientific(plan.flops),
+            *(_size(plan, name) for name in ("N", "D")),
+            with_interval(plan.loss, plan.intervals.get("loss")),
+            plan.warnings[0].partition(";")[0]
+            if plan.extrapolates
+            else "interpolation",
+        ]
+        for plan in frontier(law, budgets, particles=n_p)
+    ]
+    return TextTable(["C [FLOPs]", "N", "D", "loss", ""], rows)
+
+
+def _size(plan: Plan, name: str) -> str:
+    """N or D with its interval, as text."""
+    value = scientific(getattr(plan, name))
+    if name not in plan.intervals:
+        return value
+    low, high = map(scientific, plan.intervals[name])
+    return f"{value} ({low}, {high})"
+
+
+def _figures(
+    rows: Table, unlearned: Table, fits: Fits, floor: Floor | None, n_p: float
+) -> dict[str, Figure]:
+    """Figs. 1a and 1b, and two on the quality of the fit."""
+    law = for_figures(fits)
+    if not np.isfinite(law.objective):
+        return {}
+    figures = {
+        "loss_against_data": loss_against_data(
+            law,
+            unlearned,
+            floor,
+            xlabel="training jets $D$",
+            ylabel="validation loss [nats]",
+        ),
+        "residuals": plots.residuals_against_compute(rows, law),
+    }
+    if not has_optimum(law):
+        return figures
+    path = compute_optimal_path(law, budgets_spanned(rows["C"]), n_p)
+    return {
+        "fig_1a_loss_surface": plots.loss_surface(rows, law, path, n_p),
+        "fig_1b_iso_flops": plots.iso_flops(rows, law, path, n_p),
+        **figures,
+    }

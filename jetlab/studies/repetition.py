@@ -1,0 +1,264 @@
+"""Repeated data: the overfitting threshold, the envelope, and what a repeated jet is
+worth; Figs. 2 and 3 and Eqs. 4 and 5 of arXiv:2602.15781."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jetlab.laws import forms
+from jetlab.laws.amplification import amplification
+from jetlab.laws.diagnostics import backtest
+from jetlab.laws.fit import fit
+from jetlab.laws.formatting import scientific, with_interval
+from jetlab.laws.overfitting import OverfittingThreshold, overfitting_threshold
+from jetlab.laws.plot_style import Figure
+from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
+from jetlab.records import Record, Table
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import for_each_inputs
+from jetlab.studies import published
+from jetlab.studies import repetition_plots as plots
+from jetlab.studies.joint_law import (
+    Fits,
+    Floor,
+    budgets_spanned,
+    compute_optimal_path,
+    fit_free_and_fixed,
+    fit_sentences,
+    fits_as_json,
+    has_optimum,
+    known_floor,
+    law_table,
+    median_residual,
+    preferred,
+    value_with_interval,
+)
+from jetlab.studies.repeated_runs import (
+    MIN_DATA_SETS,
+    compute_factor,
+    envelope,
+    finished,
+    fit_envelope,
+    repeated_runs,
+)
+from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sentences
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepetitionResult:
+    """What is fitted to a study of repeated data.
+
+    Attributes:
+      single: single passes that have learned.
+      fits: of L(N, D) to them; `law` is the preferred one.
+      runs, lowest: repeated runs and their envelope (`jetlab.studies.repeated_runs`).
+      threshold: the overfitting threshold, or why there is none.
+      eq4: Eq. 4 through the envelope with the floor of `law`; None without either.
+    """
+
+    single: Table
+    fits: Fits
+    floor: Floor | None
+    n_p: float
+    runs: Table
+    lowest: Table
+    threshold: OverfittingThreshold | str
+    eq4: FitResult | None
+
+    @property
+    def law(self) -> FitResult:
+        return preferred(self.fits)
+
+
+@for_each_inputs
+def analyse(records: Sequence[Record]) -> Findings:
+    """The law of the single passes, and the repeated runs beside it."""
+    single = Table.of_records(records).where(arm="single")
+    rows, unlearned = single.learned(), single.unlearned()
+    sentences = [*quality_sentences(records), *unlearned_sentences(unlearned)]
+    if not rows.rows:
+        return Findings(sentences=[*sentences, NO_RUNS])
+    found = fit_repetition(records, rows)
+    eq4 = {"fit_repeated": found.eq4.to_json()} if found.eq4 else {}
+    return Findings(
+        sentences=[*sentences, *fit_sentences(found.fits)],
+        tables={
+            "Table 1: parameters of the law": law_table(
+                found.fits, found.floor, records[0].inputs
+            ),
+            "Repeated data: threshold, compute, Table 2 and Eq. 5": quantities(
+                found, records[0].inputs
+            ),
+            "Backtest of laws of repeated data": _backtests(found),
+            "Fig. 3: runs by their validation curves": _curves(found.runs),
+        },
+        figures=_figures(found, records) if found.runs.rows else {},
+        results={**fits_as_json(found.fits), **eq4},
+    )
+
+
+def fit_repetition(records: Sequence[Record], single: Table) -> RepetitionResult:
+    """Everything that is fitted to these runs; `single` are single passes."""
+    floor, runs = known_floor(records[0]), repeated_runs(records)
+    fits = fit_free_and_fixed(forms.additive, single, floor)
+    lowest = envelope(runs)
+    return RepetitionResult(
+        single=single,
+        fits=fits,
+        floor=floor,
+        n_p=float(np.mean([record.n_p for record in records])),
+        runs=runs,
+        lowest=lowest,
+        threshold=_threshold(runs),
+        eq4=fit_envelope(lowest, preferred(fits)),
+    )
+
+
+def _threshold(runs: Table) -> OverfittingThreshold | str:
+    try:
+        return overfitting_threshold(runs["N"], runs["U"], runs["curve"].tolist())
+    except ValueError as error:
+        return f"no threshold: {error}"
+
+
+def quantities(found: RepetitionResult, inputs: str) -> TextTable:
+    """What is measured of repeated data, beside the paper's for its own inputs."""
+    rows = [
+        _threshold_row(found),
+        _compute_row(found),
+        _spread_row(found.lowest),
+        *_eq4_rows(found, inputs),
+    ]
+    if inputs not in published.TABLE_2:
+        rows = [[name, "", *rest] for name, _, *rest in rows]
+    return TextTable(["quantity", "paper (68 %)", "here (68 %)", ""], rows)
+
+
+def _threshold_row(found: RepetitionResult) -> list[str]:
+    line, paper = found.threshold, f"{published.THRESHOLD_EXPONENT}"
+    name = "lambda of the overfitting threshold N = k D^lambda"
+    if isinstance(line, str):
+        return [name, paper, "", line]
+    notes = [f"k = {scientific(line.k)}", *([line.message] if line.message else [])]
+    if cut := found.runs.where(curve="underfits", stopped=False).rows:
+        notes.append(
+            f"{cut} runs were on a plateau at the last epoch allowed and may overfit"
+            " later: allow more"
+        )
+    value = with_interval(line.exponent, line.intervals.get("exponent"))
+    return [name, paper, value, "; ".join(notes)]
+
+
+def _compute_row(found: RepetitionResult) -> list[str]:
+    value, note = "", "" if found.law.reliable else "the law is not reliable"
+    if not found.lowest.rows:
+        note = "no run overfits: allow more epochs"
+    else:
+        try:
+            value = with_interval(*compute_factor(found.law, found.lowest, found.n_p))
+        except ValueError as error:
+            note = str(error)
+    name = "compute over that of the best single pass of equal loss"
+    return [name, f"about {published.COMPUTE_FACTOR}", value, note]
+
+
+def _spread_row(lowest: Table) -> list[str]:
+    """Whether N drops out above the threshold, as the paper has it."""
+    name = "highest over lowest loss of runs that overfit the same jets"
+    several = lowest["spread"][lowest["spread"] > 1]
+    if not several.size:
+        return [name, "1", "", "no two runs overfit the same jets"]
+    return [name, "1", f"{several.min():.3f} to {several.max():.3f}", ""]
+
+
+def _eq4_rows(found: RepetitionResult, inputs: str) -> list[list[str]]:
+    """B_rep, beta_rep and omega at the smallest and the largest data set."""
+    eq4, U = found.eq4, found.lowest["U"]
+    if eq4 is None:
+        why = (
+            f"needs {MIN_DATA_SETS} data sets with a run that overfits and a law of"
+            f" single passes; there are {len(U)}"
+        )
+        return [["B_rep, beta_rep, omega", "", "", why]]
+    paper = {n: with_interval(*v) for n, v in published.TABLE_2.get(inputs, {}).items()}
+    note = "" if eq4.reliable else eq4.message
+    rows = [
+        [name, paper.get(name, ""), value_with_interval(eq4, name), note]
+        for name in ("B_rep", "beta_rep")
+    ]
+    omega = f"{published.OMEGA[inputs]}" if inputs in published.OMEGA else ""
+    for size in (float(U.min()), float(U.max())):
+        value = with_interval(*amplification(found.law, eq4, size))
+        rows.append([f"omega at {size:,.0f} jets", omega, value, ""])
+    return rows
+
+
+def _curves(runs: Table) -> TextTable:
+    names = ("N", "U", "epochs", "L", "curve")
+    rows = [
+        [f"{N:,.0f}", f"{U:,.0f}", f"{epochs:.1f}", f"{L:.4f}", str(curve)]
+        for N, U, epochs, L, curve in zip(*(runs[name] for name in names), strict=True)
+    ]
+    return TextTable(["N", "unique jets", "epochs to the best", "loss", ""], rows)
+
+
+def _backtests(found: RepetitionResult) -> TextTable:
+    """Muennighoff's law and its limit in the paper, fitted to repeated runs at their
+    lowest loss and single passes: how well the fit to the smaller data sets predicts
+    the largest."""
+    repeated, single = found.runs.where(learned=True), found.single
+    once = {"N": single["N"], "D": single["D"], "U": single["D"], "L": single["L"]}
+    rows = {
+        name: np.concatenate([repeated[name], np.asarray(column, float)])
+        for name, column in once.items()
+    }
+    headers = [
+        "law", "source", "rows", "median residual", "error at the largest U",
+        "reliable",
+    ]  # fmt: skip
+    lines = [_backtest(form, rows) for form in (forms.repetition, forms.amplified)]
+    return TextTable(headers, lines)
+
+
+def _backtest(form: Form, rows: Mapping[str, np.ndarray]) -> list[str]:
+    law, source = fit(form, rows), form.source[:16]
+    if not np.isfinite(law.objective):
+        return [form.name, source, str(law.rows), "", "", law.message]
+    errors = [f"{100 * forecast.spread:.2f} %" for forecast in backtest(law, "U")]
+    last = errors[-1] if errors else ""
+    residual, reliable = median_residual(law), "yes" if law.reliable else "no"
+    return [form.name, source, str(law.rows), residual, last, reliable]
+
+
+def _figures(found: RepetitionResult, records: Sequence[Record]) -> dict[str, Figure]:
+    law, path = found.law, None
+    if has_optimum(law):
+        budgets = budgets_spanned(found.single["C"], 10)
+        path = compute_optimal_path(law, budgets, found.n_p)
+    line = None if isinstance(found.threshold, str) else found.threshold
+    figures = {
+        "fig_2ab_loss_against_compute": plots.loss_against_compute(
+            found.runs, path, found.lowest, reliable=law.reliable
+        ),
+        "fig_3_overfitting": plots.overfitting(found.runs, line),
+        "validation_curves": plots.validation_curves(finished(records)),
+    }
+    if found.lowest.rows:
+        omega = _omega_curve(law, found.eq4, found.lowest["U"]) if found.eq4 else None
+        figures["fig_2c_loss_against_data"] = plots.loss_against_data(
+            found.lowest, found.eq4, law, found.floor, omega
+        )
+    return figures
+
+
+def _omega_curve(law: FitResult, eq4: FitResult, U: np.ndarray) -> plots.OmegaCurve:
+    """omega over the data sets, and a factor two on either side."""
+    unique = np.geomspace(U.min() / 2, U.max() * 2, 40)
+    points = [amplification(law, eq4, float(size)) for size in unique]
+    omega = np.array([point.omega for point in points])
+    if points[0].interval is None:
+        return plots.OmegaCurve(unique, omega, None, None)
+    low, high = np.array([point.interval for point in points]).T
+    return plots.OmegaCurve(unique, omega, low, high)
