@@ -151,7 +151,7 @@ def repeats_excess(
     The 68 % interval resamples runs of each kind, for all classes at once, as these
     share the runs.
     """
-    off = np.nanmean([_log_excess(one) for one in laws], axis=0)
+    off = _mean_over_classes(np.stack([_log_excess(one) for one in laws]))
     loss, repeated = laws[0].points["loss"], laws[0].points["arm"] == "repeated"
     if not repeated.any() or repeated.all():
         return None
@@ -169,6 +169,13 @@ def repeats_excess(
     ends = 100 * np.expm1(np.quantile(draws, [0.16, 0.84]))
     value = 100 * float(np.expm1(often.mean() - once.mean()))
     return value, (float(ends[0]), float(ends[1]))
+
+
+def _mean_over_classes(off: Float[np.ndarray, "k n"]) -> Float[np.ndarray, "n"]:
+    """Of the finite numbers of each run; NaN for a run without any."""
+    known = np.isfinite(off)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, off, 0.0).sum(axis=0) / known.sum(axis=0)
 
 
 def _log_excess(one: RejectionLaw) -> Float[np.ndarray, "n"]:

@@ -123,6 +123,8 @@ def test_plans_reach_a_hundred_times_past_the_runs(found):
     assert [row[0] for row in rows] == [
         f"{x}e{n}" for n in range(9, 18) for x in ("1.00", "3.16")
     ][1:17]  # fmt: skip
+    for C, N, D in ([float(cell.split(" ")[0]) for cell in row[:3]] for row in rows):
+        assert 6 * 40 * N * D == pytest.approx(C, rel=0.01)  # n_p = 40
     assert rows[4][-1] == "interpolation"
     assert rows[-1][-1].startswith("extrapolation: ")
     assert not any("indicative" in sentence for sentence in found.sentences)

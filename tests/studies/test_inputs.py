@@ -68,6 +68,22 @@ def test_exponents_of_026_and_021_are_not_one(found):
         assert row[-1].startswith("one beta_rep is contradicted")
 
 
+def test_known_floors_enter_the_test_of_known_floors_alone():
+    """Runs with floors 0.2 nats above the Bayes limits: free fits find the exponents,
+    those with L_inf fixed find lower ones."""
+    records = [
+        one
+        for label, (floor, beta) in PLANTED.items()
+        for one in runs(label, floor + 0.2, beta)
+    ]
+    free, known = (
+        [float(x) for x in row[3].split(", ")]
+        for row in one_exponent(fit_inputs(records)).rows
+    )
+    assert free == pytest.approx([0.21, 0.26], abs=0.003)
+    assert max(known) < 0.19
+
+
 def test_equal_exponents_are_not_contradicted():
     """1e-4 scatter about one exponent."""
     rng = np.random.default_rng(1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 from study_records import record as run_record
 
 from jetlab.data.shower.source import Shower
@@ -14,6 +15,7 @@ from jetlab.laws.fit import fit
 from jetlab.models import scaling
 from jetlab.records import Table
 from jetlab.runs.study import load_experiment
+from jetlab.studies import best_rate as best_rate_module
 from jetlab.studies import learning_rate
 from jetlab.studies.best_rate import (
     best_rate_table,
@@ -121,6 +123,21 @@ def test_the_best_rate_is_found_off_the_grid_too():
     assert law.params["q"] == pytest.approx(0.45, rel=1e-5)
     assert law.params["at"] == pytest.approx(9e-4 * 2**-0.45, rel=1e-5)
     assert law.cells == inside.sum()
+
+
+def test_intervals_of_the_best_rate_are_widened_to_students_t(monkeypatch):
+    """Twelve cells with scatter and three parameters: nine degrees of freedom."""
+    found = scanned(grid(at=9e-4, p=0.374, q=0.45))
+    noise = np.exp(1e-4 * np.random.default_rng(0).normal(size=found.losses.shape))
+    noisy = replace(found, losses=found.losses * noise)
+    whole = rate_law(noisy)
+    monkeypatch.setattr(best_rate_module, "student_quantile", lambda *_: 1.0)
+    plain = rate_law(noisy)
+    wider = t.ppf(0.84, whole.cells - 3) / norm.ppf(0.84)
+    for name in ("p", "q"):
+        for end, bare in zip(whole.intervals[name], plain.intervals[name], strict=True):
+            value = whole.params[name]
+            assert (end - value) / (bare - value) == pytest.approx(wider)
 
 
 def test_cells_at_an_end_of_the_grid_are_counted_and_not_used():

@@ -13,7 +13,7 @@ from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.rejection_forecast import predict_rejections, read_fits
 from jetlab.physics.metrics import EFFICIENCIES
-from jetlab.records import Rejected
+from jetlab.records import Rejected, Table
 from jetlab.studies import rejection
 from jetlab.studies.rejection import (
     LowestLoss,
@@ -147,6 +147,23 @@ def test_the_interval_of_the_excess_resamples_runs_and_not_classes():
         assert found
         held += found[1][0] <= 0 <= found[1][1]
     assert 0.45 < held / 40 < 0.9
+
+
+def test_the_excess_is_of_losses_that_both_kinds_have(records):
+    """log R above R(L) by hand: 0.1 of two repeated runs between 1 and 3 nats; others
+    lie outside, or are limits."""
+    single = [(loss, 0.0, False) for loss in (1.0, 2.0, 3.0)] + [(4.0, -5.0, False)]
+    often = [(0.5, 9.0, False), (2.0, 0.1, False), (3.0, 0.1, False), (2.5, 7.0, True)]
+    loss, off, limit = np.array(single + often).T
+    one = rejection_law(records, "Hbb", 0.5, draws=0)
+    points = Table(
+        loss=loss, arm=np.repeat(["single", "repeated"], 4), is_limit=limit.astype(bool)
+    )
+    by_hand = replace(one, points=points, law=replace(one.law, residuals=-off))
+    excess = repeats_excess([by_hand])
+    assert excess
+    assert excess[0] == pytest.approx(100 * np.expm1(0.1))
+    assert excess[1] == pytest.approx((excess[0], excess[0]))
 
 
 def test_runs_of_one_kind_are_not_compared(records):

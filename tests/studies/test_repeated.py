@@ -134,6 +134,10 @@ def test_a_planted_factor_in_compute_is_found(law):
     assert value == pytest.approx(10, rel=1e-5)
     assert interval
     assert interval[0] < 10 < interval[1]
+    drawn["L_inf"][7] = 0.99 * loss[1]  # above the row of 1e14 FLOPs only
+    high = replace(law, draws=Draws(values=drawn, asked=50, message=""))
+    _, without = compute_factor(high, rows, 40.0)
+    assert without == pytest.approx(interval, rel=0.05)
 
 
 def test_a_floor_above_a_row_is_refused(law):

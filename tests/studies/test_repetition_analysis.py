@@ -90,6 +90,9 @@ def test_plateaus_at_the_last_epoch_are_counted(records):
         repeated_record(100, r.D, PLATEAU + 0.001 * i, **SHOWER)
         for i, r in enumerate(repeated()[::3])
     ]
+    early = PLATEAU.copy()
+    early[20] = early.min() - 1e-6  # the best: patience ended this run
+    flat.append(repeated_record(100, 1_280, early, **SHOWER))
     rows = Table.of_records(records).where(arm="single")
     line = values(quantities(fit_repetition([*records, *flat], rows), "full-128"))[
         "lambda of the overfitting threshold N = k D^lambda"
