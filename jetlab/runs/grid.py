@@ -70,13 +70,15 @@ class Grid(Sequence[RunConfig]):
         """The runs of both grids, for example two arms.
 
         Raises:
-          ValueError: for grids on different sources.
+          ValueError: for grids on different sources, or if two input configurations
+            have the same label.
         """
         if other.source.identity != self.source.identity:
             raise ValueError(
                 f"grids on {self.source.identity} and {other.source.identity} cannot be"
                 " joined: they have different jets"
             )
+        require_distinct_labels(run.inputs for run in (*self.runs, *other.runs))
         return replace(self, runs=(*self.runs, *other.runs))
 
     def __repr__(self) -> str:
@@ -245,8 +247,10 @@ class Size:
         """All runs, with sizes clipped to the jets of the source.
 
         Raises:
-          ValueError: for a source with too few jets (see `clip_sizes`, `balanced`).
+          ValueError: for a source with too few jets (see `clip_sizes`, `balanced`), or
+            if two input configurations have the same label.
         """
+        require_distinct_labels(self.inputs)
         single = clip_sizes(self.num_train, source.size) if self.num_train else []
         repeated = [size for size in self.repeated if size <= max(single, default=0)]
         if not single:
