@@ -90,7 +90,7 @@ def allocate(
     to simulate, each used E times (once, unless --max-epochs allows more).
     """
     from jetlab.laws import allocation
-    from jetlab.laws.plan import simulation_flops, training_flops
+    from jetlab.laws.budget import simulation_flops, training_flops
     from jetlab.laws.repeated_data import repeat_model
     from jetlab.laws.result import FitResult
     from jetlab.laws.simulate_or_repeat import simulate_or_repeat
