@@ -110,7 +110,7 @@ KINEMATICS = ("part_deta", "part_dphi", "part_pt_log")
 INPUTS = Inputs(particles=20, features=KINEMATICS, label="kinematics-20")
 MODELS = {
     "own": DeepSetsConfig(16, len(KINEMATICS)),
-    "tagger": Tagger(width=8, features=len(KINEMATICS), classes=1, layers=2),
+    "tagger": Tagger(width=8, features=len(KINEMATICS), classes=1, layers=1),
 }
 models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
