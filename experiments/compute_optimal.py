@@ -16,7 +16,7 @@ from jetlab.runs.study import study_of
 from jetlab.studies import compute_optimal
 
 SIZES = {
-    "smoke": Size(  # for tests: too few runs to tell a law
+    "smoke": Size(  # for tests: too few runs to fit a law
         inputs=("full-10",),
         widths=(8, 16),
         num_train=log_spaced(2**13, 2**16, 4),

@@ -21,7 +21,7 @@ from jetlab.studies.learning_rate import RateSize
 RATES = (PAPER_RATE, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 SIZES = {
-    "smoke": RateSize(  # for tests: too few runs to tell a law
+    "smoke": RateSize(  # for tests: too few runs to fit a law
         inputs=("full-10",),
         widths=(8, 16),
         num_train=log_spaced(2**13, 2**15, 2),

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_the_value_that_specs_had_before_a_field_is_omitted():
     assert identity(Grown(4, Inner(2))) != identity(Inner(4))
 
 
-FIELDS = dict(
+FIELDS: dict[str, Any] = dict(
     id="a", status="done", study="s", source="x", inputs="full-40", width=4, N=638,
     D=512, epochs=2, C=1e9, n_p=30.5, seed=1, batch=128, learning_rate=1e-3,
     weight_decay=0.01, seconds=1.5, device="cpu", version="0.1",

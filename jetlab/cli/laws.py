@@ -1,4 +1,4 @@
-"""Commands that fit laws, and count parameters and FLOPs."""
+"""Commands that fit scaling laws, and count parameters and FLOPs."""
 
 import logging
 from collections.abc import Mapping
@@ -14,9 +14,10 @@ from jetlab.laws.formatting import with_interval
 if TYPE_CHECKING:
     import jetlab.laws.result
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-WEIGHT, CLUSTER = "weight", "cluster"  # names of these columns in the table
+WEIGHT, CLUSTER = "weight", "cluster"
+"""Names of these columns in the table that is fitted."""
 
 
 @click.command(
@@ -30,7 +31,7 @@ WEIGHT, CLUSTER = "weight", "cluster"  # names of these columns in the table
     type=Pairs(str),
     default="N=N,D=D,L=L",
     show_default=True,
-    help="Columns of the table that hold N, D and L; C in place of D.",
+    help="Columns of N, D and L in the table; C may replace D.",
 )
 @click.option(
     "--form",
@@ -40,7 +41,9 @@ WEIGHT, CLUSTER = "weight", "cluster"  # names of these columns in the table
     " (N), repetition or amplified (N, D, and U unique examples), repeated (D),"
     " transfer (N, D) or rejection (X).",
 )
-@click.option("--fix", type=Pairs(float), default={}, help="L_inf=0.32, say.")
+@click.option(
+    "--fix", type=Pairs(float), default={}, help="Fixed parameters, as in L_inf=0.32."
+)
 @click.option(
     "--misfit",
     type=click.Choice(["huber", "squares", "absolute"]),
@@ -48,35 +51,36 @@ WEIGHT, CLUSTER = "weight", "cluster"  # names of these columns in the table
     show_default=True,
     help="Objective in log L; Huber's delta is 0.001.",
 )
-@click.option("--weight", help="A column of weights of the rows.")
+@click.option("--weight", help="Column of the weights of rows.")
 @click.option(
     "--clusters",
-    help="A column of labels, equal on rows that are correlated (one trajectory, say):"
-    " the bootstrap draws them as one. By default, rows of equal N and D.",
+    show_default="rows of equal N and D",
+    help="Column of labels that correlated rows share, such as those of one trajectory:"
+    " the bootstrap resamples them together.",
 )
 @click.option(
     "--bootstrap",
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
-    help="Number of draws.",
+    help="Number of bootstrap draws; 0 for no intervals.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the draws.",
+    help="Of the bootstrap.",
 )
 @click.option(
     "--particles",
     type=click.FloatRange(min=0, min_open=True),
     default=40.0,
     show_default=True,
-    help="n_p of D = C / (6 n_p N), where D is not given.",
+    help="n_p of D = C / (6 n_p N), if D is not given.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="A folder for tables and figures."
+    "--out", type=click.Path(path_type=Path), help="Folder for tables and figures."
 )
 @as_json
 def fit(
@@ -93,9 +97,9 @@ def fit(
     out: Path | None,
     as_json: bool,
 ):
-    """Fit a law to the rows of a CSV file, L_inf + A/N^alpha + B/D^beta by default.
+    """Fit a scaling law to a CSV file, L_inf + A/N^alpha + B/D^beta by default.
 
-    Rows without a positive, finite number in every column are left out and named.
+    Rows without a positive, finite number in every column are excluded, with a warning.
     Warnings go to standard error.
     """
     from jetlab.laws.misfit import Misfit
@@ -115,7 +119,7 @@ def fit(
         seed=seed,
     )
     for sentence in law.warnings:
-        log.warning("warning: %s", sentence)
+        logger.warning("warning: %s", sentence)
     if out is not None:
         from jetlab.laws.export import export
 
@@ -149,14 +153,20 @@ def fit_csv(
     clusters: str | None = None,
     **choices: Any,
 ) -> "jetlab.laws.result.FitResult":
-    """Fit the rows of a CSV file; `columns` maps the form's names to the file's.
+    """Fit the rows of a CSV file.
 
-    Rows without a positive, finite number in every column are left out, and named in
-    the fit.
+    Args:
+      path: the file.
+      columns: name of a column in the file for each name in the form.
+      form: name of a form in `jetlab.laws.forms`.
+      particles: n_p of D = C / (6 n_p N).
+      weight: column of weights.
+      clusters: column of the labels of correlated rows.
+      choices: as of `jetlab.laws.fit.fit`.
 
     Raises:
       ValueError: for a column that is missing or not given, a cell that is not a
-        number, or rows and choices that no law can be fitted to.
+        number, no usable row, or choices that `fit` refuses.
     """
     from jetlab.laws import forms
     from jetlab.laws.fit import fit
@@ -165,12 +175,13 @@ def fit_csv(
     needed = [*forms.named(form).columns, "L"]
     computed = {"D"} if {"N", "C"} <= columns.keys() else set()
     if missing := sorted(set(needed) - set(columns) - computed):
-        words = ",".join(f"{name}=..." for name in needed)
+        columns_of_form = ",".join(f"{name}=..." for name in needed)
         raise ValueError(
-            f"no column given for {', '.join(missing)}: write --columns {words}"
+            f"no column given for {', '.join(missing)}: write --columns"
+            f" {columns_of_form}"
         )
     if {"C", "D"} <= columns.keys() and "C" not in needed:
-        log.warning("warning: column C is not used, as D is given")
+        logger.warning("warning: column C is not used, because D is given")
     given = {name: columns[name] for name in (*needed, "C") if name in columns}
     more = {WEIGHT: weight, CLUSTER: clusters}
     given |= {name: column for name, column in more.items() if column is not None}
@@ -181,7 +192,7 @@ def fit_csv(
         row, reason = next(iter(left_out.items()))
         raise ValueError(
             f"{path}: no row has a positive, finite number in each of"
-            f" {', '.join(used)}; row {row} (from 0): {reason}"
+            f" {', '.join(used)}; row {row} (counted from 0): {reason}"
         )
     return fit(
         form,
@@ -194,17 +205,19 @@ def fit_csv(
 
 
 @click.command(epilog=example("jetlab flops --width 64"))
-@click.option("--width", type=click.IntRange(min=1), required=True)
+@click.option(
+    "--width", type=click.IntRange(min=1), required=True, help="Model width d."
+)
 @click.option(
     "--particles",
     type=click.IntRange(min=1),
     default=40,
     show_default=True,
-    help="Particles in every jet.",
+    help="Particles of a jet.",
 )
 @as_json
 def flops(width: int, particles: int, as_json: bool):
-    """Parameters and training FLOPs per jet of a tagger, by every convention."""
+    """Count parameters and training FLOPs per jet of a tagger, by every convention."""
     from jetlab.models import flops as counts
     from jetlab.models.scaling import tagger
 

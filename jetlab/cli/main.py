@@ -1,4 +1,4 @@
-"""The command line: thin commands over functions that scripts can import too."""
+"""The command line: each command calls a function that scripts can import."""
 
 import logging
 import sys
@@ -8,13 +8,13 @@ import click
 
 from jetlab.cli import jets, laws, plans, runs
 
-# Commands import what they need when they run: `--help` should not wait for JAX.
+# Commands import what they need when they run: `--help` does not import JAX.
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="jetlab")
 def cli():
-    """Scaling laws of networks trained on particle jets: measure, fit, decide."""
+    """Scaling laws of networks trained on particle jets: train, fit, allocate."""
 
 
 for command in (
@@ -35,7 +35,13 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0, or 2 with one line on standard error for bad input."""
+    """Run a command; results go to standard output, progress, warnings and errors to
+    standard error.
+
+    Returns:
+      The exit status: 0; 2 for bad input, with one line on standard error; 130 if
+      interrupted.
+    """
     logging.basicConfig(format="%(message)s")  # on standard error
     logging.getLogger("jetlab").setLevel(logging.INFO)
     try:
@@ -43,16 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
     except click.ClickException as error:
-        return _refuse(error.format_message())
+        return _fail(error.format_message())
     except (ValueError, OSError) as error:
-        return _refuse(str(error))
+        return _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("jetlab: stopped; what was finished is kept", err=True)
+        click.echo("jetlab: interrupted; finished work is kept", err=True)
         return 130
     return 0
 
 
-def _refuse(message: str) -> int:
+def _fail(message: str) -> int:
     click.echo("jetlab: " + " ".join(message.split()), err=True)
     return 2
 

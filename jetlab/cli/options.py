@@ -1,4 +1,4 @@
-"""What several commands share: options, types of arguments, and printing."""
+"""Options, argument types and printing that several commands share."""
 
 import functools
 import json
@@ -44,16 +44,18 @@ class Shard(click.ParamType):
         return int(found[1]), int(found[2])
 
 
-def where(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --on and --workers, which a command hands to dispatch."""
+def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --on and --workers, checked before the command runs."""
 
     @click.option(
         "--on",
         default="local",
         show_default=True,
-        help="local, processes, dask://HOST:PORT, slurm or htcondor.",
+        help="Where to work: local, processes, dask://HOST:PORT, slurm or htcondor.",
     )
-    @click.option("--workers", type=click.IntRange(min=1), help="How many to start.")
+    @click.option(
+        "--workers", type=click.IntRange(min=1), help="Number of workers to start."
+    )
     @functools.wraps(command)
     def checked(*args: Any, on: str, workers: int | None, **others: Any) -> Any:
         from jetlab.runs.dispatch import check
@@ -64,10 +66,10 @@ def where(command: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-shard = click.option(
+shard_option = click.option(
     "--shard",
     type=Shard(),
-    help="Do the I-th of N parts, as one task of an array job on a shared folder.",
+    help="Do part I of N: one task of an array job on a shared file system.",
 )
 
 
@@ -82,6 +84,7 @@ out_folder = click.option(
 
 
 def show(values: dict[str, Any], as_json: bool = False) -> None:
+    """Print values, one a line or as one JSON object."""
     if as_json:
         click.echo(json.dumps(values, allow_nan=False))
         return

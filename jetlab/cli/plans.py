@@ -1,4 +1,4 @@
-"""Commands that plan by a fitted law: allocate, suggest, predict."""
+"""Commands that use a fitted law: allocate, suggest, predict."""
 
 import logging
 from collections import Counter
@@ -14,7 +14,7 @@ from jetlab.laws.formatting import scientific, with_interval
 if TYPE_CHECKING:
     from jetlab.laws.plan import Plan, RejectionForecast
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 FIT = click.Path(path_type=Path, exists=True, dir_okay=False)
 SHOWN = {
@@ -23,10 +23,14 @@ SHOWN = {
     "repeat_above_cost": "repeat_above_cost",
     "repeat_below_budget": "repeat_below_budget",
 }  # fmt: skip
-"""Fields of a plan in the order printed, with the names printed, those of the JSON."""
+"""Fields of a plan in printing order, with their names in print and in JSON."""
 
 particles_option = click.option(
-    "--particles", type=float, default=40.0, show_default=True, help="n_p of 6 n_p N D."
+    "--particles",
+    type=float,
+    default=40.0,
+    show_default=True,
+    help="n_p of C = 6 n_p N D.",
 )
 
 
@@ -36,21 +40,33 @@ particles_option = click.option(
     )
 )
 @click.argument("law", metavar="FIT.json", type=FIT)
-@click.option("--budget", type=float, help="FLOPs of training, and of simulation.")
-@click.option("--device-hours", type=float, help="Instead of --budget.")
-@click.option("--flop-rate", type=float, help="Achieved FLOP/s of a device.")
+@click.option(
+    "--budget",
+    type=float,
+    help="FLOPs of training, and of simulation if it has a cost.",
+)
+@click.option(
+    "--device-hours", type=float, help="In place of --budget, with --flop-rate."
+)
+@click.option(
+    "--flop-rate", type=float, help="Achieved FLOP/s of a device, with --device-hours."
+)
 @click.option("--jet-cost", type=float, help="FLOPs to simulate one jet.")
 @click.option(
-    "--jet-seconds", type=float, help="Instead of --jet-cost: core-seconds a jet."
+    "--jet-seconds",
+    type=float,
+    help="In place of --jet-cost, with --exchange: core-seconds per jet.",
 )
 @click.option(
-    "--exchange", type=float, help="FLOPs of training at the price of a core-second."
+    "--exchange", type=float, help="FLOPs of training for the price of a core-second."
 )
-@click.option("--max-epochs", type=float, help="Epochs allowed over simulated jets.")
+@click.option(
+    "--max-epochs", type=float, help="Most epochs over simulated jets; 1 by default."
+)
 @click.option(
     "--repeats",
     type=Pairs(float),
-    help="What repeated data are worth, for a fit without: R_D_star=...,"
+    help="Parameters of repeated data, for a fit that has none: R_D_star=...,"
     "R_N_star=... or B_rep=...,beta_rep=...",
 )
 @particles_option
@@ -68,13 +84,13 @@ def allocate(
     particles: float,
     as_json: bool,
 ):
-    """The compute-optimal model size and dataset size for a budget.
+    """Compute-optimal model size N and dataset size D for a budget.
 
-    With a cost of simulation, also the number of epochs E: D is then the number of jets
-    to simulate, each seen E times (once, unless --max-epochs allows more).
+    With a cost of simulation also the number of epochs E: D is then the number of jets
+    to simulate, each used E times (once, unless --max-epochs allows more).
     """
     from jetlab.laws import allocation
-    from jetlab.laws.plan import simulation_flops, training_flops
+    from jetlab.laws.budget import simulation_flops, training_flops
     from jetlab.laws.repeated_data import repeat_model
     from jetlab.laws.result import FitResult
     from jetlab.laws.simulate_or_repeat import simulate_or_repeat
@@ -126,7 +142,7 @@ def _either(
     rate: tuple[str, float | None],
     product: Callable[[float, float], float],
 ) -> float | None:
-    """A value given directly or as the product of two options; None without any."""
+    """A value given directly or as the product of two options; None if not given."""
     (name, value), (first, count), (second, each) = direct, amount, rate
     if value is not None:
         if count is not None or each is not None:
@@ -135,7 +151,7 @@ def _either(
     if count is None and each is None:
         return None
     if count is None or each is None:
-        raise click.UsageError(f"{first} and {second} go together")
+        raise click.UsageError(f"{first} and {second} go together: give both")
     return product(count, each)
 
 
@@ -162,22 +178,22 @@ def _echo_range(plan: "Plan") -> None:
 
 def _log_warnings(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        log.warning("warning: %s", warning)
+        logger.warning("warning: %s", warning)
 
 
 @click.command(epilog=example("jetlab suggest fit.json --budget 1e16 --target L_inf"))
 @click.argument("law", metavar="FIT.json", type=FIT)
-@click.option("--budget", type=float, required=True, help="FLOPs for all runs to add.")
+@click.option("--budget", type=float, required=True, help="FLOPs of all runs to add.")
 @click.option(
     "--target",
     default="L_inf",
     show_default=True,
-    help="What to determine better: a parameter, a, a_D, gamma, or loss@FLOPS.",
+    help="The value to improve: a parameter, a, a_D, gamma, or loss@FLOPS.",
 )
 @particles_option
 @as_json
 def suggest(law: Path, budget: float, target: str, particles: float, as_json: bool):
-    """The runs that reduce the error of a fitted number most, for a budget."""
+    """Suggest the runs that reduce the error of a fitted value most, for a budget."""
     from jetlab.laws import design
     from jetlab.laws.result import FitResult
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
@@ -192,7 +208,7 @@ def suggest(law: Path, budget: float, target: str, particles: float, as_json: bo
             click.echo(f"{times} x N = {scientific(n)}, D = {scientific(d)}")
         click.echo(f"cost: {scientific(found.cost)} FLOPs")
         click.echo(
-            f"error of {target}: expected to fall to {found.gain:.2g} of today's"
+            f"error of {target}: expected to fall to {found.gain:.2g} of its value"
         )
     _log_warnings(found.warnings)
 
@@ -203,10 +219,10 @@ def suggest(law: Path, budget: float, target: str, particles: float, as_json: bo
 @particles_option
 @as_json
 def predict(law: Path, budget: float, particles: float, as_json: bool):
-    """The background rejections of the compute-optimal tagger for a budget.
+    """Background rejections of the compute-optimal tagger for a budget.
 
-    FIT.json is that of a study of taggers: it holds a law of the loss and, for signal
-    classes, the background rejection as a function of the loss.
+    FIT.json must be that of a study of taggers: it holds a law of the loss and, for
+    signal classes, the background rejection as a function of the loss.
     """
     from jetlab.laws.rejection_forecast import predict_rejections, read_fits
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
@@ -226,9 +242,9 @@ def predict(law: Path, budget: float, particles: float, as_json: bool):
 
 
 def _three_digits(forecast: "RejectionForecast") -> str:
-    """Value and interval to three significant digits, as rejections span decades."""
+    """Value and interval to three significant digits: rejections span decades."""
     if forecast.rejection is None:
-        return "no number"
+        return "not determined"
     numbers = [f"{v:.3g}" for v in (forecast.rejection, *(forecast.interval or ()))]
     first, *ends = [n.replace("e+0", "e").replace("e+", "e") for n in numbers]
     return f"{first} ({', '.join(ends)})" if ends else first

@@ -1,13 +1,28 @@
-"""Commands that train grids and report on them."""
+"""Commands that train grids, report on them, and apply trained networks."""
 
 import logging
 from pathlib import Path
 
 import click
 
-from jetlab.cli.options import as_json, example, out_folder, shard, show, where
+from jetlab.cli.options import (
+    as_json,
+    example,
+    out_folder,
+    shard_option,
+    show,
+    worker_options,
+)
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
+
+source_option = click.option(
+    "--source",
+    default="shower",
+    show_default=True,
+    help="The built-in shower, or the folder of a store.",
+)
+runs_argument = click.argument("runs", type=click.Path(path_type=Path))
 
 
 @click.command(
@@ -16,19 +31,19 @@ log = logging.getLogger(__name__)
     )
 )
 @click.argument("experiment", type=click.Path(path_type=Path))
-@click.option("--size", default="laptop", show_default=True, help="How large a grid.")
 @click.option(
-    "--source", default="shower", show_default=True, help="shower, or a store's folder."
+    "--size", default="laptop", show_default=True, help="A size of the experiment."
 )
+@source_option
 @click.option(
     "--inputs",
     multiple=True,
-    help="An input configuration in place of the experiment's own, once or more:"
+    help="An input configuration in place of the experiment's own; repeatable."
     " full-40, or LABEL=PARTICLES:FEATURE,FEATURE,...",
 )
 @out_folder
-@where
-@shard
+@worker_options
+@shard_option
 def run(
     experiment: Path,
     size: str,
@@ -39,54 +54,56 @@ def run(
     workers: int | None,
     shard: tuple[int, int] | None,
 ):
-    """Train an experiment's grid and report what it finds.
+    """Train the grid of an experiment, analyse it and write a report.
 
-    Finished runs in --out are kept: the same command goes on where it was stopped.
-    With --shard it trains its part of the grid; the same command without it reports.
+    Finished runs in --out are kept: an interrupted command resumes when run again. With
+    --shard it trains part of the grid; the same command without --shard trains the rest
+    and writes the report.
     """
     from jetlab.data.features import parse_inputs
     from jetlab.runs.experiment import Experiment, make_report
+    from jetlab.runs.ledger import Ledger
 
     if shard and on != "local":
         raise click.UsageError(f"--shard and --on {on}: choose one of them")
-    asked = Experiment(
+    study = Experiment(
         file=experiment,
         size=size,
         source=source,
         out=out,
         inputs=tuple(map(parse_inputs, inputs)),
     )
-    log.info(asked.announce())
+    logger.info(study.cost_estimate())
+    records = study.run(on=on, workers=workers, shard=shard)
     if shard:
-        left, runs = asked.run_shard(shard)
-        click.echo(f"{left} of {runs} runs are unfinished")
+        counts = Ledger(out).status()
+        unfinished = counts["running"] + counts["pending"]
+        click.echo(f"{unfinished} of {sum(counts.values())} runs are unfinished")
         return
-    records = asked.run(on=on, workers=workers)
     page, findings = make_report(out)
     for sentence in findings.sentences:
         click.echo(sentence)
     click.echo(f"report: {page}")
-    failed = [record for record in records if record.status == "failed"]
+    failed = {r.id: r.message for r in records if r.status == "failed"}
     if failed:
-        raise click.ClickException(
-            f"{len(failed)} runs failed, the first with: {failed[0].message}"
-        )
+        first = next(iter(failed.values()))
+        raise click.ClickException(f"{len(failed)} runs failed, the first: {first}")
 
 
 @click.command(epilog=example("jetlab status runs/laptop --json"))
-@click.argument("runs", type=click.Path(path_type=Path))
+@runs_argument
 @as_json
 def status(runs: Path, as_json: bool):
-    """How many runs of a folder are done, running, failed and pending."""
+    """Count the done, running, failed and pending runs of a folder."""
     from jetlab.runs.ledger import Ledger
 
     show(Ledger(runs).status(), as_json)
 
 
 @click.command(epilog=example("jetlab report runs/laptop"))
-@click.argument("runs", type=click.Path(path_type=Path))
+@runs_argument
 def report(runs: Path):
-    """Make figures, tables and report.html again from the records of a folder."""
+    """Write figures, tables and report.html again from the records of a folder."""
     from jetlab.runs.experiment import make_report
 
     page, _ = make_report(runs)
@@ -96,15 +113,19 @@ def report(runs: Path):
 @click.command(
     epilog=example("jetlab apply runs/laptop --source jets/mine --out scores.parquet")
 )
-@click.argument("runs", type=click.Path(path_type=Path))
+@runs_argument
 @click.option(
-    "--run", "name", help="Id of a run; the one of the lowest loss if absent."
+    "--run",
+    "name",
+    show_default="the run of the lowest loss",
+    help="Id of a run.",
 )
+@source_option
 @click.option(
-    "--source", default="shower", show_default=True, help="shower, or a store's folder."
-)
-@click.option(
-    "--jets", type=click.IntRange(min=1), help="The first jets of the source."
+    "--jets",
+    type=click.IntRange(min=1),
+    show_default="all of a store, 10,000 of the shower",
+    help="Number of jets.",
 )
 @click.option(
     "--out",
@@ -113,16 +134,18 @@ def report(runs: Path):
     help="Parquet file to write.",
 )
 def apply(runs: Path, name: str | None, source: str, jets: int | None, out: Path):
-    """Apply a trained network to jets: event numbers, labels and outputs.
+    """Apply a trained network to jets: write event numbers, labels and outputs.
 
-    Of a store all jets are taken, `held_out` marking those kept for validation; of the
-    shower jets that no run of the study has seen.
+    Jets of a store are taken from its beginning, and `held_out` marks validation jets;
+    jets of the shower come after the training jets of the study.
     """
+    from jetlab.atomic import refuse_existing
     from jetlab.data.source import open_source
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
     from jetlab.runs.scores import write_scores
     from jetlab.runs.trained_model import best_run, load_model
 
+    refuse_existing(out)
     enable_compilation_cache(user_folder())
     model = load_model(runs, name or best_run(runs))
     written = write_scores(model, open_source(source), out, jets)

@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jetlab.laws import plan
-from jetlab.laws.plan import PARTICLES, Plan
+from jetlab.laws.budget import PARTICLES, flops_per_parameter, require_positive
+from jetlab.laws.plan import Plan
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form, Theta
 
@@ -59,8 +60,8 @@ def allocate(law: FitResult, flops: float, *, particles: float = PARTICLES) -> P
       ...
     """
     plan.check_law(law)
-    plan.require_positive(budget=flops, particles=particles)
-    log_nd = float(np.log(flops / (6 * particles)))
+    require_positive(budget=flops, particles=particles)
+    log_nd = float(np.log(flops / flops_per_parameter(particles)))
     best = optima(law.form, plan.params_and_draws(law), log_nd)
     values: dict[str, Any] = {name: float(column[0]) for name, column in best.items()}
     if not isfinite(values["N"]):

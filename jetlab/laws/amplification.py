@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.plan import require_positive
-from jetlab.laws.result import FitResult, percentiles
+from jetlab.laws.budget import require_positive
+from jetlab.laws.intervals import percentiles
+from jetlab.laws.result import FitResult
 
 
 class Amplification(NamedTuple):

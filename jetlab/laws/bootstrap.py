@@ -20,11 +20,11 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.special import stdtrit
 
+from jetlab.laws.intervals import student_factor
 from jetlab.laws.newton import CONVERGED, HostOrDevice, ProblemBatch, newton_batch
 from jetlab.laws.objective import Problem, Rows
-from jetlab.laws.result import LEVEL, Draws, FitResult
+from jetlab.laws.result import Draws, FitResult
 from jetlab.laws.solver import levenberg_marquardt
 
 Labels = Sequence | np.ndarray
@@ -124,12 +124,6 @@ def resampled_weights(
     return resampled * weight
 
 
-def student_quantile(level: float, freedom: float) -> float:
-    """t such that |Student's t| with `freedom` degrees of freedom is below it with
-    probability `level`."""
-    return float(stdtrit(freedom, (1 + level) / 2))
-
-
 def corrected(
     z: Float[np.ndarray, "b k"],
     optima: Float[HostOrDevice, "b k"],
@@ -140,7 +134,7 @@ def corrected(
     """Draws scaled about their optima by t / normal quantile, times sqrt(1 - k / G) but
     for least squares; G is `clusters`."""
     free = z.shape[1]
-    factor = student_quantile(LEVEL, clusters - free) / student_quantile(LEVEL, np.inf)
+    factor = student_factor(clusters - free)
     if not squares:
         factor *= np.sqrt(1 - free / clusters)
     return np.asarray(optima + factor * (z - optima))

@@ -16,6 +16,7 @@ from math import hypot, isfinite, nan
 import numpy as np
 
 from jetlab.laws import forms
+from jetlab.laws.budget import flops_per_parameter
 from jetlab.laws.fit import fit
 from jetlab.laws.isoflop import CUBIC, PARABOLA, IsoflopOptions, isoflop
 from jetlab.laws.optimal_path import (
@@ -227,7 +228,7 @@ def _parametric(law: FitResult, particles: float) -> Approach:
         ratio = p["alpha"] * p["A"] / (p["beta"] * p["B"])
         scale = ratio ** (1 / (p["alpha"] + p["beta"]))
     low, high = law.interval("a") if law.intervals else (nan, nan)
-    per_jet = 6 * particles
+    per_jet = flops_per_parameter(particles)
     return Approach(
         name="parametric",
         a=a,

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws.bootstrap import Labels, bootstrap
-from jetlab.laws.result import LEVEL, FitResult, optimal_exponents, percentiles
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
+from jetlab.laws.result import FitResult, optimal_exponents
 from jetlab.records import Table, TableLike
 
 
@@ -61,7 +62,7 @@ def compare(
     labels: Labels | None = None,
     draws: int = 1000,
     seed: int = 0,
-    level: float = LEVEL,
+    level: float = CONFIDENCE_LEVEL,
 ) -> Difference:
     """Free parameters and derived exponents of two fits to `aligned` tables, the second
     minus the first. Clusters are those of `jetlab.laws.bootstrap.row_clusters`.

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jetlab.laws.allocation import allocate
+from jetlab.laws.budget import PARTICLES, flops_per_parameter, require_positive
 from jetlab.laws.objective import Problem, residuals
-from jetlab.laws.plan import PARTICLES, require_positive
 from jetlab.laws.result import FitResult
 from jetlab.records import Table
 
@@ -120,7 +120,7 @@ def candidates(
         count = int(np.ceil(2 * np.log10(10 * high / low))) + 1
         axes.append(np.geomspace(low, 10 * high, count))
     n, d = (axis.ravel() for axis in np.meshgrid(*axes))
-    costs = 6 * particles * n * d
+    costs = flops_per_parameter(particles) * n * d
     affordable = costs <= flops
     if not affordable.any():
         raise ValueError(

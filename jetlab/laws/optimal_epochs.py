@@ -12,7 +12,6 @@ one compiled program in chunks of one size.
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jetlab.laws.budget import Costs, flops_per_parameter
 from jetlab.laws.terms import Form
 
 with warnings.catch_warnings():
@@ -55,31 +55,22 @@ class Problems(NamedTuple):
         return jax.tree.map(lambda column: column[index], self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """Budget and cost of simulating a jet in FLOPs, particles a jet (n_p), and bounds
-    on the number of epochs."""
-
-    flops: float
-    flops_per_jet: float
-    particles: float
-    min_epochs: float = 1.0
-    max_epochs: float = 1.0
-
-    def problems(self, form: Form, params: Params, **logs: np.ndarray) -> Problems:
-        """One problem for each set of parameters; `logs` replaces fields of `Problems`
-        entry by entry."""
-        count = len(params["L_inf"])
-        values = {
-            "budget": self.flops,
-            "jet": self.flops_per_jet,
-            "step": 6 * self.particles,
-            "min_epochs": self.min_epochs,
-            "max_epochs": self.max_epochs,
-        }
-        full = {name: np.full(count, np.log(value)) for name, value in values.items()}
-        theta = jax.tree.map(np.asarray, form.theta(params))
-        return Problems(theta, **(full | logs))
+def problems_of(
+    form: Form, params: Params, costs: Costs, **logs: np.ndarray
+) -> Problems:
+    """One problem for each set of parameters; `logs` replaces fields of `Problems`
+    entry by entry."""
+    count = len(params["L_inf"])
+    values = {
+        "budget": costs.flops,
+        "jet": costs.flops_per_jet,
+        "step": flops_per_parameter(costs.particles),
+        "min_epochs": costs.min_epochs,
+        "max_epochs": costs.max_epochs,
+    }
+    full = {name: np.full(count, np.log(value)) for name, value in values.items()}
+    theta = jax.tree.map(np.asarray, form.theta(params))
+    return Problems(theta, **(full | logs))
 
 
 def optimal_epochs(
@@ -93,7 +84,7 @@ def optimal_epochs(
       optimum inside the bounds of N.
     """
     with jax.enable_x64(True):
-        problems = costs.problems(form, params)
+        problems = problems_of(form, params, costs)
         found, solved = solve(form, problems)
         log_loss, logs = _log_loss_and_columns(form, jnp.asarray(found.x), problems)
     columns = {

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import forms
+from jetlab.laws.budget import flops_per_parameter
 from jetlab.laws.fit import fit
 from jetlab.laws.result import FitResult
 from jetlab.laws.table_io import log_columns
@@ -117,7 +118,7 @@ def with_compute(
     names = ("N", "D", "L", "C") if "C" in rows else ("N", "D", "L")
     logs = log_columns(rows, names)
     columns = {name: np.asarray(rows[name], float) for name in logs}
-    return {"C": 6 * particles * columns["N"] * columns["D"]} | columns
+    return {"C": flops_per_parameter(particles) * columns["N"] * columns["D"]} | columns
 
 
 class LossCurve(NamedTuple):

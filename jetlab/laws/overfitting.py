@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jetlab.laws.result import LEVEL, percentiles
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
 
 CurveClass = Literal["overfits", "underfits", "undecided"]
 
@@ -65,7 +65,7 @@ class OverfittingThreshold:
         return self.k * examples**self.exponent
 
     def band(
-        self, examples: Float[np.ndarray, "n"], level: float = LEVEL
+        self, examples: Float[np.ndarray, "n"], level: float = CONFIDENCE_LEVEL
     ) -> Float[np.ndarray, "2 n"]:
         """Percentile interval of `size` at each D."""
         log_k, exponent = (self.draws[name][:, None] for name in ("log_k", "exponent"))

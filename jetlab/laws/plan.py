@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.result import FitResult, percentiles
-
-PARTICLES = 40.0
-"""Mean number of particles in a JetClass jet, n_p of arXiv:2602.15781."""
+from jetlab.laws.intervals import percentiles
+from jetlab.laws.result import FitResult
 
 TOLERANCE = 1e-9
 """Relative distance outside the fitted range that still counts as inside."""
@@ -144,35 +142,6 @@ class Plan:
 
 def _renamed(record: Mapping[str, object]) -> dict[str, object]:
     return {JSON_KEYS.get(name, name): value for name, value in record.items()}
-
-
-def training_flops(device_hours: float, flop_rate: float) -> float:
-    """FLOPs of `device_hours` at `flop_rate` achieved FLOP/s a device.
-
-    Raises:
-      ValueError: unless both are positive and finite.
-    """
-    require_positive(device_hours=device_hours, flop_rate=flop_rate)
-    return device_hours * 3600 * flop_rate
-
-
-def simulation_flops(core_seconds: float, exchange: float) -> float:
-    """FLOPs that cost as much as `core_seconds` of simulation of one jet.
-
-    `exchange` is (price of a core-second) / (price of a FLOP of training).
-
-    Raises:
-      ValueError: unless both are positive and finite.
-    """
-    require_positive(core_seconds=core_seconds, exchange=exchange)
-    return core_seconds * exchange
-
-
-def require_positive(**numbers: float) -> None:
-    """Raises ValueError that names the first number not positive and finite."""
-    for name, value in numbers.items():
-        if not (isfinite(value) and value > 0):
-            raise ValueError(f"{name} is {value:g}; it must be positive and finite")
 
 
 def check_law(law: FitResult) -> None:

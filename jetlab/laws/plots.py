@@ -11,6 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from jetlab.laws.allocation import optima
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, ends_of
 from jetlab.laws.plan import params_and_draws
 from jetlab.laws.plot_style import (
     LOSSES,
@@ -231,7 +232,7 @@ def contours(law: FitResult) -> Figure:
     sizes = [optima(law.form, params, np.log(nd))["N"] for nd in products]
     best, others = np.array(sizes)[:, 0], np.array(sizes)[:, 1:]
     if np.isfinite(others).any(axis=1).all():
-        low, high = np.nanquantile(others, (0.16, 0.84), axis=1)
+        low, high = np.nanquantile(others, ends_of(CONFIDENCE_LEVEL), axis=1)
         ax.fill(
             np.append(products / low, (products / high)[::-1]),
             np.append(low, high[::-1]),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.result import LEVEL, FitResult, percentiles
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
+from jetlab.laws.result import FitResult
 
 NEW_RUNS = 4000  # drawn for the interval of a new run
 
@@ -42,7 +43,7 @@ def predictions(
     fit: FitResult,
     columns: Mapping[str, np.ndarray | float],
     *,
-    level: float = LEVEL,
+    level: float = CONFIDENCE_LEVEL,
     seed: int = 0,
 ) -> Predictions:
     """The loss at points given by the form's columns.

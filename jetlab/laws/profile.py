@@ -22,11 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jetlab.laws.bootstrap import Labels, row_clusters, student_quantile, too_few
+from jetlab.laws.bootstrap import Labels, row_clusters, too_few
 from jetlab.laws.information import covariance, linearise
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, student_quantile
 from jetlab.laws.newton import CONVERGED, TOLERANCE, newton
 from jetlab.laws.objective import Problem, objective
-from jetlab.laws.result import LEVEL, FitResult
+from jetlab.laws.result import FitResult
 
 POINTS = 24  # on each side of the optimum
 FARTHEST = np.log(1e3)  # a positive parameter is followed to a thousandth of its value
@@ -52,7 +53,11 @@ class Profile:
 
 
 def profile(
-    fit: FitResult, name: str, *, labels: Labels | None = None, level: float = LEVEL
+    fit: FitResult,
+    name: str,
+    *,
+    labels: Labels | None = None,
+    level: float = CONFIDENCE_LEVEL,
 ) -> Profile:
     """The profile of one free parameter. Clusters are those of
     `jetlab.laws.bootstrap.row_clusters`.

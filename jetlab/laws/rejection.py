@@ -20,8 +20,9 @@ from scipy.stats import gamma
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
 from jetlab.laws.misfit import SQUARES
-from jetlab.laws.result import LEVEL, FitResult, percentiles
+from jetlab.laws.result import FitResult
 from jetlab.laws.table_io import without_logarithm
 from jetlab.records import TableLike
 
@@ -63,7 +64,7 @@ def estimate_from_limit(limit: float) -> tuple[float, float]:
     By Jeffreys' prior the expected count has a gamma distribution of shape 1/2: R is at
     its median, the error is the standard deviation of its logarithm, sqrt(psi'(1/2)).
     """
-    count_at_limit = -log(1 - LEVEL)
+    count_at_limit = -log(1 - CONFIDENCE_LEVEL)
     median = float(gamma.ppf(0.5, 0.5))
     return limit * count_at_limit / median, float(np.sqrt(polygamma(1, 0.5)))
 

@@ -16,7 +16,8 @@ from jaxtyping import Float
 
 from jetlab.laws import forms, plan
 from jetlab.laws.allocation import allocate, optima
-from jetlab.laws.plan import PARTICLES, Plan, RejectionForecast
+from jetlab.laws.budget import PARTICLES, flops_per_parameter
+from jetlab.laws.plan import Plan, RejectionForecast
 from jetlab.laws.rejection import rejection_at, rejection_interval
 from jetlab.laws.result import Draws, FitResult
 
@@ -56,7 +57,7 @@ def predict_rejections(
     best = allocate(law, flops, particles=particles)
     if not isfinite(best.loss):
         raise ValueError(f"the law gives no finite loss at {flops:g} FLOPs")
-    log_nd = float(np.log(flops / (6 * particles)))
+    log_nd = float(np.log(flops / flops_per_parameter(particles)))
     draws = optima(law.form, plan.params_and_draws(law), log_nd)["loss"][1:]
     losses = draws[np.isfinite(draws)]
     found = tuple(

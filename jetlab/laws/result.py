@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from jetlab.laws import table_io
 from jetlab.laws.formatting import with_interval
 from jetlab.laws.information import scatter
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
 from jetlab.laws.misfit import HUBER, Misfit
 from jetlab.laws.objective import Problem, pose
 from jetlab.laws.terms import Form
@@ -21,20 +22,9 @@ from jetlab.records import Table
 if TYPE_CHECKING:
     import jetlab.laws.diagnostics
 
-LEVEL = 0.68
-"""Coverage of the intervals quoted, as in arXiv:2602.15781."""
-
 OUTLYING = 5.0  # robust sigmas
 FINEST = 1e-6  # of log L: a scatter below it is the arithmetic's
 NAMED = 5  # rows that a sentence names; the JSON has all
-
-
-def percentiles(
-    values: Float[np.ndarray, "draws *n"], level: float = LEVEL
-) -> Float[np.ndarray, "2 *n"]:
-    """Central interval that holds a share `level` of the draws."""
-    tail = (1 - level) / 2
-    return np.quantile(values, (tail, 1 - tail), axis=0)
 
 
 def optimal_exponents(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,7 +201,9 @@ class FitResult:
         derived = optimal_exponents(self.params)
         return {name: float(value) for name, value in derived.items()}
 
-    def interval(self, name: str, level: float = LEVEL) -> tuple[float, float]:
+    def interval(
+        self, name: str, level: float = CONFIDENCE_LEVEL
+    ) -> tuple[float, float]:
         """Percentile interval of a parameter or a derived exponent over the draws, of
         no width for a fixed parameter.
 

@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import plan
-from jetlab.laws.optimal_epochs import CHUNK, Costs, optimal_epochs, solve
-from jetlab.laws.plan import PARTICLES, Plan
+from jetlab.laws.budget import PARTICLES, Costs, flops_per_parameter, require_positive
+from jetlab.laws.optimal_epochs import CHUNK, optimal_epochs, problems_of, solve
+from jetlab.laws.plan import Plan
 from jetlab.laws.repeated_data import LANGUAGE_MODELS, RepeatModel
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
@@ -43,7 +44,7 @@ def simulate_or_repeat(
     training.
 
     Args:
-      flops_per_jet: cost of simulating a jet (`plan.simulation_flops` converts
+      flops_per_jet: cost of simulating a jet (`budget.simulation_flops` converts
         core-seconds).
       max_epochs: the most epochs allowed.
       repeats: what repeated data are worth, for a fit whose form does not read U;
@@ -87,14 +88,12 @@ def _check(
     particles: float,
 ) -> None:
     plan.check_law(law)
-    plan.require_positive(
-        budget=flops, flops_per_jet=flops_per_jet, particles=particles
-    )
+    require_positive(budget=flops, flops_per_jet=flops_per_jet, particles=particles)
     if not (isfinite(max_epochs) and max_epochs >= 1):
         raise ValueError(
             f"max_epochs is {max_epochs:g}; it must be finite and at least 1"
         )
-    if flops < flops_per_jet + 6 * particles:
+    if flops < flops_per_jet + flops_per_parameter(particles):
         raise ValueError(
             f"a budget of {flops:g} FLOPs cannot simulate one jet at"
             f" {flops_per_jet:g} and train on it"
@@ -170,7 +169,8 @@ def _break_even(laws: EpochLaws, costs: Costs) -> tuple[float | None, float | No
     epochs are as good as one; None without such a point."""
     params = {name: float(column[0]) for name, column in laws.several.items()}
     top = np.log(costs.flops)
-    bottom = np.log(max(costs.flops_per_jet, 6 * costs.particles)) + 0.1
+    dearest = max(costs.flops_per_jet, flops_per_parameter(costs.particles))
+    bottom = np.log(dearest) + 0.1
     return (
         _crossing(laws.form, params, costs, "jet", (top - SPAN, top - 1e-6)),
         _crossing(laws.form, params, costs, "budget", (bottom, bottom + SPAN)),
@@ -193,7 +193,7 @@ def _crossing(
         for _ in range(ROUNDS):
             points = np.linspace(*ends, half)
             logs = {field: np.tile(points, 2), "min_epochs": epochs}
-            problems = costs.problems(form, columns, max_epochs=epochs, **logs)
+            problems = problems_of(form, columns, costs, max_epochs=epochs, **logs)
             found, _ = solve(form, problems)
             two_better = found.excess[half:] < found.excess[:half]
             changes = np.flatnonzero(two_better[1:] != two_better[:-1])

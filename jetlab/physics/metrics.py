@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import beta, rankdata
 
-LEVEL = 0.68
+CONFIDENCE_LEVEL = 0.68
 """Confidence level of intervals and limits."""
 
 BACKGROUND = "QCD"
@@ -233,8 +233,8 @@ def _threshold(falling: Float[np.ndarray, "s"], efficiency: float) -> float:
 
 
 def _binomial(passed: int, total: int) -> tuple[float, float]:
-    """Clopper-Pearson interval of a fraction at `LEVEL`; one-sided at 0 and 1."""
-    tail = (1 - LEVEL) / (1 if passed in (0, total) else 2)
+    """Clopper-Pearson interval of a fraction; one-sided at 0 and 1."""
+    tail = (1 - CONFIDENCE_LEVEL) / (1 if passed in (0, total) else 2)
     low = beta.ppf(tail, passed, total - passed + 1) if passed else 0.0
     high = beta.ppf(1 - tail, passed + 1, total - passed) if passed < total else 1.0
     return float(low), float(high)

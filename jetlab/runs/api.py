@@ -1,16 +1,16 @@
 """Training from Python: a grid into a folder, and its table."""
 
 from pathlib import Path
-from typing import Any
 
+from jetlab.data.source import SHOWER, open_source
 from jetlab.data.store import Store
 from jetlab.records import Table
-from jetlab.runs.cost import at_once
-from jetlab.runs.experiment import planned_records, train_study, write_plan
+from jetlab.runs.experiment import train_study
 from jetlab.runs.grid import Grid
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.retention import Keep
 from jetlab.runs.study import Study
+from jetlab.types import Source
 
 
 def train(
@@ -21,27 +21,36 @@ def train(
     on: str = "local",
     workers: int | None = None,
 ) -> Table:
-    """Train what is missing of a grid in the folder `out`; one row a finished run.
+    """Train the runs of a grid that the folder `out` lacks.
 
-    Finished runs in `out` are kept, and unfinished ones resume from their checkpoints:
-    the same call goes on where it was stopped. `keep` says whose weights stay on the
-    disk, `on` and `workers` where the runs train (`jetlab run --on`).
+    Finished runs are kept, and unfinished ones resume from their checkpoints: after an
+    interruption the same call continues.
+
+    Args:
+      runs: the grid.
+      out: folder of records, weights and checkpoints.
+      keep: whose weights stay in `out`: "best" of each width and inputs, "all" or
+        "none". Those that other runs begin with (`init_from`) always stay.
+      on: "local", "processes", "dask://HOST:PORT", "slurm" or "htcondor".
+      workers: number of workers, where `on` starts them.
+
+    Returns:
+      One row for each finished run of the grid and arm.
 
     Raises:
-      ValueError: where another process trains in `out`, or with workers for jets that
-        are neither the built-in shower nor a store.
+      ValueError: where another process trains in `out`, for an unknown `keep` or `on`,
+        or for workers and a source that they cannot open.
+      Unfinished: after all other groups have finished, with the groups that failed on
+        workers.
     """
-    ledger, source = Ledger(out), runs.source
     study = Study(
         name=Path(out).name,
         runs=runs.runs,
         one_trajectory=runs.one_trajectory,
         keep=keep,
     )
-    with ledger.lock():
-        write_plan(ledger, study, source, workers or at_once())
-        name = _name(source, on)
-        train_study(study, source, name, ledger, on=on, workers=workers)
+    name = "" if on == "local" else _name(runs.source)
+    train_study(study, runs.source, Path(out), name=name, on=on, workers=workers)
     return read_runs(out)
 
 
@@ -49,17 +58,18 @@ def read_runs(folder: str | Path) -> Table:
     """The finished runs of a folder, one row a run and arm.
 
     Raises:
-      ValueError: where the folder holds no study.
+      ValueError: where the folder holds no study, or one of a version without arms.
     """
-    return Table.of_records(planned_records(Ledger(folder)))
+    return Table.of_records(Ledger(folder).planned_records())
 
 
-def _name(source: Any, on: str) -> str:
+def _name(source: Source) -> str:
     """The name by which workers open a source."""
-    if on == "local":
-        return ""
     if isinstance(source, Store):
         return str(source.path)
-    if getattr(source, "simulator", None):
-        return "shower"
-    raise ValueError(f"--on {on} needs a store, so that workers find the same jets")
+    if source.identity == open_source(SHOWER).identity:
+        return SHOWER
+    raise ValueError(
+        f"workers cannot open {source.identity}: write its jets into a store, or train"
+        " with on='local'"
+    )

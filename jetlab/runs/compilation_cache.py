@@ -1,4 +1,4 @@
-"""JAX's persistent compilation cache: a second start need not compile again."""
+"""JAX's persistent compilation cache: a second process does not compile again."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,16 @@ import jax
 
 
 def enable_compilation_cache(folder: Path) -> None:
-    """Keep compiled programs in `folder`, unless the user keeps them elsewhere
-    (JAX_COMPILATION_CACHE_DIR). To be called before the first one is compiled."""
+    """Keep compiled programs in `folder`, unless JAX_COMPILATION_CACHE_DIR is set.
+
+    Takes effect if called before the first program is compiled.
+    """
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def user_folder() -> Path:
-    """The user's cache, for programs that belong to no study."""
+    """The user's cache folder, for programs outside a study."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "jetlab" / "programs"

@@ -16,18 +16,18 @@ from jetlab.training.trajectory import trajectories_of
 NOMINAL_PARTICLES = 40
 """n_p of arXiv:2602.15781, for a cost before any jet is read."""
 
-SPEED = {4: 0.06, 16: 0.27, 64: 0.6, 128: 0.7}
-"""Share of the speed of a large matrix product that training reaches on a CPU, by
-width (benchmarks/roofline.py)."""
+CPU_EFFICIENCY = {4: 0.06, 16: 0.27, 64: 0.6, 128: 0.7}
+"""FLOP/s of training over those of a large matrix product on a CPU, by width
+(benchmarks/roofline.py)."""
 
 COMPILE = 9.0
-"""Seconds of compilation of a compiled program on one core."""
+"""Seconds that a program compiles on one core."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Number of runs, FLOPs by 6 n_p N D (all passes that repeated runs may take), and
-    seconds on this machine, good to a factor of two."""
+    """Number of runs, FLOPs (see `total_flops`), and seconds on this machine, good to a
+    factor of two."""
 
     runs: int
     flops: float
@@ -41,10 +41,10 @@ class Cost:
 
 
 def at_once() -> int:
-    """Groups of runs that train side by side: one on accelerators, two on a CPU.
+    """Number of groups that train concurrently: two on a CPU, one on accelerators.
 
-    One tiny run cannot keep two cores busy; more than two compete for the caches.
-    Programs of several devices wait for one another if two of them begin at once.
+    One tiny model leaves a second core idle, and more than two groups compete for the
+    caches. Two programs that each span several devices would deadlock.
     """
     if jax.default_backend() != "cpu" or jax.device_count() > 1:
         return 1
@@ -52,37 +52,39 @@ def at_once() -> int:
 
 
 def total_flops(runs: Sequence[RunConfig], *, one_trajectory: bool) -> float:
-    """FLOPs of what is trained by the paper's estimate, repeated runs with all passes
-    that they may take; 40 particles a jet, or as many as the inputs show."""
-    longest = [one.run for one in trajectories_of(runs, one_trajectory=one_trajectory)]
-    return sum(cost(run, _particles(run)) for run in longest)
+    """6 n_p N D epochs (arXiv:2602.15781, Section 2), summed over trajectories.
+
+    Repeated runs count with all epochs that they may take, jets with 40 particles or
+    the most that the inputs show.
+    """
+    trajectories = trajectories_of(runs, one_trajectory=one_trajectory)
+    return sum(_flops(one.run) for one in trajectories)
 
 
 def cost_of(runs: Sequence[RunConfig], *, one_trajectory: bool) -> Cost:
-    """The cost of a grid, a row of D counted once where runs share a trajectory."""
-    longest = [one.run for one in trajectories_of(runs, one_trajectory=one_trajectory)]
-    peak = _peak()
-    training = sum(
-        cost(run, _particles(run)) / (peak * _share(run.model.width)) for run in longest
-    )
-    programs = len({run.group for run in longest})
+    """The cost of a grid; runs of one trajectory cost as much as the longest."""
+    trajectories = trajectories_of(runs, one_trajectory=one_trajectory)
+    longest = [one.run for one in trajectories]
+    peak, programs = _peak(), len({run.group for run in longest})
+    training = sum(_flops(r) / (peak * _efficiency(r.model.width)) for r in longest)
     return Cost(
         runs=len(runs),
-        flops=sum(cost(run, _particles(run)) for run in longest),
+        flops=sum(map(_flops, longest)),
         seconds=training + COMPILE * programs / at_once(),
     )
 
 
-def _particles(run: RunConfig) -> int:
-    return min(NOMINAL_PARTICLES, run.input_config.particles)
+def _flops(run: RunConfig) -> float:
+    return cost(run, min(NOMINAL_PARTICLES, run.input_config.particles))
 
 
-def _share(width: int) -> float:
-    """Of the speed of a large product: on a CPU as measured; half on an accelerator,
-    where replicas fill the device."""
+def _efficiency(width: int) -> float:
+    """Achieved share of the peak: on a CPU as measured; half on an accelerator, where
+    replicas fill the device."""
     if jax.default_backend() != "cpu":
         return 0.5
-    return float(np.interp(np.log(width), np.log(list(SPEED)), list(SPEED.values())))
+    measured = np.array(list(CPU_EFFICIENCY.values()))
+    return float(np.interp(np.log(width), np.log(list(CPU_EFFICIENCY)), measured))
 
 
 @lru_cache(1)

@@ -19,9 +19,9 @@ TRIES = 3
 SUBMITS = {"slurm": "sbatch", "htcondor": "condor_submit"}
 """The command that submits a job to each batch system."""
 NEEDED = {"slurm": ("memory",), "htcondor": ("memory", "disk")}
-"""Settings of a job that the user must give."""
+"""Settings of jobs without a default."""
 PATIENCE = 10.0
-"""Seconds to wait for the answer of a scheduler."""
+"""Seconds after which a scheduler that does not answer is given up."""
 RESUBMIT_AFTER = 60.0
 """Seconds after which jobs that a batch system has ended are submitted again."""
 
@@ -49,15 +49,21 @@ def map_on_dask(
     workers: int | None,
     on_workers: Callable[[int], None],
 ) -> Generator[Tried]:
-    """Every task with its result or error. `on_workers(count)` is called about every
-    second with the number of workers.
+    """Every task with its result or last error, in the order in which they finish.
 
-    Only as many tasks as the workers have threads are submitted at a time: Dask blames
-    the death of a worker on all tasks that were sent to it.
+    No more tasks are submitted at a time than the workers have threads: Dask counts the
+    death of a worker as a failure of all tasks that were sent to it.
+
+    Args:
+      function: of a task.
+      tasks: its arguments.
+      on: "processes", "dask://HOST:PORT", or a key of `SUBMITS`.
+      workers: number of workers to start.
+      on_workers: called about every second with the number of workers.
 
     Raises:
-      ValueError: without the packages, or settings that the batch system needs.
-      OSError: where the scheduler cannot be reached, or is lost.
+      ValueError: if packages, or settings of the batch system, are missing.
+      OSError: if the scheduler cannot be reached, or is lost.
     """
     call = uuid.uuid4().hex[:8]
     waiting = deque(enumerate(tasks))
@@ -107,7 +113,7 @@ def _ended(futures: Iterable) -> list:
 def _connected(
     on: str, workers: int | None
 ) -> Iterator[tuple[Any, Callable[[], None]]]:
-    """A client, and a function that resubmits the jobs that a batch system ended."""
+    """A client, and a function that resubmits jobs which the batch system has ended."""
     try:
         import dask.config
         import distributed
@@ -137,8 +143,8 @@ def _cluster(on: str, workers: int | None) -> AbstractContextManager[Any]:
         return LocalCluster(
             n_workers=workers or os.cpu_count() or 1,
             threads_per_worker=1,
-            memory_limit=0,  # none: the system's own is the one that counts
-            dashboard_address="127.0.0.1:0",  # any port: there may be other clusters
+            memory_limit=0,  # Dask sets none: the system's limit holds
+            dashboard_address="127.0.0.1:0",  # a free port, beside other clusters
             silence_logs=logging.CRITICAL,
         )
     except RuntimeError as error:
@@ -147,7 +153,7 @@ def _cluster(on: str, workers: int | None) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _batch(on: str, workers: int | None) -> Iterator[Any]:
-    """Jobs of a batch system with the user's own settings for it."""
+    """A cluster of a batch system, with `workers` jobs submitted."""
     from distributed import Status
 
     if shutil.which(SUBMITS[on]) is None:
@@ -164,20 +170,21 @@ def _batch(on: str, workers: int | None) -> Iterator[Any]:
             jobs = cluster.workers.values()
             refused = [job for job in jobs if job.status == Status.created]
             for job in refused:
-                job.status = Status.failed  # or the cluster would not close
+                job.status = Status.failed  # otherwise the cluster does not close
             for job in refused:
-                await job.start()  # once more, for the reason
+                await job.start()  # again, to raise the reason
 
         try:
             cluster.sync(submitted)
         except (RuntimeError, OSError) as error:
-            raise OSError(f"--on {on}: no job was taken: {error}") from error
+            raise OSError(f"--on {on}: no job was accepted: {error}") from error
         yield cluster
 
 
 def batch_cluster(on: str) -> Any:
-    """A cluster of a batch system without workers: one core and one process a job,
-    everything else, memory above all, from the user's Dask configuration.
+    """A cluster of a batch system, without workers yet. A job has one core and one
+    process unless the user's Dask configuration says otherwise; memory, account and all
+    other settings come from that configuration.
 
     Raises:
       ValueError: where the configuration lacks a setting of `NEEDED`.
@@ -192,7 +199,7 @@ def batch_cluster(on: str) -> Any:
     if lacking:
         raise ValueError(
             f"--on {on}: set {' and '.join(lacking)} under jobqueue.{on} in "
-            "~/.config/dask/jobqueue.yaml, and what else your site requires of a job"
+            "~/.config/dask/jobqueue.yaml, and further settings that your site requires"
         )
     cores = known["cores"] or 1
     return kinds[on](
@@ -204,7 +211,7 @@ def batch_cluster(on: str) -> Any:
 
 
 def _rate_limited(call: Callable[[], Any]) -> Callable[[], None]:
-    """Makes a call, but no sooner than `RESUBMIT_AFTER` seconds after the last."""
+    """The call, made at most once in `RESUBMIT_AFTER` seconds."""
     last = time.monotonic()
 
     def limited() -> None:
@@ -218,7 +225,7 @@ def _rate_limited(call: Callable[[], Any]) -> Callable[[], None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Dask's messages on workers that come and go: the bar counts them."""
+    """Silences Dask's messages on workers that come and go: the bar counts them."""
     loggers = [
         logging.getLogger(name) for name in ("distributed", "distributed.client")
     ]

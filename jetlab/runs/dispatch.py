@@ -1,7 +1,7 @@
-"""Tasks run in this process, in others, or on a cluster through Dask.
+"""Tasks run in this process, in other processes, or on a cluster through Dask.
 
-The results of tasks lie on a file system that all workers share; little is sent over
-the network. Dask is imported only where it is asked for.
+Tasks write their results to a file system that all workers share; little is sent over
+the network. Dask is imported only when it is used.
 """
 
 import re
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class Unfinished(ValueError):
-    """Some tasks failed each time that they were tried; the others have finished."""
+    """Some tasks failed at every attempt; the others have finished."""
 
     def __init__(self, failed: Sequence[tuple[str, str]], asked: int):
         self.failed = failed
@@ -32,7 +32,7 @@ class Unfinished(ValueError):
 
 
 def check(on: str, workers: int | None) -> None:
-    """Raises ValueError unless `on` can run tasks with this number of workers."""
+    """Raises ValueError unless `on` is known and takes this number of workers."""
     external = on.startswith("dask://")
     if on not in ("local", "processes", *SUBMITS) and not external:
         raise ValueError(
@@ -43,7 +43,7 @@ def check(on: str, workers: int | None) -> None:
     if on in SUBMITS and workers is None:
         raise ValueError(f"--on {on}: give the number of --workers to ask for")
     if workers is not None and (on == "local" or external):
-        reason = "is this process alone" if on == "local" else "has its own workers"
+        reason = "is one process" if on == "local" else "has its own workers"
         raise ValueError(f"--workers {workers}: omit it, --on {on} {reason}")
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: at least one")
@@ -60,22 +60,35 @@ def map_tasks(
     unit: str = "tasks",
     label: str = "work",
 ) -> Iterator[tuple[P, R]]:
-    """`function(task)` of every task where `on` says: (task, result) in any order.
+    """Pairs (task, `function(task)`) in the order in which tasks finish.
 
-    A task that raises, or whose worker dies, is tried three times in all. A task that
-    kills its own process ends this process where `on` is `local`.
+    A task that raises, or whose worker dies, is tried three times in all.
+
+    Args:
+      function: picklable, as are the tasks and results.
+      tasks: its arguments.
+      on: "local", "processes", "dask://HOST:PORT", "slurm" or "htcondor".
+      workers: number of workers, where `on` starts them.
+      describe: a task's name in errors.
+      size: a task's size in `unit`, for the progress bar.
+      unit: of the progress bar.
+      label: of the progress bar.
 
     Raises:
-      ValueError: for an unknown `on`, or without the packages that it needs.
-      Unfinished: after all others have finished, with the tasks that failed.
-      OSError: where the cluster cannot be reached, or is lost.
+      ValueError: for an unknown `on`, or if packages that it needs are missing.
+      Unfinished: after all other tasks have finished, with those that failed.
+      OSError: if the cluster cannot be reached, or is lost.
     """
     check(on, workers)
     return _map_tasks(function, tasks, on, workers, describe, size, unit, label)
 
 
 def take_shard(tasks: Sequence[P], shard: tuple[int, int] | None) -> list[P]:
-    """Every n-th task, beginning with the i-th, of a shard (i, n); or all."""
+    """Every n-th task, beginning with the i-th, of a shard (i, n); all without one.
+
+    Raises:
+      ValueError: unless 1 <= i <= n.
+    """
     if shard is None:
         return list(tasks)
     number, shards = shard
@@ -98,7 +111,7 @@ def _map_tasks(
         return
     failed: list[tuple[str, str]] = []
     amount = sum(map(size, tasks))
-    # the rate of the whole time: tasks end in bursts
+    # smoothing=0: the mean rate since the start, as tasks end in bursts
     with tqdm(
         total=amount, desc=label, unit=f" {unit}", unit_scale=True, smoothing=0
     ) as bar:
@@ -122,7 +135,7 @@ def _show_workers(bar: tqdm, failed: Sequence, workers: int) -> None:
     now = "1 worker" if workers == 1 else f"{workers} workers"
     if workers == 0:
         now = "waiting for workers"
-        bar.unpause()  # the clock: time without workers is no part of the rate
+        bar.unpause()  # time without workers does not count for the rate
     bar.set_postfix_str(now + (f", {len(failed)} failed" if failed else ""))
 
 
@@ -143,5 +156,5 @@ def _try(function: Callable, task: Any) -> Tried:
 
 def _reason(error: BaseException) -> str:
     if type(error).__name__ == "KilledWorker":
-        return "its worker died each time (of memory or time? see the workers' logs)"
+        return "its worker died each time (out of memory or time? see its log)"
     return f"{type(error).__name__}: {error}"

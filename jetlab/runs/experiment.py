@@ -1,4 +1,4 @@
-"""From an experiment's file to a folder with records, figures, tables and a report."""
+"""An experiment: a study of a file, trained into a folder and reported."""
 
 import platform
 from collections.abc import Sequence
@@ -14,24 +14,28 @@ from jetlab.records import Record
 from jetlab.runs import report
 from jetlab.runs.compilation_cache import enable_compilation_cache
 from jetlab.runs.cost import NOMINAL_PARTICLES, at_once, total_flops
-from jetlab.runs.dispatch import take_shard
+from jetlab.runs.dispatch import check
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.report import Findings
-from jetlab.runs.runner import groups_of, run_elsewhere, run_study
+from jetlab.runs.runner import run_study
 from jetlab.runs.study import Study, load_experiment
+from jetlab.runs.workers import run_on_workers
 from jetlab.types import Source
+
+RESULTS = ("*.png", "*.pdf", "tables.*", "fit*.json", "report.html")
+"""Files of a report, which the next study of the folder deletes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A study of a file at one size on one source, and the folder of its results.
+    """The study of a file at one size on one source, and the folder of its results.
 
-    `source` is "shower" or the folder of a store. With `inputs` the study uses these
-    input configurations in place of its own.
-
-    Raises:
-      ValueError: for a file that is no experiment, an unknown size or source, or inputs
-        that its size does not take.
+    Attributes:
+      file: a Python file with `study` and `SIZES`.
+      size: a key of its `SIZES`.
+      source: "shower", or the folder of a store.
+      out: folder of records, weights and report.
+      inputs: input configurations in place of the size's own.
     """
 
     file: Path
@@ -41,7 +45,12 @@ class Experiment:
     inputs: Sequence[str | Inputs] = ()
 
     def study(self, jets: Source) -> Study:
-        """The study on these jets."""
+        """The study on these jets.
+
+        Raises:
+          ValueError: for a file that is not an experiment, an unknown size, or `inputs`
+            that its sizes do not have.
+        """
         module = load_experiment(self.file)
         if self.size not in module.SIZES:
             known = ", ".join(module.SIZES)
@@ -49,16 +58,16 @@ class Experiment:
                 f"{self.file} has no size {self.size!r}: choose from {known}"
             )
         if self.inputs:
-            own = module.SIZES[self.size]
-            if not hasattr(own, "inputs"):
+            size = module.SIZES[self.size]
+            if not hasattr(size, "inputs"):
                 raise ValueError(
                     f"{self.file} takes no --inputs: its sizes have no inputs"
                 )
-            module.SIZES[self.size] = replace(own, inputs=tuple(self.inputs))
+            module.SIZES[self.size] = replace(size, inputs=tuple(self.inputs))
         return module.study(self.size, jets)
 
-    def announce(self) -> str:
-        """The cost of the study in one line."""
+    def cost_estimate(self) -> str:
+        """Number of runs and FLOPs, in one line."""
         study = self.study(open_source(self.source))
         flops = total_flops(study.runs, one_trajectory=study.one_trajectory)
         return (
@@ -66,69 +75,104 @@ class Experiment:
             f" at most (6 n_p N D, n_p up to {NOMINAL_PARTICLES} particles a jet)"
         )
 
-    def run(self, *, on: str = "local", workers: int | None = None) -> list[Record]:
-        """Train what is missing, here or on workers; the records of the study."""
-        jets = open_source(self.source)
-        study, ledger = self.study(jets), Ledger(self.out)
-        with ledger.lock():
-            parallel = at_once() if on == "local" else workers or at_once()
-            self._prepare(ledger, study, jets, parallel)
-            train_study(study, jets, self.source, ledger, on=on, workers=workers)
-        records = ledger.records()
-        return [records[run.id] for run in study.runs]
+    def run(
+        self,
+        *,
+        on: str = "local",
+        workers: int | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> list[Record]:
+        """Train the missing runs; see `train_study`.
 
-    def run_shard(self, shard: tuple[int, int]) -> tuple[int, int]:
-        """Train the missing runs of every n-th group, beside other processes that train
-        the other groups; how many runs of the study are unfinished, and of how many."""
+        Returns:
+          The records of the study: one for each finished run and arm.
+        """
         jets = open_source(self.source)
-        study, ledger = self.study(jets), Ledger(self.out, shard)
-        groups = take_shard(groups_of(study), shard)
-        part = replace(study, runs=tuple(run for group in groups for run in group))
-        with ledger.lock():
-            self._prepare(ledger, study, jets, at_once())
-            # machines may differ in their processors: each keeps programs of its own
-            enable_compilation_cache(self.out / "programs" / platform.node())
-            run_study(part, jets, ledger)
-        known, ids = ledger.records(), {run.id for run in study.runs}
-        return len(ids - known.keys()), len(ids)
-
-    def _prepare(
-        self, ledger: Ledger, study: Study, source: Source, parallel: int
-    ) -> None:
-        """The plan, and the experiment's file, so that the report can be made again."""
-        write_text(ledger.folder / "experiment.py", self.file.read_text())
-        _clear_results(ledger.folder)
-        write_plan(ledger, study, source, parallel, size=self.size)
+        train_study(
+            self.study(jets),
+            jets,
+            self.out,
+            name=self.source,
+            on=on,
+            workers=workers,
+            shard=shard,
+            size=self.size,
+            file=self.file,
+        )
+        return Ledger(self.out).planned_records()
 
 
 def train_study(
     study: Study,
     jets: Source,
-    source: str,
-    ledger: Ledger,
+    out: Path,
     *,
+    name: str,
     on: str = "local",
     workers: int | None = None,
+    shard: tuple[int, int] | None = None,
+    size: str = "",
+    file: Path | None = None,
 ) -> None:
-    """Train what a locked ledger lacks, in this process or on workers, which open the
-    jets by the name `source`."""
-    enable_compilation_cache(ledger.folder / "programs")
-    if on == "local":
-        run_study(study, jets, ledger)
+    """Train the runs of a study that a folder lacks. Finished runs are kept, and
+    unfinished ones resume from their checkpoints.
+
+    Args:
+      study: runs and analysis.
+      jets: the source that all runs name.
+      out: the folder.
+      name: of the source, by which workers open it.
+      on: "local", "processes", "dask://HOST:PORT", "slurm" or "htcondor".
+      workers: number of workers, where `on` starts them.
+      shard: (i, n) trains every n-th group, beginning with the i-th, in this process,
+        beside other processes that train the others.
+      size: recorded in the plan.
+      file: an experiment, copied so that the report can be made from the folder alone.
+
+    Raises:
+      ValueError: where another process trains in the folder, for an unknown `on`, or a
+        source with too few jets.
+      Unfinished: after all other groups have finished, with the groups that failed.
+      OSError: for a cluster that cannot be started or is lost.
+    """
+    check(on, workers)
+    ledger, programs = Ledger(out, shard), out / "programs"
+    if shard:  # machines may differ in their processors: each has a cache of its own
+        programs /= platform.node()
+    with ledger.lock():
+        _prepare(ledger, study, jets, workers or at_once(), size, file)
+        enable_compilation_cache(programs)
+        if on == "local":
+            run_study(study, jets, ledger, shard)
+        else:
+            run_on_workers(study, name, ledger, on=on, workers=workers)
+        if shard is None:
+            ledger.merge()
+
+
+def _prepare(
+    ledger: Ledger,
+    study: Study,
+    jets: Source,
+    parallel: int,
+    size: str,
+    file: Path | None,
+) -> None:
+    """Replace the plan, the experiment's file and the report of an earlier study."""
+    copy = ledger.folder / "experiment.py"
+    if file or copy.exists():
+        for pattern in RESULTS:
+            for path in ledger.folder.glob(pattern):
+                path.unlink(missing_ok=True)  # another shard may do the same
+    if file:
+        write_text(copy, file.read_text())
     else:
-        run_elsewhere(study, source, ledger, on=on, workers=workers)
-    ledger.merge()
-
-
-def write_plan(
-    ledger: Ledger, study: Study, source: Source, parallel: int, *, size: str = ""
-) -> None:
-    """Write what the folder will hold."""
+        copy.unlink(missing_ok=True)
     ledger.write_plan(
         {
             "study": study.name,
             "size": size,
-            "source": source.identity,
+            "source": jets.identity,
             "at_once": parallel,
             "runs": [run.id for run in study.runs],
             "arms": [run.arm for run in study.runs],
@@ -136,34 +180,18 @@ def write_plan(
     )
 
 
-def planned_records(ledger: Ledger) -> list[Record]:
-    """The records of a folder's study, one for each run and arm, in its order.
-
-    Raises:
-      ValueError: where the folder holds no study, or one of a version without arms.
-    """
-    plan, records = ledger.plan(), ledger.records()
-    if "arms" not in plan:
-        raise ValueError(
-            f"{ledger.folder} was made before studies named their arms: give the"
-            " 'jetlab run' that made it once more; it keeps what is finished"
-        )
-    return [
-        replace(records[name], arm=arm)
-        for name, arm in zip(plan["runs"], plan["arms"], strict=True)
-        if name in records
-    ]
-
-
 def make_report(out: Path) -> tuple[Path, Findings]:
-    """Analyse the records in `out`; figures, tables and `report.html`.
+    """Analyse the records in `out` and write figures, tables and `report.html`.
+
+    Returns:
+      The path of the page, and the findings.
 
     Raises:
-      ValueError: where `out` holds no study or a grid without an analysis, or no run of
-        it has finished.
+      ValueError: where `out` holds no study, a study without an analysis or of a
+        version without arms, or no finished run.
     """
     ledger = Ledger(out)
-    plan, records = ledger.plan(), planned_records(ledger)
+    plan, records = ledger.plan(), ledger.planned_records()
     if not any(record.status == "done" for record in records):
         raise ValueError(f"no run in {out} has finished: see 'jetlab status {out}'")
     if not (out / "experiment.py").exists():
@@ -180,18 +208,12 @@ def make_report(out: Path) -> tuple[Path, Findings]:
     return out / "report.html", findings
 
 
-def _clear_results(out: Path) -> None:
-    """Remove the results of an earlier study of the same folder."""
-    for pattern in ("*.png", "*.pdf", "tables.*", "fit*.json", "report.html"):
-        for path in out.glob(pattern):
-            path.unlink(missing_ok=True)  # another shard may do the same
-
-
 def _title(module: ModuleType) -> str:
     return (module.__doc__ or module.__name__).strip().splitlines()[0]
 
 
 def _facts(plan: dict[str, Any], records: Sequence[Record]) -> dict[str, str]:
+    """The lines under the title of a report."""
     distinct = {record.id: record for record in records}.values()
     done = [record for record in distinct if record.status == "done"]
     others = [record for record in distinct if record.status != "done"]

@@ -1,10 +1,10 @@
 """Grids of runs: the axes of a study, and the runs that they span."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -19,30 +19,30 @@ from jetlab.tasks.tagging import Tagging
 from jetlab.training.run_config import RunConfig
 from jetlab.types import Source, Task
 
-T = TypeVar("T")
-
 BATCH = 128
 PAPER_RATE = 1e-4
 """The constant rate of arXiv:2602.15781, Section 2."""
 
 PATIENCE = 12
-"""Evaluations without a better loss that end a run: enough to see a rise."""
+"""Early stopping of repeated runs: evaluations without a lower validation loss."""
 
 SHORTEST = 32
-"""Batches of the smallest single pass of a grid: shorter runs do not begin to learn."""
+"""Batches of the smallest training set of a `Size`: shorter runs learn nothing."""
 
-VALIDATION = 20_000
-"""Validation jets of a grid where none are asked for."""
+NUM_VALID = 20_000
+"""Default number of validation jets."""
+
+MIN_VALID = 10
+"""Validation jets of each class: fewer give no error of the loss."""
 
 
 @dataclass(frozen=True)
 class Grid(Sequence[RunConfig]):
-    """Runs on the jets of one source: what `train` takes.
+    """Runs on the jets of one source: the argument of `train`.
 
     Single-pass runs that differ in `num_train` alone are prefixes of one trajectory and
-    trained as one, to the same numbers: that is cheaper by the sum of a row of D over
-    its largest. Points of one trajectory are correlated; `one_trajectory` off trains
-    each run anew.
+    are trained as one: a row of D costs as much as its largest D. Their losses are
+    correlated; `one_trajectory=False` trains each run with its own order of jets.
     """
 
     source: Source
@@ -67,16 +67,22 @@ class Grid(Sequence[RunConfig]):
         return iter(self.runs)
 
     def __add__(self, other: "Grid") -> "Grid":
-        """The runs of two grids on the same jets, two arms say."""
+        """The runs of both grids, for example two arms.
+
+        Raises:
+          ValueError: for grids on different sources, or if two input configurations
+            have the same label.
+        """
         if other.source.identity != self.source.identity:
             raise ValueError(
                 f"grids on {self.source.identity} and {other.source.identity} cannot be"
                 " joined: they have different jets"
             )
+        require_distinct_labels(run.inputs for run in (*self.runs, *other.runs))
         return replace(self, runs=(*self.runs, *other.runs))
 
     def __repr__(self) -> str:
-        return f"Grid({self.cost()}, on {self.source.identity})"
+        return f"Grid({len(self)} runs on {self.source.identity})"
 
     def cost(self) -> Cost:
         """Runs, FLOPs and time on this machine, before anything is trained."""
@@ -100,62 +106,71 @@ def grid(
     one_trajectory: bool = True,
     **fields: Any,
 ) -> Grid:
-    """A run for every combination of inputs, widths, sizes, seeds and rates.
+    """One run for every combination of inputs, width, D, seed and learning rate.
 
         grid(jets, inputs="full-40", width=(8, 16), num_train=log_spaced(1e4, 1e6, 6))
 
-    A learning rate of None is that of the width (`jetlab.models.scaling`). All runs are
-    judged by the same `num_valid` jets, as many of each class, and draw from the same
-    first `pool` training jets. `fields` are further fields of `RunConfig`.
+    Args:
+      source: the jets.
+      inputs: names of input configurations, or configurations of your own.
+      width: model width d.
+      num_train: training jets D, multiples of the batch.
+      seed: of initialisation, dropout and the order of jets.
+      learning_rate: None takes that of the width (`jetlab.models.scaling`).
+      epochs: passes over the training jets.
+      patience: early stopping after this many evaluations; 0 for none.
+      num_valid: validation jets, 20,000 by default, equally many of each class.
+      pool: training jets are drawn from the first `pool` of the source; by default the
+        largest `num_train`.
+      arm: label of these runs in a study.
+      task: what the model learns; tagging by default.
+      one_trajectory: see `Grid`.
+      fields: further fields of `RunConfig`.
 
     Raises:
-      ValueError: for more jets than the source has, sizes that are no whole batches,
-        or two input configurations of one label.
+      ValueError: for more jets than the source has, a `num_train` that is no multiple
+        of the batch, or two input configurations with the same label.
     """
-    task, sizes = task or Tagging(), _several(num_train)
-    require_distinct_labels(_several(inputs))
-    first = max(sizes) if pool is None else pool
-    if source.size is not None and first > source.size:
-        raise ValueError(
-            f"num_train is {first:,} and the source has {source.size:,} training jets:"
-            " take fewer, or convert more files"
-        )
-    held_out = balanced(num_valid or VALIDATION, source)
-    axes = (_several(inputs), _several(width), sizes, _several(seed))
-    runs = [
+    task, sizes = task or Tagging(), _axis(num_train)
+    require_distinct_labels(_axis(inputs))
+    drawn_from = max(sizes) if pool is None else pool
+    _require_jets(drawn_from, source)
+    num_valid = balanced(NUM_VALID if num_valid is None else num_valid, source)
+    axes = (_axis(inputs), _axis(width), sizes, _axis(seed), _axis(learning_rate))
+    runs = tuple(
         RunConfig(
             source=source.identity,
             task=task,
-            inputs=read,
-            model=task.model(d, resolve_inputs(read), source),
-            pool=first,
-            num_train=size,
-            num_valid=held_out,
+            inputs=config,
+            model=task.model(d, resolve_inputs(config), source),
+            pool=drawn_from,
+            num_train=D,
+            num_valid=num_valid,
             epochs=epochs,
-            learning_rate=rate or scaling.learning_rate(d),
-            seed=number,
+            learning_rate=scaling.learning_rate(d) if rate is None else rate,
+            seed=s,
             patience=patience,
             arm=arm,
             **fields,
         )
-        for read, d, size, number, rate in itertools.product(
-            *axes, _several(learning_rate)
+        for config, d, D, s, rate in itertools.product(*axes)
+    )
+    return Grid(source, runs, one_trajectory)
+
+
+def _require_jets(pool: int, source: Source) -> None:
+    if source.size is not None and pool > source.size:
+        raise ValueError(
+            f"num_train is {pool:,} and the source has {source.size:,} training jets:"
+            " choose a smaller num_train, or convert more files"
         )
-    ]
-    return Grid(source, tuple(runs), one_trajectory)
 
 
-def _several(values: Any) -> tuple[Any, ...]:
-    """A value as an axis of one point."""
+def _axis(values: Any) -> tuple[Any, ...]:
+    """The points of an axis; a single value is an axis of one point."""
     if isinstance(values, str | Inputs) or not isinstance(values, Sequence):
         return (values,)
     return tuple(values)
-
-
-def product(make: Callable[..., T], **axes: Sequence[Any]) -> tuple[T, ...]:
-    """`make` of every combination of the axes; the last axis is the fastest."""
-    points = itertools.product(*axes.values())
-    return tuple(make(**dict(zip(axes, point, strict=True))) for point in points)
 
 
 def log_spaced(
@@ -167,17 +182,18 @@ def log_spaced(
 
 
 def balanced(num_valid: int, source: Source) -> int:
-    """Validation jets, as many of each class, and no more than the source holds out.
+    """`num_valid`, or all that the source holds out, rounded down to equal classes.
 
     Raises:
-      ValueError: for fewer than ten of a class, which give no error of the loss.
+      ValueError: for fewer than `MIN_VALID` jets of each class.
     """
     classes, held_out = len(source.classes), source.held_out
     count = num_valid if held_out is None else min(num_valid, held_out)
-    if count < 10 * classes:
+    if count < MIN_VALID * classes:
+        has = "" if held_out is None else f" and the source holds out {held_out:,}"
         raise ValueError(
-            f"the source holds out {count // classes} validation jets of its rarest"
-            f" class; ten of each of its {classes} classes are needed"
+            f"num_valid is {num_valid:,}{has}: at least {MIN_VALID} validation jets of"
+            f" each of the {classes} classes are needed, {MIN_VALID * classes} in all"
         )
     return count // classes * classes
 
@@ -185,17 +201,18 @@ def balanced(num_valid: int, source: Source) -> int:
 def clip_sizes(
     num_train: Sequence[int], size: int | None, batch: int = BATCH
 ) -> list[int]:
-    """Training sizes scaled down to the jets of a source, the smallest to no fewer than
-    `SHORTEST` batches.
+    """Training sizes scaled down to the `size` jets of a source, at equal ratios from
+    no fewer than `SHORTEST` batches.
 
     Raises:
-      ValueError: for a source with too few jets for any grid.
+      ValueError: for a source with fewer than 2 `SHORTEST` batches.
     """
     if size is None or size >= max(num_train):
         return list(num_train)
     if size < 2 * SHORTEST * batch:
         raise ValueError(
-            f"the source has {size} training jets; a grid needs {2 * SHORTEST * batch}"
+            f"the source has {size:,} training jets: a grid needs at least"
+            f" {2 * SHORTEST * batch:,}"
         )
     share = size // batch * batch / max(num_train)
     low = min(share * max(num_train), max(share * min(num_train), SHORTEST * batch))
@@ -204,12 +221,16 @@ def clip_sizes(
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large a study is: the axes of its runs, and the jets that judge them.
+    """The axes of a study at one size, for each of the `inputs`.
 
-    For each of the `inputs`: single passes of all `widths` over `num_train` jets (arm
-    "single"), and data sets of `repeated` jets that `repeated_widths` (all, where none
-    are given) see until their validation loss no longer falls or they have seen `seen`
-    jets (arm "repeated").
+    Attributes:
+      num_train: training sets of the runs of one epoch, of all `widths` (arm "single").
+      repeated: training sets that are repeated (arm "repeated"), by models of
+        `repeated_widths` (by default `widths`), until early stopping.
+      seen: most jets that a repeated run sees: it has max(2, seen / D) epochs.
+      num_valid: validation jets.
+      seeds: number of seeds.
+      learning_rates: None is that of the width.
     """
 
     inputs: Sequence[str | Inputs]
@@ -220,19 +241,21 @@ class Size:
     seen: int = 0
     num_valid: int
     seeds: int = 1
-    learning_rates: Sequence[float | None] = (None,)  # None: by width
+    learning_rates: Sequence[float | None] = (None,)
 
     def runs(self, source: Source) -> tuple[RunConfig, ...]:
-        """The repeated runs, then the single passes.
+        """All runs, with sizes clipped to the jets of the source.
 
         Raises:
-          ValueError: where the source has too few jets for any grid.
+          ValueError: for a source with too few jets (see `clip_sizes`, `balanced`), or
+            if two input configurations have the same label.
         """
+        require_distinct_labels(self.inputs)
         single = clip_sizes(self.num_train, source.size) if self.num_train else []
         repeated = [size for size in self.repeated if size <= max(single, default=0)]
         if not single:
             repeated = clip_sizes(self.repeated, source.size)
-        spanned = partial(
+        spanned_by = partial(
             grid,
             source,
             seed=range(self.seeds),
@@ -243,7 +266,7 @@ class Size:
         runs: list[RunConfig] = []
         for inputs in self.inputs:
             for size in repeated:
-                runs += spanned(
+                runs += spanned_by(
                     inputs=inputs,
                     width=self.repeated_widths or self.widths,
                     num_train=size,
@@ -252,7 +275,7 @@ class Size:
                     arm="repeated",
                 )
             if single:
-                runs += spanned(
+                runs += spanned_by(
                     inputs=inputs, width=self.widths, num_train=single, arm="single"
                 )
         return tuple(runs)

@@ -1,8 +1,8 @@
-"""The results of a study on disk: one line a run, appended once, never rewritten.
+"""The results of a study on disk: one JSON line a run, appended, never rewritten.
 
-A line counts only when its newline has arrived: a run killed while it wrote leaves a
-torn last line, which is cut off before the next one is added. Each file has one writer;
-readers take all files together.
+A line is whole once its newline is written: a process killed while it wrote leaves a
+torn last line, which the next writer cuts off. Each file has one writer; readers take
+all files together.
 """
 
 import fcntl
@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,8 +21,8 @@ from jetlab.records import Record
 class Ledger:
     """Records in `folder/records.jsonl`, the study's plan in `folder/plan.json`.
 
-    A shard (i, n) of a study writes a file of its own, and so does a worker that trains
-    a group of runs, in the group's folder of checkpoints.
+    A shard (i, n) of a study writes `records.IofN.jsonl`. A worker writes the records
+    of its group into the group's folder of checkpoints, until the client merges them.
     """
 
     def __init__(self, folder: Path | str, shard: tuple[int, int] | None = None):
@@ -30,11 +31,11 @@ class Ledger:
         self.path = self.folder / f"records{self._suffix}.jsonl"
 
     def records(self) -> dict[str, Record]:
-        """The latest whole record of each run by its id; a failed retry never replaces
-        a success from another file.
+        """The latest record of each run by its id; a failed retry never replaces a
+        success from another file.
 
         Raises:
-          ValueError: for a line in the middle that is no record, naming it.
+          ValueError: for a whole line that is not a record, with its number.
         """
         found: dict[str, Record] = {}
         for path in self._files():
@@ -51,7 +52,7 @@ class Ledger:
             os.fsync(file.fileno())
 
     def checkpoints(self, group: str) -> Path:
-        """The folder of a group's unfinished runs."""
+        """The folder of a group's checkpoints."""
         return self.folder / "checkpoints" / group
 
     @property
@@ -59,29 +60,34 @@ class Ledger:
         """The folder of the weights of finished runs."""
         return self.folder / "weights"
 
+    def weights_file(self, record: Record) -> Path | None:
+        """The weights of the lowest validation loss where a run stopped early, else
+        those after the last step; None for a run that left none."""
+        name = record.weights.get("best") or record.weights.get("final")
+        return self.weights / name if name else None
+
     def merge(self) -> None:
-        """Take over the records of workers and remove what is left over: empty folders
-        of checkpoints, weights without a record. For a process that holds the lock of
-        the whole folder."""
+        """Move the records of workers into this file; delete empty folders of
+        checkpoints, and weights without a record. The caller holds the lock."""
         own = _read(self.path)
         for path in self.folder.glob("checkpoints/*/records.jsonl"):
-            left = Ledger(path.parent)
-            if left.is_locked():
-                continue  # by a worker that lost its scheduler and trains on
-            for name, record in left.records().items():
+            group = Ledger(path.parent)
+            if group.is_locked():
+                continue  # a worker that lost its scheduler still trains
+            for name, record in group.records().items():
                 if name not in own or own[name].status == "failed":
                     self.add(record)
             path.unlink()
-            (path.parent / "lock").unlink()
+            (path.parent / "lock").unlink(missing_ok=True)
         inside = sorted((self.folder / "checkpoints").glob("**/"), reverse=True)
         for path in inside:
             if not any(path.iterdir()):
                 path.rmdir()
-        if not (self.folder / "checkpoints").exists():  # else a worker still trains
-            self._remove_orphans()
+        if not (self.folder / "checkpoints").exists():  # else a worker may still train
+            self._delete_orphans()
 
-    def _remove_orphans(self) -> None:
-        """Weights whose process died before it wrote the record."""
+    def _delete_orphans(self) -> None:
+        """Delete weights whose process died before it wrote their record."""
         known = {
             name
             for record in self.records().values()
@@ -92,11 +98,11 @@ class Ledger:
                 path.unlink()
 
     def write_plan(self, plan: dict[str, Any]) -> None:
-        """Write `plan.json`, whole."""
+        """Write `plan.json`, completely or not at all."""
         write_text(self.folder / "plan.json", json.dumps(plan, indent=1))
 
     def plan(self) -> dict[str, Any]:
-        """What was asked for: study, size, source, the ids of the runs and their arms.
+        """Study, size, source, and the ids and arms of the planned runs.
 
         Raises:
           ValueError: where the folder holds no study.
@@ -108,25 +114,44 @@ class Ledger:
             )
         return json.loads(path.read_text())
 
+    def planned_records(self) -> list[Record]:
+        """The records of the planned runs in order: one for each run and arm, so a run
+        under two arms has two.
+
+        Raises:
+          ValueError: where the folder holds no study, or one of a version without arms.
+        """
+        plan, records = self.plan(), self.records()
+        if "arms" not in plan:
+            raise ValueError(
+                f"{self.folder} was made by a version without arms: repeat its"
+                " 'jetlab run' command, which keeps finished runs and adds the arms"
+            )
+        return [
+            replace(records[name], arm=arm)
+            for name, arm in zip(plan["runs"], plan["arms"], strict=True)
+            if name in records
+        ]
+
     @contextmanager
-    def lock(self, *, patient: bool = False) -> Iterator[None]:
+    def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Hold the folder for writing; the system releases it when the process ends.
 
-        Shards of a study hold it together, each its own file of it. `patient` waits
+        Shards hold the folder together, and each its own file. With `wait` this waits
         for the process that holds it.
 
         Raises:
-          ValueError: where another process holds it.
+          ValueError: where another process holds it, unless `wait`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        wanted = {"lock": not self._suffix, f"lock{self._suffix}": True}
+        files = {"lock": not self._suffix, f"lock{self._suffix}": True}
         with ExitStack() as stack:
-            for name, alone in wanted.items():
+            for name, exclusive in files.items():
                 file = stack.enter_context((self.folder / name).open("a+"))
-                if not _lock(file, alone=alone, patient=patient):
+                if not _lock(file, exclusive=exclusive, wait=wait):
                     raise ValueError(
-                        f"another jetlab run is at work in {self.folder}: wait for it, "
-                        "or choose another --out"
+                        f"another jetlab run is training in {self.folder}: wait for it,"
+                        " or choose another --out"
                     )
             self._refuse_other_shards()
             self._repair()
@@ -137,7 +162,7 @@ class Ledger:
         return _is_locked(self.folder / "lock")
 
     def status(self) -> dict[str, int]:
-        """How many of the planned runs are done, running, failed and pending."""
+        """Numbers of planned runs that are done, running, failed and pending."""
         plan, records = self.plan(), self.records()
         ids = list(dict.fromkeys(plan["runs"]))
         ended = [records[i].status for i in ids if i in records]
@@ -154,29 +179,30 @@ class Ledger:
         }
 
     def _refuse_other_shards(self) -> None:
-        """Shards of another number would train the same groups."""
+        """Raises ValueError where shards of another n are training: they divide the
+        same groups differently."""
         ours = "of" + self._suffix.partition("of")[2]
         for path in self.folder.glob("lock.*of*"):
             if not path.name.endswith(ours) and _is_locked(path):
                 raise ValueError(
-                    f"shards of another number are at work in {self.folder}: wait "
-                    "for them, or divide by the same number"
+                    f"shards I/N of another N are training in {self.folder}: wait for"
+                    " them, or give the same N"
                 )
 
     def _files(self) -> list[Path]:
-        kept = [self.folder / "records.jsonl"]
+        own = [self.folder / "records.jsonl"]
         shards = sorted(self.folder.glob("records.*of*.jsonl"))
-        return kept + shards + sorted(self.folder.glob("checkpoints/*/records.jsonl"))
+        return own + shards + sorted(self.folder.glob("checkpoints/*/records.jsonl"))
 
     def _repair(self) -> None:
-        """Cut off a line that a killed process left half-written."""
+        """Cut off a torn last line."""
         if self.path.exists():
             content = self.path.read_bytes()
             os.truncate(self.path, content.rfind(b"\n") + 1)
 
 
 def _read(path: Path) -> dict[str, Record]:
-    """The whole records of a file."""
+    """The latest record of each run in a file, without a torn last line."""
     if not path.exists():
         return {}
     whole, _, _ = path.read_bytes().rpartition(b"\n")
@@ -186,17 +212,18 @@ def _read(path: Path) -> dict[str, Record]:
             record = Record.from_json(line.decode())
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
-                f"{path}, line {number}: not a record ({error}); "
-                "move the line elsewhere to go on without it"
+                f"{path}, line {number}: not a record ({error}): delete the line, and"
+                " its run is trained again"
             ) from error
         found[record.id] = record
     return found
 
 
-def _lock(file: IO[str], *, alone: bool = True, patient: bool = False) -> bool:
-    kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+def _lock(file: IO[str], *, exclusive: bool = True, wait: bool = False) -> bool:
+    """Whether the lock was taken."""
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     try:
-        fcntl.flock(file, kind if patient else kind | fcntl.LOCK_NB)
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -26,7 +26,7 @@ def cost_estimate(campaign: Campaign) -> str:
     )
 
 
-def simulate(
+def produce(
     campaign: Campaign,
     out: Path,
     *,
@@ -35,10 +35,10 @@ def simulate(
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
 ) -> dict[str, Any] | None:
-    """Simulate a campaign into a store or ROOT files; the jets do not depend on where.
+    """Simulate a campaign into a store or ROOT files. The jets do not depend on `on`.
 
-    Finished jobs are kept in `OUT.pieces` until `out` is written; the same call resumes
-    from them.
+    Files of finished jobs are kept in `OUT.pieces` until `out` is written; the same
+    call resumes from them.
 
     Args:
       campaign: jets, classes and seed.

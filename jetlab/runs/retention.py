@@ -1,4 +1,4 @@
-"""Which weights of finished runs stay on the disk."""
+"""Retention of the weights of finished runs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,15 +8,15 @@ from jetlab.records import Record
 from jetlab.training.run_config import RunConfig
 
 Keep = Literal["best", "all", "none"]
-"""Weights of every run, of the run of the lowest loss of each width and inputs, or of
-no run but those that others begin with."""
+"""Keep the weights of the run of the lowest loss of each width and inputs, of all runs,
+or of none. Parents (`init_from` of another run) are always kept."""
 
 
 class Retention:
     """Deletes the weights that a study does not keep, as its records come in.
 
-    Weights of runs that others of the study `init_from` always stay. Only weights of
-    recorded runs are deleted: others may belong to a process that is still training.
+    Only weights of recorded runs are deleted: others may belong to a process that is
+    still training.
     """
 
     def __init__(self, folder: Path, runs: Iterable[RunConfig], keep: Keep):
@@ -30,15 +30,16 @@ class Retention:
         return self._keep != "none" or bool(self._parents)
 
     def add(self, record: Record) -> None:
-        """Take in a record and delete what it makes superfluous."""
+        """Delete the weights of this record, or of the one that it beats."""
         if self._keep == "all" or record.loss is None:
             return
         key = record.task, record.inputs, record.width
         best = self._best.get(key)
-        worse = record
-        if self._keep == "best" and (best is None or record.loss < (best.loss or 0.0)):
+        if self._keep == "none" or (best and record.loss >= (best.loss or 0.0)):
+            worse = record
+        else:
             self._best[key], worse = record, best
-        if worse is not None and worse.id != getattr(self._best.get(key), "id", None):
+        if worse and worse.id != getattr(self._best.get(key), "id", None):
             self._delete(worse)
 
     def _delete(self, record: Record) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from jetlab.records import Record
 from jetlab.runs.grid import Size
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 Analysis = Callable[[Sequence[Record]], Findings]
-"""The records of a study, one for each run and arm, to its findings."""
+"""From the records of a study, one for each run and arm, to its findings."""
 
 
 def for_each_inputs(analyse: Analysis) -> Analysis:
@@ -55,11 +55,17 @@ def _labelled(layout: str, parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """`runs`, and `analyse`, which turns their records into findings; None for a grid
-    that is only trained.
+    """Runs, and the analysis of their records.
 
-    A run may stand under several arms; it is trained once. `one_trajectory` is that of
-    `Grid`. `keep` says whose weights stay on the disk (`jetlab.runs.retention`).
+    Attributes:
+      name: of the study.
+      runs: a run under several arms appears once for each; it is trained once.
+      analyse: None for a grid without an analysis.
+      one_trajectory: see `Grid`.
+      keep: whose weights are kept, see `jetlab.runs.retention`.
+
+    Raises:
+      ValueError: for an unknown `keep`.
     """
 
     name: str
@@ -68,11 +74,17 @@ class Study:
     one_trajectory: bool = True
     keep: Keep = "best"
 
+    def __post_init__(self):
+        if self.keep not in get_args(Keep):
+            known = ", ".join(get_args(Keep))
+            raise ValueError(f"keep is {self.keep!r}: choose from {known}")
+
 
 def study_of(
     name: str, sizes: Mapping[str, Size], analyse: Analysis
 ) -> Callable[[str, Source], Study]:
-    """What an experiment's file calls `study`: the study of a size on a source."""
+    """A function from a size and a source to their study: `study` in an experiment's
+    file."""
 
     def study(size: str, source: Source) -> Study:
         return Study(name=name, runs=sizes[size].runs(source), analyse=analyse)
@@ -104,5 +116,5 @@ def load_experiment(path: Path | str) -> ModuleType:
         raise ValueError(f"{path} cannot be loaded: {reason}") from error
     for name in ("study", "SIZES"):
         if not hasattr(module, name):
-            raise ValueError(f"{path} is no experiment: it defines no {name}")
+            raise ValueError(f"{path} is not an experiment: it defines no {name}")
     return module

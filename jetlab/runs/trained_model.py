@@ -145,8 +145,13 @@ def _blocks(
 def load_model(folder: str | Path, run: str | Mapping[str, Any]) -> TrainedModel:
     """A trained network of a folder of runs.
 
-    `run` is the id of a run or a table of one row, such as `table.best()`. Where a run
-    stopped early its best weights are taken.
+    Args:
+      folder: the `out` of `train` or of `jetlab run`.
+      run: the id of a run, or a table of one row such as `table.best()`.
+
+    Returns:
+      The network with its final weights, or, where it stopped early, those of the
+      lowest validation loss.
 
     Raises:
       ValueError: for a run that is not in the folder, or whose weights were not kept.
@@ -155,20 +160,17 @@ def load_model(folder: str | Path, run: str | Mapping[str, Any]) -> TrainedModel
     record = ledger.records().get(name)
     if record is None:
         raise ValueError(f"{folder} has no run {name}")
-    file = record.weights.get("best") or record.weights.get("final")
-    if file is None:
+    path = ledger.weights_file(record)
+    if path is None:
         raise ValueError(
-            f"run {name} in {folder} left no weights: it is {record.status}, or was"
-            " trained before weights were kept; train it again"
+            f"run {name} in {folder} left no weights: its status is {record.status}, or"
+            " an earlier version without weights trained it"
         )
-    path = ledger.weights / file
     if not path.exists():
-        kept = sorted(
-            r.id for r in ledger.records().values() if _has_weights(ledger, r)
-        )
+        kept = ", ".join(sorted(r.id for r in _with_weights(ledger))) or "no run"
         raise ValueError(
-            f"the weights of run {name} were not kept; those of {', '.join(kept)} were"
-            ' (a study with keep="all" keeps all)'
+            f"the weights of run {name} were not kept, only those of {kept}: train with"
+            ' keep="all" to keep all'
         )
     weights = load_weights(path)
     params = params_of(weights, weights.run.model)
@@ -179,10 +181,9 @@ def best_run(folder: str | Path) -> str:
     """The id of the run of the lowest loss whose weights were kept.
 
     Raises:
-      ValueError: where there is none.
+      ValueError: where no weights were kept.
     """
-    ledger = Ledger(folder)
-    kept = [r for r in ledger.records().values() if _has_weights(ledger, r)]
+    kept = _with_weights(Ledger(folder))
     if not kept:
         raise ValueError(f"{folder} has no weights of a finished run")
     return min(kept, key=lambda record: record.loss or np.inf).id
@@ -197,8 +198,10 @@ def _run_id(run: str | Mapping[str, Any]) -> str:
     return str(ids[0])
 
 
-def _has_weights(ledger: Ledger, record: Record) -> bool:
-    return any((ledger.weights / name).exists() for name in record.weights.values())
+def _with_weights(ledger: Ledger) -> list[Record]:
+    """The runs whose weights are on the disk."""
+    files = [(r, ledger.weights_file(r)) for r in ledger.records().values()]
+    return [record for record, path in files if path and path.exists()]
 
 
 def _pad(column: np.ndarray, rows: int) -> np.ndarray:

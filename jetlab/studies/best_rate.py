@@ -6,9 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jetlab.laws.bootstrap import student_quantile
 from jetlab.laws.formatting import with_interval
-from jetlab.laws.result import LEVEL, percentiles
+from jetlab.laws.intervals import percentiles, student_factor
 from jetlab.records import Table
 from jetlab.runs.report import TextTable
 from jetlab.studies import published
@@ -139,7 +138,7 @@ def rate_law(found: Scan, *, draws: int = DRAWS, seed: int = 0) -> RateLaw:
     chosen = np.random.default_rng(seed).integers(0, count, (draws, count))
     whole = np.linalg.matrix_rank(design[chosen]) == free
     others = np.array([np.linalg.lstsq(design[c], target[c])[0] for c in chosen[whole]])
-    wider = student_quantile(LEVEL, count - free) / student_quantile(LEVEL, np.inf)
+    wider = student_factor(count - free)
     ends = percentiles(best + wider * (others - best))
     return RateLaw(
         params=_physical(best),

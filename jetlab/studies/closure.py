@@ -14,7 +14,8 @@ import numpy as np
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
 from jetlab.laws.formatting import with_interval
-from jetlab.laws.result import LEVEL, FitResult
+from jetlab.laws.intervals import CONFIDENCE_LEVEL
+from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
 from jetlab.runs.report import Findings, TextTable
 from jetlab.runs.study import for_each_inputs
@@ -219,13 +220,13 @@ def _verdict(found: Closure) -> str:
 
 def _narrow(found: Closure) -> list[str]:
     """Estimators whose coverage lies significantly below 68 %."""
-    error = sqrt(LEVEL * (1 - LEVEL) / len(found.toys))
+    error = sqrt(CONFIDENCE_LEVEL * (1 - CONFIDENCE_LEVEL) / len(found.toys))
     named = {name: found.coverage(name) for name in ESTIMATORS}
     return [
         name
         for name, one in named.items()
         if one.with_interval > 0
-        and one.coverage < LEVEL - NARROW * error / sqrt(one.with_interval)
+        and one.coverage < CONFIDENCE_LEVEL - NARROW * error / sqrt(one.with_interval)
     ]
 
 

@@ -190,7 +190,7 @@ def compare_with_ideal(result: RejectionResult, signal: str) -> Comparison | Non
 
 
 def ideal_sentences(result: RejectionResult) -> list[str]:
-    """How far R(L) extrapolates to the ideal tagger, which real jets cannot tell."""
+    """How far R(L) extrapolates to the ideal tagger, which real jets cannot show."""
     pairs = [compare_with_ideal(result, signal) for signal in result.laws]
     known = [pair for pair in pairs if pair]
     if result.lowest is None or not known:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.formatting import scientific, with_interval
+from jetlab.laws.intervals import percentiles
 from jetlab.laws.plan import RejectionForecast
 from jetlab.laws.rejection import estimate_from_limit, fit_rejection
 from jetlab.laws.rejection_forecast import WorkingPoint, forecast_rejection
@@ -166,7 +167,7 @@ def repeats_excess(
         rng.choice(often, len(often)).mean() - rng.choice(once, len(once)).mean()
         for _ in range(1000)
     ]
-    ends = 100 * np.expm1(np.quantile(draws, [0.16, 0.84]))
+    ends = 100 * np.expm1(percentiles(np.array(draws)))
     value = 100 * float(np.expm1(often.mean() - once.mean()))
     return value, (float(ends[0]), float(ends[1]))
 

@@ -12,9 +12,10 @@ from jaxtyping import Float
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import optima
+from jetlab.laws.intervals import percentiles
 from jetlab.laws.overfitting import classify_curve
 from jetlab.laws.plan import check_law, params_and_draws
-from jetlab.laws.result import FitResult, percentiles
+from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
 from jetlab.studies.joint_law import fit_law
 from jetlab.studies.run_quality import has_learned

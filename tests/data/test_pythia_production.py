@@ -27,7 +27,7 @@ from jetlab.data.pythia.campaign import (
 from jetlab.data.pythia.processes import FLAVOURS, PROCESSES
 from jetlab.data.pythia.resonances import X_MASSES
 from jetlab.data.pythia.simulation_chain import run_job
-from jetlab.runs.production import simulate
+from jetlab.runs.production import produce
 from jetlab.types import CLASSES
 
 ZQQ = ProductionJob(name="Zqq", number=0, jets=40, seed=3)
@@ -209,7 +209,7 @@ def test_files_of_jetclass2_become_one_store_of_188_classes(jetclass2, tmp_path)
 @pytest.mark.parametrize("name", ["X_cs", "X_tauhtaue", "X_YY_bbq", "X_YY_bcev"])
 def test_jets_of_many_final_states_are_made(name, tmp_path):
     campaign = Campaign(jets=20, classes=(name,), seed=2)
-    written = simulate(campaign, tmp_path / "jets", form="root")
+    written = produce(campaign, tmp_path / "jets", form="root")
     assert written is not None
     assert written["classes"] == {name: 20}
 

@@ -8,7 +8,7 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.allocation import allocate, frontier
-from jetlab.laws.plan import simulation_flops, training_flops
+from jetlab.laws.budget import simulation_flops, training_flops
 from tests.laws.stated import draws, stated
 
 

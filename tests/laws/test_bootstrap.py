@@ -12,13 +12,13 @@ from jetlab.laws.bootstrap import (
     refit,
     resampled_weights,
     row_clusters,
-    student_quantile,
 )
 from jetlab.laws.fit import fit
+from jetlab.laws.intervals import percentiles, student_quantile
 from jetlab.laws.misfit import ABSOLUTE
 from jetlab.laws.newton import ProblemBatch
 from jetlab.laws.objective import pose
-from jetlab.laws.result import Draws, percentiles
+from jetlab.laws.result import Draws
 
 EXPERIMENTS, DRAWS = 200, 100
 

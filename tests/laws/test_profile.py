@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import norm
 
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import student_quantile
 from jetlab.laws.fit import fit
+from jetlab.laws.intervals import student_quantile
 from jetlab.laws.misfit import SQUARES, Misfit
 from jetlab.laws.objective import objective
 from jetlab.laws.profile import profile

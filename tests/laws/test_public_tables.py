@@ -11,11 +11,12 @@ from jetlab.laws.allocation import allocate
 from jetlab.laws.bootstrap import refit
 from jetlab.laws.chinchilla import pareto_front
 from jetlab.laws.fit import fit
+from jetlab.laws.intervals import percentiles
 from jetlab.laws.isoflop import IsoflopOptions, isoflop
 from jetlab.laws.misfit import ABSOLUTE
 from jetlab.laws.newton import ProblemBatch
 from jetlab.laws.objective import pose
-from jetlab.laws.result import Draws, percentiles
+from jetlab.laws.result import Draws
 
 
 @pytest.fixture(scope="module")

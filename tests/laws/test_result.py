@@ -10,9 +10,10 @@ import pytest
 from jetlab.laws import forms
 from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.fit import fit
+from jetlab.laws.intervals import percentiles
 from jetlab.laws.misfit import SQUARES, Misfit
 from jetlab.laws.predictions import predictions
-from jetlab.laws.result import Draws, FitResult, percentiles
+from jetlab.laws.result import Draws, FitResult
 
 OLD = Path(__file__).parent / "fit_without_losses.json"
 

@@ -157,6 +157,7 @@ def test_a_layer_drops_its_branches_independently():
     """Both branches are made to give ones, so the layer adds the two masks."""
     layer = Layer(4, 1, 0.5, rngs=nnx.Rngs(0))
     for last in (layer.attention.out, layer.forward.down):
+        assert last.bias is not None
         last.kernel[...] = jnp.zeros_like(last.kernel[...])
         last.bias[...] = jnp.ones_like(last.bias[...])
     tokens, layout = jnp.zeros((2 + 62, 4)), PaddedLayout(np.ones((2, 31), bool))

@@ -40,6 +40,21 @@ def test_matrix_products_are_most_of_the_flops_of_xla(width):
     assert 1.0 < ratio < 1.0 + 12 / width
 
 
+def test_matrix_products_counted_by_hand():
+    """Two particles and the class token in two layers of d = 4."""
+    config = Tagger(width=4, features=3, classes=5, layers=2)
+    found = flops.products(config, 2, 4)
+    assert found.embedding == 2 * (2 * 3 * 4)
+    # q, k, v and out of three tokens; k and v of three, q and out of the class token
+    assert found.projections == 2 * 16 * (4 * 3 + 2 * 3 + 2)
+    # two products of 3 x 3 pairs of d terms; of the class token with three
+    assert found.scores == 2 * (2 * 4) * (9 + 3)
+    assert found.feed_forward == 2 * (2 * 4 * 16) * (3 + 1)
+    assert found.head == 2 * 4 * 5
+    assert found.forward == 48 + 640 + 192 + 1024 + 40
+    assert found.training == 3 * 1944 - 48
+
+
 def test_attention_is_proportional_to_the_mean_square_of_tokens():
     """Jets of 10 and 30 particles cost more than two jets of 20."""
     config = Tagger(width=16)

@@ -162,5 +162,5 @@ def test_root_files_are_written_by_one_process(tmp_path, files, capsys):
     choices = ("--out", str(tmp_path / "x"), "--format", "root", "--shard", "1/2")
     assert main(["convert", str(files[0]), *choices]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "leave --on, --workers and --shard away" in line
+    assert "omit --on, --workers and --shard" in line
     assert list(tmp_path.iterdir()) == []

@@ -271,7 +271,7 @@ def test_a_batch_system_that_takes_no_job_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with (
         settings.set({"jobqueue.slurm.memory": "1GB"}),
-        pytest.raises(OSError, match=r"(?s)no job was taken: .*invalid account"),
+        pytest.raises(OSError, match=r"(?s)no job was accepted: .*invalid account"),
     ):
         list(map_tasks(str, [1], on="slurm", workers=2))
 

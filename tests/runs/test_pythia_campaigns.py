@@ -22,14 +22,14 @@ from jetlab.data.pythia.campaign import Campaign, ProductionJob
 from jetlab.data.store import describe
 from jetlab.runs import production
 from jetlab.runs.dispatch import Unfinished
-from jetlab.runs.production import simulate
+from jetlab.runs.production import produce
 from jetlab.runs.resumable_output import ResumableOutput
 
 SMALL = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=5)
 
 
 def written(out: Path, campaign: Campaign = SMALL, **where: Any) -> dict[str, Any]:
-    content = simulate(campaign, out, **where)
+    content = produce(campaign, out, **where)
     assert content is not None
     return content
 
@@ -75,25 +75,25 @@ def test_a_campaign_becomes_a_store(local):
 def test_the_log_has_the_rate_and_the_stages(ready_jobs, tmp_path, caplog):
     """24 jets in twice 3 s of Pythia and 1 s of writing."""
     with caplog.at_level(logging.INFO, logger="jetlab"):
-        simulate(SMALL, tmp_path / "jets", shard=(1, 1))
+        produce(SMALL, tmp_path / "jets", shard=(1, 1))
     assert "3.0 jets per core-second (Pythia 75.0%, writing 25.0%)" in caplog.messages
 
 
 def test_shards_make_the_same_store(ready_jobs, local, tmp_path):
     out = tmp_path / "jets"
     for number in (1, 2):
-        assert simulate(SMALL, out, shard=(number, 2)) is None
+        assert produce(SMALL, out, shard=(number, 2)) is None
         assert not out.exists()
     files = list((tmp_path / "jets.pieces").glob("*.parquet"))
     times = [path.stat().st_mtime_ns for path in files]
     assert len(files) == 2
-    assert simulate(SMALL, out, shard=(1, 2)) is None  # once more: nothing to do
+    assert produce(SMALL, out, shard=(1, 2)) is None  # once more: nothing to do
     assert [path.stat().st_mtime_ns for path in files] == times
     assert written(out)["hash"] == local[1]["hash"]
 
 
 def test_the_seed_of_the_campaign_shuffles_the_store(ready_jobs, local, tmp_path):
-    simulate(SMALL, tmp_path / "jets", shard=(1, 1))
+    produce(SMALL, tmp_path / "jets", shard=(1, 1))
     folder = tmp_path / "jets.pieces"
     files = [folder / job.file for job in SMALL.jobs]
     for seed, same in ((5, True), (0, False)):
@@ -103,7 +103,7 @@ def test_the_seed_of_the_campaign_shuffles_the_store(ready_jobs, local, tmp_path
 
 def test_only_missing_jobs_are_run(ready_jobs, local, tmp_path, monkeypatch):
     out = tmp_path / "jets"
-    simulate(SMALL, out, shard=(2, 2))
+    produce(SMALL, out, shard=(2, 2))
     run, original = [], production.run_job
 
     def counted(job, folder):
@@ -125,10 +125,10 @@ def test_root_files_convert_to_the_same_jets(ready_jobs, local, tmp_path):
 
 
 def test_jobs_of_another_campaign_are_refused(ready_jobs, tmp_path):
-    simulate(SMALL, tmp_path / "jets", shard=(1, 2))
+    produce(SMALL, tmp_path / "jets", shard=(1, 2))
     other = Campaign(jets=24, classes=("Zqq", "Wqq"), seed=6)
     with pytest.raises(ValueError, match="another request"):
-        simulate(other, tmp_path / "jets")
+        produce(other, tmp_path / "jets")
 
 
 def test_a_folder_without_finished_files_may_serve_another_request(tmp_path):
@@ -142,21 +142,21 @@ def test_a_folder_without_finished_files_may_serve_another_request(tmp_path):
 def test_a_damaged_file_is_found(ready_jobs, tmp_path):
     out = tmp_path / "jets"
     for number in (1, 2):
-        simulate(SMALL, out, shard=(number, 2))
+        produce(SMALL, out, shard=(number, 2))
     first, second = sorted((tmp_path / "jets.pieces").glob("*.parquet"))
     first.write_bytes(second.read_bytes()[:-100])
     with pytest.raises(ValueError, match=first.name):
-        simulate(SMALL, out)
+        produce(SMALL, out)
     assert not out.exists()
 
 
 def test_a_file_that_lacks_jets_is_found(ready_jobs, tmp_path):
     out = tmp_path / "jets"
-    simulate(SMALL, out, shard=(1, 1))
+    produce(SMALL, out, shard=(1, 1))
     path = out.with_name("jets.pieces") / SMALL.jobs[0].file
     ak.to_parquet(ak.from_parquet(path)[:-1], path)
     with pytest.raises(ValueError, match=f"{path.name}: 11 of 12 jets; delete it"):
-        simulate(SMALL, out)
+        produce(SMALL, out)
     assert not out.exists()
 
 
@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     monkeypatch.setattr(simulation_chain, "_batches", lambda *job: iter([jets]))
     monkeypatch.setattr(simulation_chain.ak, "to_parquet", full)
     with pytest.raises(Unfinished, match=r"2 of 2 tasks failed 3 times.*No space left"):
-        simulate(Campaign(jets=2, classes=("Zqq", "Wqq")), tmp_path / "jets")
+        produce(Campaign(jets=2, classes=("Zqq", "Wqq")), tmp_path / "jets")
     left = [path.name for path in tmp_path.rglob("*")]
     assert sorted(left) == ["jets.pieces", "request.json"]
 
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
         (["--jets", "20", "--seed", "-1"], "not in the range"),
         (["--jets", "20", "--on", "grid"], "choose local, processes"),
         (["--jets", "20", "--shard", "3/2"], "3/2"),
-        (["--jets", "20", "--workers", "2"], "--on local is this process alone"),
+        (["--jets", "20", "--workers", "2"], "--on local is one process"),
         (["--jets", "20", "--format", "hdf5"], "'hdf5' is not one of"),
     ],
 )
@@ -204,7 +204,7 @@ def test_without_pythia_the_error_names_the_package_to_install(tmp_path, monkeyp
 
     monkeypatch.setattr(production.importlib.metadata, "version", missing)
     with pytest.raises(ValueError, match=r"pip install 'jetlab\[pythia\]'"):
-        simulate(SMALL, tmp_path / "jets")
+        produce(SMALL, tmp_path / "jets")
 
 
 def test_the_cost_is_estimated_beforehand():

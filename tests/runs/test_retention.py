@@ -4,42 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from jetlab.models.tagger import Tagger
 from jetlab.records import Record
 from jetlab.runs.retention import Retention
-from jetlab.tasks.tagging import Tagging
-from jetlab.training.run_config import RunConfig
+from tests.runs.records import make_record
+from tests.runs.records import make_run as run
 
 
-def run(seed: int, **fields) -> RunConfig:
-    defaults = dict(
-        source="test",
-        task=Tagging(),
-        inputs="full-10",
-        model=Tagger(width=4),
-        pool=256,
-        num_train=256,
-        num_valid=100,
-        seed=seed,
-    )
-    return RunConfig(**{**defaults, **fields})
-
-
-def record(
-    folder: Path, name: str, loss: float | None, width: int = 4, **fields
-) -> Record:
+def record(folder: Path, name: str, loss: float | None, **fields) -> Record:
     """A record whose weights, final and best, are on the disk."""
     weights = {} if loss is None else {"final": name, "best": f"{name}-best"}
     for file in weights.values():
         (folder / file).write_text("weights")
-    defaults = dict(
-        id=name, status="done" if loss is not None else "diverged", study="s",
-        source="x", inputs="full-10", width=width, N=10, D=128, epochs=1, C=1.0,
-        n_p=30.0, seed=0, batch=128, learning_rate=1e-3, weight_decay=0.01,
-        num_valid=10, seconds=1.0, device="cpu", version="0", loss=loss,
-        weights=weights,
-    )  # fmt: skip
-    return Record(**(defaults | fields))
+    status = "diverged" if loss is None else "done"
+    return make_record(name, status, loss=loss, weights=weights, **fields)
 
 
 def kept(folder: Path) -> set[str]:

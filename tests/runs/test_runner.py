@@ -8,12 +8,13 @@ import pytest
 from jetlab.cli.main import main
 from jetlab.data.source import open_source
 from jetlab.runs.experiment import Experiment
+from jetlab.runs.groups import groups_of
 from jetlab.runs.ledger import Ledger
-from jetlab.runs.runner import GroupTask, groups_of, train_group
+from jetlab.runs.workers import GroupTask, train_group
 
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
-from jetlab.runs.grid import product
+import itertools
 from jetlab.runs.report import Findings
 from jetlab.runs.study import Study
 from jetlab.tasks.tagging import Tagging
@@ -28,7 +29,7 @@ def study(size, source):
             model=Tagger(width=width, layers=1),
             num_train=256, num_valid=200, batch=64, seed=seed,
         )
-    runs = product(run, width=SIZES[size], seed=(0, 1))
+    runs = tuple(itertools.starmap(run, itertools.product(SIZES[size], (0, 1))))
     return Study(name="two", runs=runs, analyse=analyse)
 
 def analyse(records):

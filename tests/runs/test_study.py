@@ -1,34 +1,10 @@
-"""Grids, sizes, experiments' files, tables."""
-
-import dataclasses
-from dataclasses import dataclass
+"""Experiments' files and text tables."""
 
 import pytest
 
 from jetlab.laws.formatting import scientific, with_interval
-from jetlab.runs.grid import log_spaced, product
 from jetlab.runs.report import TextTable
 from jetlab.runs.study import load_experiment
-
-
-@dataclass(frozen=True)
-class Point:
-    width: int
-    seed: int
-
-
-def test_a_grid_has_every_combination_once():
-    runs = product(Point, width=(4, 8), seed=range(3))  # type: ignore[arg-type]
-    points = [dataclasses.astuple(run) for run in runs]
-    assert points == [(4, 0), (4, 1), (4, 2), (8, 0), (8, 1), (8, 2)]
-
-
-def test_sizes_are_whole_batches_at_equal_ratios():
-    assert log_spaced(1024, 16384, 5, multiple=128) == [1024, 2048, 4096, 8192, 16384]
-    sizes = log_spaced(1e3, 1e8, 11, multiple=128)
-    assert all(size % 128 == 0 for size in sizes)
-    assert sizes[0] == 1024
-    assert sizes[-1] == pytest.approx(1e8, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +16,7 @@ def test_sizes_are_whole_batches_at_equal_ratios():
         ("import nowhere_to_be_found", "cannot be loaded: ModuleNotFoundError"),
     ],
 )
-def test_a_file_that_is_no_experiment_is_named(tmp_path, content, words):
+def test_a_file_that_is_not_an_experiment_is_named(tmp_path, content, words):
     path = tmp_path / "mine.py"
     if content is not None:
         path.write_text(content)

@@ -131,7 +131,7 @@ def test_intervals_of_the_best_rate_are_widened_to_students_t(monkeypatch):
     noise = np.exp(1e-4 * np.random.default_rng(0).normal(size=found.losses.shape))
     noisy = replace(found, losses=found.losses * noise)
     whole = rate_law(noisy)
-    monkeypatch.setattr(best_rate_module, "student_quantile", lambda *_: 1.0)
+    monkeypatch.setattr(best_rate_module, "student_factor", lambda *_: 1.0)
     plain = rate_law(noisy)
     wider = t.ppf(0.84, whole.cells - 3) / norm.ppf(0.84)
     for name in ("p", "q"):

@@ -110,7 +110,7 @@ KINEMATICS = ("part_deta", "part_dphi", "part_pt_log")
 INPUTS = Inputs(particles=20, features=KINEMATICS, label="kinematics-20")
 MODELS = {
     "own": DeepSetsConfig(16, len(KINEMATICS)),
-    "tagger": Tagger(width=8, features=len(KINEMATICS), classes=1, layers=2),
+    "tagger": Tagger(width=8, features=len(KINEMATICS), classes=1, layers=1),
 }
 models = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
@@ -272,8 +272,8 @@ from jetlab.data.features import Inputs
 from jetlab.models.token_layout import flat_layout
 from jetlab.records import Table
 from jetlab.runs.grid import grid
-from jetlab.runs.study import Findings, Study
-from jetlab.runs.tables import TextTable
+from jetlab.runs.report import Findings, TextTable
+from jetlab.runs.study import Study
 from jetlab.types import MEASURED
 
 {classes}
@@ -295,7 +295,7 @@ def analyse(records):
     best = table.best("D")
     rows = [(str(d), f"{{r:.4f}}") for d, r in zip(best["D"], best["resolution"])]
     return Findings(
-        words=[f"The resolution of ln m is {{min(table['resolution']):.4f}}."],
+        sentences=[f"The resolution of ln m is {{min(table['resolution']):.4f}}."],
         tables={{"Resolution": TextTable(("D", "resolution"), rows)}},
     )
 '''
@@ -322,6 +322,6 @@ def test_an_experiment_with_its_own_task_is_trained_and_reported(store, tmp_path
     assert files < kept
     page, findings = make_report(out)
     best = min(r.metrics["resolution"] for r in records)
-    assert findings.words == [f"The resolution of ln m is {best:.4f}."]
-    assert findings.words[0] in page.read_text()
+    assert findings.sentences == [f"The resolution of ln m is {best:.4f}."]
+    assert findings.sentences[0] in page.read_text()
     assert experiment.run() == records  # nothing is trained twice

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from jetlab.training import mesh, replicas, trainer
 from jetlab.training.dataset import batches_of
 from jetlab.training.placement import Placement
 from jetlab.training.trainer import Trainer
+from jetlab.training.weights import load_weights
 
 VALID = 100
 
@@ -46,6 +48,26 @@ def test_the_seed_determines_the_record(dataset, spec):
     assert first.loss != other.loss
     assert (first.status, first.N, first.D, first.steps) == ("done", 638, 512, 4)
     assert first.C == pytest.approx(6 * 638 * 512 * dataset.n_p)
+
+
+def test_learning_rate_and_weight_decay_reach_the_optimizer(dataset, spec, tmp_path):
+    """Without a learning rate nothing moves, weight decay included; with one, decay
+    multiplies the parameters by 1 - 0.3 in each of four steps."""
+    runs = [
+        spec(learning_rate=rate, weight_decay=decay)
+        for rate, decay in ((0.0, 0.0), (0.0, 100.0), (3e-3, 0.0), (3e-3, 100.0))
+    ]
+    records = run_all(runs, dataset, weights=tmp_path)
+    begin, still, free, decayed = (
+        load_weights(tmp_path / record.weights["final"]).arrays for record in records
+    )
+    name = "['embed']['kernel']"
+    np.testing.assert_array_equal(begin[name], still[name])
+    assert (begin[name] != free[name]).all()
+    difference = decayed[name] - 0.7**4 * begin[name]
+    # what remains are the steps of Adam, of about the learning rate each
+    assert np.abs(difference).max() < 5 * 3e-3
+    assert np.abs(begin[name]).max() > 0.1
 
 
 def test_groups_in_threads_give_the_bits_of_single_groups(dataset, spec):
@@ -204,6 +226,15 @@ def test_evaluation_takes_at_most_a_fifth_of_the_flops(dataset, spec):
     (record,) = run_all([run], dataset)
     evaluated = len(record.valid_curve) * VALID / 3
     assert evaluated / (evaluated + run.steps * run.batch) < 0.2 + 1e-9
+
+
+def test_replicas_are_not_halved_below_one_per_device():
+    placement = object.__new__(Placement)
+    placement._mesh = SimpleNamespace(shape={mesh.REPLICA: 4})  # type: ignore[assignment]
+    placement.replicas = SimpleNamespace(count=4)  # type: ignore[assignment]
+    assert not placement.shrink([0])
+    placement.replicas.count = 12  # six replicas do not divide among four devices
+    assert not placement.shrink([0])
 
 
 def test_a_device_error_fails_one_run_and_not_the_others(dataset, spec, monkeypatch):

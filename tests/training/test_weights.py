@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from types import ModuleType
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from flax import nnx, serialization
 from jetlab.data.features import Inputs
 from jetlab.models.tagger import Tagger
 from jetlab.runs.ledger import Ledger
+from jetlab.runs.retention import Keep
 from jetlab.runs.runner import run_study
 from jetlab.runs.study import Study
 from jetlab.training.run_config import RunConfig
@@ -112,7 +114,7 @@ def test_a_class_that_is_not_imported_is_refused(spec, tmp_path, monkeypatch):
 def test_only_dataclasses_are_made(run, tmp_path, name):
     """A file cannot call any other code of jetlab."""
     path = tmp_path / save_weights(tmp_path, run, CLASSES, params(run.model))
-    content = serialization.msgpack_restore(path.read_bytes())
+    content: Any = serialization.msgpack_restore(path.read_bytes())
     content["run"] = content["run"].replace("jetlab.models.tagger:Tagger", name)
     changed = tmp_path / "changed"
     changed.write_bytes(serialization.msgpack_serialize(content))
@@ -122,7 +124,7 @@ def test_only_dataclasses_are_made(run, tmp_path, name):
             load_weights(changed)
 
 
-def train(folder, source, *runs, keep="best") -> dict:
+def train(folder, source, *runs, keep: Keep = "best") -> dict:
     """Records of a study by id."""
     ledger = Ledger(folder)
     with ledger.lock():
