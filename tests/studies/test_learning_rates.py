@@ -208,6 +208,21 @@ def test_what_seeds_share_at_all_rates_is_no_scatter(seeded):
     assert scatter_of_seeds(seeded) == pytest.approx(0.003, rel=0.2)
 
 
+def test_rates_ten_per_cent_above_the_lowest_loss_measure_no_scatter():
+    """Two seeds at four rates; the last two, 9 and 11 % above the lowest mean, decide
+    whether a seed's bad luck there counts."""
+    columns = {"learning_rate": [1.0, 1.0, 2.0, 2.0], "seed": [0, 1, 0, 1]}
+    ones = {name: np.ones(4) for name in ("N", "D", "width", "batch")}
+    found = {}
+    for above in (1.09, 1.11):
+        loss = np.array([1.0, 1.0, above * 0.98, above * 1.02])
+        whole = scan(Table(ones, **columns, L=loss), np.array([1.0, 2.0]))
+        found[above] = scatter_of_seeds(whole)
+    half = np.log(1.02 / 0.98) / 4  # residual of each of four runs
+    assert found[1.09] == pytest.approx(2 * half)
+    assert np.isnan(found[1.11])
+
+
 def test_the_lowest_of_equal_rates_is_biased():
     """The lowest of three normals is 0.846 below their mean (3 / (2 sqrt(pi)))."""
     names = ["N", "D", "width", "batch", "L"]
@@ -272,6 +287,14 @@ def test_stars_mark_differences_beyond_their_intervals(records):
     assert row[:4] == [
         "fixed to tuned", "free", "20", f"{100 * np.expm1(pair.change):+.2f} %"
     ]  # fmt: skip
+
+
+def test_cells_that_have_not_learned_have_no_best_rate(records):
+    found = learning_rate.analyse(
+        [replace(r, loss=2.3) if r.width == 4 else r for r in records]
+    )
+    rows = {row[0]: row[2] for row in found.tables["The best rate"].rows}
+    assert rows["cells that have learned"] == "15"
 
 
 def idle(run):

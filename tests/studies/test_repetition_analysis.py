@@ -110,6 +110,10 @@ def test_the_analysis_has_the_figures_of_the_paper(records):
         "fig_3_overfitting", "validation_curves",
     }  # fmt: skip
     assert len(analysis.figures["fig_2c_loss_against_data"].axes) == 2
+    lines = analysis.figures["fig_2ab_loss_against_compute"].axes[0].lines
+    (path,) = [line for line in lines if str(line.get_label()).startswith("best")]
+    most = max(r.C for r in records if r.arm == "single")
+    assert most < np.max(path.get_xdata()) < 10 * most
     assert set(analysis.results) == {"fit", "fit_known_limit", "fit_repeated"}
     assert [row[0] for row in analysis.tables["Backtest of laws of repeated data"].rows]
 
