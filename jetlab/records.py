@@ -19,10 +19,10 @@ TableLike = Mapping[str, np.ndarray]
 """Columns of equal length by name: a `Table` or any dictionary of arrays."""
 
 
-class Rejected(NamedTuple):
-    """One background jet in `value` passes where a share `efficiency` of a signal class
-    does, with its 68 % interval. Where none passed, `value` is the lower limit and
-    `high` None."""
+class Rejection(NamedTuple):
+    """Background rejection, 1 / (background efficiency), at this efficiency of the
+    signal class `signal`, with its 68 % interval. Where no background jet passed,
+    `value` is the lower limit and `high` None."""
 
     signal: str
     efficiency: float
@@ -72,7 +72,7 @@ class Record:
     message: str = ""  # why it failed
 
     @property
-    def rejections(self) -> Sequence[Rejected]:
+    def rejections(self) -> Sequence[Rejection]:
         """Background rejections by signal class and efficiency; empty without any."""
         return self.metrics.get("rejections", ())
 
@@ -92,7 +92,7 @@ class Record:
         for name in ("curve", "valid_curve"):
             fields[name] = tuple((step, loss) for step, loss in fields.get(name, ()))
         if rejections := fields["metrics"].get("rejections"):
-            fields["metrics"]["rejections"] = tuple(Rejected(*r) for r in rejections)
+            fields["metrics"]["rejections"] = tuple(Rejection(*r) for r in rejections)
         return cls(**fields)
 
 

@@ -1,4 +1,4 @@
-"""The values that cross the doors between rooms: jets, batches, sources and tasks.
+"""Types and protocols that all packages share: jets, batches, sources, models, tasks.
 
 Named axes in every annotation: b jets, n particles of all jets, p particles of a padded
 jet, f features, d width, k classes.

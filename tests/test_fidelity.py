@@ -28,7 +28,7 @@ from benchmarks.fidelity.two_sample_test import (
     null,
     two_sample_auc,
 )
-from jetlab.data.jetclass.decoding import FLAGS, TEN_LABELS
+from jetlab.data.jetclass.branches import FLAGS, TEN_LABELS
 
 JETS = 60
 

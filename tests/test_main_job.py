@@ -83,7 +83,8 @@ def test_killed_twenty_times_at_random_moments_it_ends_with_the_same_table(
     # the tests' cache holds the compiled programs: lives short enough to be random
     script = (
         "from jetlab.cli.main import main; from jetlab.training import trainer; "
-        f"trainer.SAVE_EVERY = 0.2; raise SystemExit(main({[*COMMAND, str(folder)]!r}))"
+        "trainer.CHECKPOINT_INTERVAL = 0.2; "
+        f"raise SystemExit(main({[*COMMAND, str(folder)]!r}))"
     )
     killed = 0
     while True:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from jetlab.records import Record, Rejected, Table, identity
+from jetlab.records import Record, Rejection, Table, identity
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def record(**fields) -> Record:
 
 def test_a_record_is_read_back_as_it_was_written():
     rejections = (
-        Rejected("Hbb", 0.5, 12.5, 11.0, 14.0),
-        Rejected("Tbl", 1, 3, 3, None),
+        Rejection("Hbb", 0.5, 12.5, 11.0, 14.0),
+        Rejection("Tbl", 1, 3, 3, None),
     )
     written = record(
         arm="tuned",
@@ -157,8 +157,8 @@ OLD = FIELDS | {
 def test_a_record_of_an_old_version_is_read():
     found = Record.from_json(json.dumps(OLD))
     rejections = (
-        Rejected("Hbb", 0.5, 12.5, 11.0, 14.0),
-        Rejected("Tbl", 0.995, 3.0, 3.0, None),
+        Rejection("Hbb", 0.5, 12.5, 11.0, 14.0),
+        Rejection("Tbl", 0.995, 3.0, 3.0, None),
     )
     assert found == record(
         chance_loss=math.log(5),

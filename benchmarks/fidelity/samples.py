@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Shaped
 
 from jetlab.data import ragged
 from jetlab.data.jetclass import reader
-from jetlab.data.jetclass.decoding import FLAGS, TEN_LABELS
+from jetlab.data.jetclass.branches import FLAGS, TEN_LABELS
 from jetlab.types import CLASSES, MAX_PARTICLES
 
 MAX_JETS = 50_000

@@ -172,7 +172,7 @@ def fit_csv(
     from jetlab.laws.fit import fit
     from jetlab.laws.table_io import read_csv, usable
 
-    needed = [*forms.named(form).columns, "L"]
+    needed = [*forms.get_form(form).columns, "L"]
     computed = {"D"} if {"N", "C"} <= columns.keys() else set()
     if missing := sorted(set(needed) - set(columns) - computed):
         columns_of_form = ",".join(f"{name}=..." for name in needed)

@@ -125,4 +125,5 @@ DEFINITIONS: dict[str, Definition] = {
 }
 """Features by name, in the order of the paper's table: standardisation as in Particle
 Transformer (arXiv:2202.03772). arXiv:2602.15781 prints no scaling of the four-momentum:
-0.4 asinh(p / 1 GeV) is smooth, odd and within +-3.5 for jets up to 3 TeV."""
+0.4 asinh(p / 1 GeV) is smooth, odd and within +-3.5 for jets up to 3 TeV. Further
+features go after these 21, which "full-*" inputs show."""

@@ -25,14 +25,15 @@ BLOCK = 2**16
 """Particles that `featurize` computes per call: one compiled program suffices."""
 
 FEATURES = tuple(DEFINITIONS)
-"""Names of the 21 features, in order."""
+"""Names of all features, in order: the 21 of the paper first."""
 
 _KINEMATICS = ("part_deta", "part_dphi", "part_pt_log")
+_FULL = FEATURES[:21]
 _PAPER = {
     "kinematics-40": (40, _KINEMATICS),
-    "full-10": (10, FEATURES),
-    "full-40": (40, FEATURES),
-    "full-128": (128, FEATURES),
+    "full-10": (10, _FULL),
+    "full-40": (40, _FULL),
+    "full-128": (128, _FULL),
 }
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 

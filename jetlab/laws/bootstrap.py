@@ -4,9 +4,9 @@ Each draw takes as many clusters of rows as there are (as arXiv:2404.10102 and
 arXiv:2602.15781 draw rows) and is refitted from the optimum. Quantiles of such draws
 are wrong in two ways where clusters are few, G of them for k parameters:
 
-- A fit of absolute deviations, or of Huber's far below the scatter, passes through k
-  rows, and other k in every draw: like the jackknife it moves too far, by about
-  1 / sqrt(1 - k / G). Least squares do not.
+- A fit of absolute deviations, or of Huber's with delta far below the scatter, passes
+  through k rows exactly, a different k in each draw: draws spread too widely, by about
+  1 / sqrt(1 - k / G). Draws of least squares do not.
 - They take the scatter as known. It is estimated, and Student's t with G - k degrees
   of freedom is wider than the normal distribution (the expanded percentile interval of
   Hesterberg, arXiv:1411.5279, Section 5).

@@ -28,9 +28,10 @@ SIZES = 12  # at most; columns with more are grouped
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Predictions by a fit to the rows with column `over` up to `seen`, of the rows
-    above, up to `next`: their errors log L_predicted - log L. `reliable` is that of the
-    fit to `fitted` rows."""
+    """A backtest: the rows with column `over` <= `seen`, `fitted` of them, are fitted,
+    and rows with `seen` < `over` <= `next` predicted.
+
+    `errors` are log L_predicted - log L; `reliable` is that of the fit."""
 
     over: str
     seen: float

@@ -64,7 +64,7 @@ def fit(
     Raises:
       ValueError: for rows or choices that are not usable, naming them.
     """
-    form = forms.named(form) if isinstance(form, str) else form
+    form = forms.get_form(form) if isinstance(form, str) else form
     table = Table(table)
     labels = _labels(table, clusters)
     with jax.enable_x64(True):
@@ -140,8 +140,8 @@ def _not_converged(optimum: Optimum) -> list[str]:
         ]
     if optimum.starts < 2:
         return [
-            f"not converged: 1 of the {FINALISTS} best starts reached the lowest"
-            " objective, 2 asked, so a lower one may exist: bound or fix a parameter"
+            f"not converged: only 1 of {FINALISTS} starting points reached the lowest"
+            " objective, 2 required, so a lower one may exist: bound or fix a parameter"
         ]
     return []
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.forms import named
+from jetlab.laws.forms import get_form
 from jetlab.laws.misfit import Misfit
 from jetlab.laws.result import Draws, FitResult
 from jetlab.laws.terms import Form
@@ -142,7 +142,7 @@ def _table(record: Mapping, form: Form, params: dict[str, float]) -> Table:
 
 
 def _read(record: Mapping) -> FitResult:
-    form, draws = named(record["form"]), record["draws"]
+    form, draws = get_form(record["form"]), record["draws"]
     _check(record, form)
     params = {k: float(_array([v])[0]) for k, v in record["params"].items()}
     clusters = record.get("clusters")

@@ -7,18 +7,31 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jetlab.laws.repeated_data import amplified, repeated, repetition
-from jetlab.laws.terms import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
+from jetlab.laws.terms import (
+    FLOOR,
+    Form,
+    Logs,
+    Parameter,
+    Theta,
+    log_power_law,
+    log_sum,
+    power_law,
+)
 
 additive = Form(
     name="additive",
     formula="L_inf + A / N^alpha + B / D^beta",
     source="arXiv:2203.15556, Eq. 10; arXiv:2602.15781, Eq. 1",
     columns=("N", "D"),
-    parameters=(FLOOR, *power("A", "alpha", "N"), *power("B", "beta", "D")),
-    log_loss=lambda theta, logs: total(
+    parameters=(
+        FLOOR,
+        *power_law("A", "alpha", "N"),
+        *power_law("B", "beta", "D"),
+    ),
+    log_loss=lambda theta, logs: log_sum(
         theta["L_inf"],
-        fall(theta, logs, "A", "alpha", "N"),
-        fall(theta, logs, "B", "beta", "D"),
+        log_power_law(theta, logs, "A", "alpha", "N"),
+        log_power_law(theta, logs, "B", "beta", "D"),
     ),
 )
 
@@ -30,9 +43,9 @@ def _one_power(name: str, scale: str, exponent: str, column: str, source: str) -
         formula=f"L_inf + {scale} / {column}^{exponent}",
         source=source,
         columns=(column,),
-        parameters=(FLOOR, *power(scale, exponent, column)),
-        log_loss=lambda theta, logs: total(
-            theta["L_inf"], fall(theta, logs, scale, exponent, column)
+        parameters=(FLOOR, *power_law(scale, exponent, column)),
+        log_loss=lambda theta, logs: log_sum(
+            theta["L_inf"], log_power_law(theta, logs, scale, exponent, column)
         ),
     )
 
@@ -102,7 +115,9 @@ rejection = Form(
         ),
         Parameter(name="B", positive=False, starts=(1.0, 4.0, 12.0)),
     ),
-    log_loss=lambda theta, logs: total(theta["C"], fall(theta, logs, "A", "B", "X")),
+    log_loss=lambda theta, logs: log_sum(
+        theta["C"], log_power_law(theta, logs, "A", "B", "X")
+    ),
 )
 
 FORMS = (
@@ -119,7 +134,7 @@ FORMS = (
 )
 
 
-def named(name: str) -> Form:
+def get_form(name: str) -> Form:
     """The form of that name.
 
     Raises:

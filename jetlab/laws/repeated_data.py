@@ -13,7 +13,16 @@ from types import MappingProxyType
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jetlab.laws.terms import FLOOR, Form, Logs, Parameter, Theta, fall, power, total
+from jetlab.laws.terms import (
+    FLOOR,
+    Form,
+    Logs,
+    Parameter,
+    Theta,
+    log_power_law,
+    log_sum,
+    power_law,
+)
 
 MAX_LOG = 60.0  # of R and R*: larger ones change nothing in float64
 MIN_EXPONENT = 1e-3  # alpha and beta are raised to it in N_opt
@@ -45,7 +54,7 @@ def _optimal_size(theta: Theta, log_unique: Array) -> Array:
 def _repetition(theta: Theta, logs: Logs) -> Array:
     log_u = jnp.minimum(logs["N"], _optimal_size(theta, logs["U"]))
     log_n = _saturated(log_u, logs["N"] - log_u, theta["R_N_star"])
-    return total(
+    return log_sum(
         theta["L_inf"],
         theta["A"] - theta["alpha"] * log_n,
         _data_term(theta, logs, theta["R_D_star"]),
@@ -69,8 +78,8 @@ repetition = Form(
     columns=("N", "D", "U"),
     parameters=(
         FLOOR,
-        *power("A", "alpha", "N"),
-        *power("B", "beta", "D"),
+        *power_law("A", "alpha", "N"),
+        *power_law("B", "beta", "D"),
         _decay_constant("R_D_star"),
         _decay_constant("R_N_star"),
     ),
@@ -88,9 +97,9 @@ def log_omega(theta: Theta, log_unique: Array) -> Array:
 
 def _amplified(theta: Theta, logs: Logs) -> Array:
     gain = jnp.expm1(jnp.clip(log_omega(theta, logs["U"]), 1e-12, MAX_LOG))
-    return total(
+    return log_sum(
         theta["L_inf"],
-        fall(theta, logs, "A", "alpha", "N"),
+        log_power_law(theta, logs, "A", "alpha", "N"),
         _data_term(theta, logs, jnp.log(gain)),
     )
 
@@ -109,9 +118,9 @@ amplified = Form(
     columns=("N", "D", "U"),
     parameters=(
         FLOOR,
-        *power("A", "alpha", "N"),
-        *power("B", "beta", "D"),
-        *power("B_rep", "beta_rep", "U"),
+        *power_law("A", "alpha", "N"),
+        *power_law("B", "beta", "D"),
+        *power_law("B_rep", "beta_rep", "U"),
     ),
     log_loss=_amplified,
 )
@@ -121,9 +130,9 @@ repeated = Form(
     formula="L_inf + B_rep / D^beta_rep",  # D: unique examples, of many epochs
     source="arXiv:2602.15781, Eq. 4",
     columns=("D",),
-    parameters=(FLOOR, *power("B_rep", "beta_rep", "D")),
-    log_loss=lambda theta, logs: total(
-        theta["L_inf"], fall(theta, logs, "B_rep", "beta_rep", "D")
+    parameters=(FLOOR, *power_law("B_rep", "beta_rep", "D")),
+    log_loss=lambda theta, logs: log_sum(
+        theta["L_inf"], log_power_law(theta, logs, "B_rep", "beta_rep", "D")
     ),
 )
 

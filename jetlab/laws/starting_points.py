@@ -3,7 +3,8 @@
 For given exponents, L_inf + A/N^alpha + B/D^beta is linear in L_inf, A and B, and least
 squares of L_fit / L - 1 (close to those of log L) have one nonnegative solution. Only
 the exponents are searched (Golub and Pereyra, SIAM J. Numer. Anal. 10 (1973) 413; for
-scaling laws arXiv:2603.22339).
+scaling laws arXiv:2603.22339). The values on the grid are `Parameter.starts` of the
+form (`jetlab.laws.terms`), refined to `POINTS`.
 """
 
 from itertools import combinations

@@ -81,12 +81,14 @@ def exponent(power: float | str, theta: Theta) -> ArrayLike:
     return -theta[power[1:]] if power.startswith("-") else theta[power]
 
 
-def total(*terms: Float[Array, "*#n"]) -> Float[Array, "*n"]:
+def log_sum(*terms: Float[Array, "*#n"]) -> Float[Array, "*n"]:
     """Logarithm of a sum of terms given by their logarithms."""
     return jax.nn.logsumexp(jnp.stack(jnp.broadcast_arrays(*terms)), axis=0)
 
 
-def fall(theta: Theta, logs: Logs, scale: str, exponent: str, column: str) -> Array:
+def log_power_law(
+    theta: Theta, logs: Logs, scale: str, exponent: str, column: str
+) -> Array:
     """Logarithm of scale / column^exponent."""
     return theta[scale] - theta[exponent] * logs[column]
 
@@ -96,7 +98,7 @@ FLOOR = Parameter(
 )
 
 
-def power(scale: str, exponent: str, column: str) -> tuple[Parameter, Parameter]:
+def power_law(scale: str, exponent: str, column: str) -> tuple[Parameter, Parameter]:
     """The two parameters of a term scale / column^exponent."""
     unit = (("L", 1.0), (column, exponent))
     return (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.joint_fit import holdout_errors, joint_fit
+from jetlab.laws.shared_exponent import fit_shared_exponent, holdout_errors
 from jetlab.records import Record, Table, TableLike
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
@@ -113,7 +113,7 @@ def _one_exponent(
         {"L_inf": one.floor[0]} if one.floor and floors == "known" else {}
         for one in several
     ]
-    both = joint_fit(forms.repeated, tables, "beta_rep", fixed)
+    both = fit_shared_exponent(forms.repeated, tables, "beta_rep", fixed)
     return [
         floors,
         labels,

@@ -13,7 +13,7 @@ from jetlab.laws import forms
 from jetlab.laws.formatting import with_interval
 from jetlab.laws.plot_style import Figure
 from jetlab.physics.metrics import BACKGROUND
-from jetlab.records import Record, Rejected, Table
+from jetlab.records import Record, Rejection, Table
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
 from jetlab.studies import rejection_plots as plots
@@ -236,13 +236,13 @@ def _rejection_row(result: RejectionResult, signal: str) -> list[str]:
         f"{signal}, {100 * one.efficiency:g} %",
         _measured(best),
         predicted,
-        _measured(Rejected(*at, *ideal)) if ideal else "",
+        _measured(Rejection(*at, *ideal)) if ideal else "",
         f"{pair.ratio:.2g}" + (", agrees" if pair.agrees else "") if pair else "",
         f"{part:,.0f}" if part else "",
     ]
 
 
-def _measured(r: Rejected) -> str:
+def _measured(r: Rejection) -> str:
     """With its interval, or as the lower limit that it is."""
     if r.high is None:
         return f"> {r.value:,.0f}"

@@ -16,7 +16,7 @@ from jetlab.models import scaling
 from jetlab.models.tagger import Tagger
 from jetlab.models.token_layout import flat_layout
 from jetlab.physics.metrics import performance
-from jetlab.records import Rejected
+from jetlab.records import Rejection
 from jetlab.types import Batch, Jets, Source
 
 
@@ -60,7 +60,7 @@ class Tagging:
         """Accuracy, macro AUC, and background rejections by class and efficiency."""
         reached = performance(outputs, targets, classes)
         rejections = tuple(
-            Rejected(*what, r.value, r.low, None if r.is_limit else r.high)
+            Rejection(*what, r.value, r.low, None if r.is_limit else r.high)
             for what, r in reached.rejections.items()
         )
         scores = {"accuracy": reached.accuracy, "auc": reached.auc}

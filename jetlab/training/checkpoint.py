@@ -19,6 +19,9 @@ import numpy as np
 
 from jetlab.training.serialization import Bytes, Leaves, digest, leaves_of, pack, unpack
 
+CHECKPOINT_INTERVAL = 20.0
+"""Seconds between the checkpoints of a trainer, which a killed run may lose."""
+
 UNFINISHED = r"\d+\.orbax-checkpoint-tmp.*"
 DAMAGED = r"\d+\.damaged"
 

@@ -20,8 +20,7 @@ from jetlab.training.scan import GatherFn, MicroBatches, Scan
 from jetlab.training.step import Engine, TrainState
 
 QUICK = {"xla_backend_optimization_level": "0"}
-"""For programs that run once, and had better compile fast than run fast: a third of the
-time."""
+"""Compiler options of programs that run once: they compile in a third of the time."""
 
 
 class ReplicaState(NamedTuple):

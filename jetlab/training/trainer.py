@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jetlab.records import Record
-from jetlab.training.checkpoint import Checkpoints, Saved
+from jetlab.training.checkpoint import CHECKPOINT_INTERVAL, Checkpoints, Saved
 from jetlab.training.dataset import Dataset, ScanInputs
 from jetlab.training.evaluate import stratified_mean
 from jetlab.training.optimizer import Hyperparams
@@ -25,9 +25,6 @@ from jetlab.training.run_config import RunConfig
 from jetlab.training.scan import SCAN_LENGTH, empty_schedule
 from jetlab.training.trajectory import Trajectory, trajectories_of
 from jetlab.training.weights import save_weights
-
-SAVE_EVERY = 20.0
-"""Seconds between checkpoints: what a killed run may have to do again."""
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +83,10 @@ class Trainer:
                 except jax.errors.JaxRuntimeError as error:  # memory, a lost device
                     yield from self._recover(str(error))
                 self._shrink()
-                if saved and self._at and time.monotonic() - last > SAVE_EVERY:
-                    saved.save(self._scans, self._replicas.state, self._state_dict())
+                if saved and self._at and time.monotonic() - last > CHECKPOINT_INTERVAL:
+                    saved.save(
+                        self._scans, self._replicas.state, self._checkpoint_notes()
+                    )
                     last = time.monotonic()
             if saved:
                 saved.clear()
@@ -132,7 +131,8 @@ class Trainer:
         # a resumed group are equal to the bit.
         self._queue = [by_id[name] for name in found.notes["queue"]]
 
-    def _state_dict(self) -> dict[str, Any]:
+    def _checkpoint_notes(self) -> dict[str, Any]:
+        """What a checkpoint says beside the state of the replicas."""
         at = {str(n): (one.id, one.state_dict()) for n, one in self._at.items()}
         queue = [one.id for one in self._queue]
         return {**self._placement.notes(), "at": at, "queue": queue}

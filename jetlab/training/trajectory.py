@@ -116,7 +116,8 @@ class Trajectory:
 def trajectories_of(
     runs: Sequence[RunConfig], *, one_trajectory: bool
 ) -> list[Trajectory]:
-    """The trajectories of these runs, the longest first: it should not be the last.
+    """The trajectories of these runs, the longest first, so that none is left running
+    alone at the end.
 
     Runs that differ in `num_train` alone become one trajectory, as their orders of jets
     are prefixes of one another.

@@ -7,7 +7,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from jetlab.data.jetclass.decoding import FLAGS, FLOATS, TEN_LABELS
+from jetlab.data.jetclass.branches import FLAGS, FLOATS, TEN_LABELS
 from jetlab.types import CLASSES
 
 SHARED = Path(__file__).parents[2] / "../shared/data/jets"

@@ -9,8 +9,9 @@ import pytest
 import uproot
 
 from jetlab.data.jetclass import reader
+from jetlab.data.jetclass.branches import FLAGS, FLOATS
 from jetlab.data.jetclass.convert import convert
-from jetlab.data.jetclass.decoding import FLAGS, FLOATS, decode
+from jetlab.data.jetclass.decoding import decode
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.data.jetclass.reader import BadInput
 from jetlab.types import Jets

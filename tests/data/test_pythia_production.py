@@ -13,8 +13,8 @@ pytest.importorskip("pythia8mc")
 import awkward as ak
 
 from jetlab.data.jetclass import reader
+from jetlab.data.jetclass.branches import FLAGS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.convert import convert
-from jetlab.data.jetclass.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.data.pythia import simulation_chain
 from jetlab.data.pythia.campaign import (

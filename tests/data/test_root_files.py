@@ -16,8 +16,8 @@ from jetlab.cli.main import main
 from jetlab.data import ragged
 from jetlab.data.jetclass import convert as convert_module
 from jetlab.data.jetclass import writer
+from jetlab.data.jetclass.branches import FLAGS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.convert import convert, to_root
-from jetlab.data.jetclass.decoding import FLAGS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.data.jetclass.reader import BadInput
 from jetlab.data.jetclass.writer import STEMS, encode, write_root

@@ -112,9 +112,9 @@ def test_every_form_has_a_source_and_a_formula_of_its_parameters():
 
 @pytest.mark.parametrize("form", forms.FORMS)
 def test_a_form_is_found_by_its_name(form):
-    assert forms.named(form.name) is form
+    assert forms.get_form(form.name) is form
 
 
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(ValueError, match="data_only"):
-        forms.named("quadratic")
+        forms.get_form("quadratic")

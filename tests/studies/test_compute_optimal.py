@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from study_records import record
 
-from jetlab.records import Rejected
+from jetlab.records import Rejection
 from jetlab.runs.study import load_experiment
 from jetlab.studies import compute_optimal
 from jetlab.training.trajectory import trajectories_of
@@ -94,7 +94,7 @@ def planted_records(inputs):
     ]  # fmt: skip
 
 
-METRICS = {"rejections": (Rejected("Hbb", 0.5, 20.0, 19.0, 21.0),)}
+METRICS = {"rejections": (Rejection("Hbb", 0.5, 20.0, 19.0, 21.0),)}
 
 
 @pytest.fixture(scope="module")

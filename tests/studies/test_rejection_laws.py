@@ -13,7 +13,7 @@ from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.rejection_forecast import predict_rejections, read_fits
 from jetlab.physics.metrics import EFFICIENCIES
-from jetlab.records import Rejected, Table
+from jetlab.records import Rejection, Table
 from jetlab.studies import rejection
 from jetlab.studies.rejection import (
     LowestLoss,
@@ -44,7 +44,7 @@ def record(loss, inputs="full-10", arm="single", factor=1.0, **fields):
     rejections = []
     for name, scale in A.items():
         R = factor * (scale * exp(-B * loss) + C)
-        rejections += [Rejected(name, e, R, R / 1.05, R * 1.05) for e in EFFICIENCIES]
+        rejections += [Rejection(name, e, R, R / 1.05, R * 1.05) for e in EFFICIENCIES]
     metrics = {"accuracy": 0.5, "auc": 0.9, "rejections": rejections}
     known = {"source": SOURCE, "inputs": inputs, "arm": arm, "metrics": metrics}
     return run_record(50_000, int(1e4 / loss**4), float(loss), **{**known, **fields})
@@ -68,7 +68,7 @@ def test_planted_laws_come_back(records):
 
 def test_a_limit_counts_for_little_and_is_named(records):
     """A run in which no background jet passed only bounds R from below."""
-    low = Rejected("Hbb", 0.5, 50.0, 50.0, None)
+    low = Rejection("Hbb", 0.5, 50.0, 50.0, None)
     runs = [*records, replace(record(0.8), metrics={"rejections": (low,)})]
     one = rejection_law(runs, "Hbb", 0.5)
     assert one.points["is_limit"].sum() == 1
@@ -78,7 +78,7 @@ def test_a_limit_counts_for_little_and_is_named(records):
 
 
 def test_a_class_with_limits_alone_has_no_law(records):
-    limits = tuple(Rejected("Hbb", e, 50.0, 50.0, None) for e in EFFICIENCIES)
+    limits = tuple(Rejection("Hbb", e, 50.0, 50.0, None) for e in EFFICIENCIES)
     assert (
         rejection_laws(
             [replace(one, metrics={"rejections": limits}) for one in records]
@@ -98,7 +98,7 @@ def test_a_constant_that_is_none_is_left_out():
     runs = []
     for loss in LOSSES:
         R = 4000 * exp(-B * loss) * exp(0.05 * rng.normal())
-        found = (Rejected("Hbb", 0.5, R, R / 1.05, R * 1.05),)
+        found = (Rejection("Hbb", 0.5, R, R / 1.05, R * 1.05),)
         runs.append(replace(record(loss), metrics={"rejections": found}))
     one = rejection_law(runs, "Hbb", 0.5)
     assert one.law.identified
@@ -173,7 +173,7 @@ def test_runs_of_one_kind_are_not_compared(records):
 
 def test_a_law_of_limits_is_not_reliable(records):
     """More than a third of the runs with limits only: R(L) would be a fit to these."""
-    limit = tuple(Rejected(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
+    limit = tuple(Rejection(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
     some = [replace(one, metrics={"rejections": limit}) for one in records[:5]]
     one = rejection_law([*some, *records[5:]], "Hbb", 0.5)
     assert not one.law.reliable
@@ -187,15 +187,15 @@ def test_the_error_that_runs_share_is_that_of_the_best(records):
 
 
 def test_a_third_of_limits_is_allowed(records):
-    limit = tuple(Rejected(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
+    limit = tuple(Rejection(n, e, 900.0, 900.0, None) for n in A for e in EFFICIENCIES)
     some = [replace(one, metrics={"rejections": limit}) for one in records[:4]]
     law = rejection_law([*some, *records[4:]], "Hbb", 0.5).law
     assert "lower limit only" not in law.message
 
 
 def test_the_common_error_is_that_of_the_lowest_loss_without_a_limit(records):
-    low = Rejected("Hbb", 0.5, 50.0, 50.0, None)
-    best = Rejected("Hbb", 0.5, 50.0, 40.0, 60.0)
+    low = Rejection("Hbb", 0.5, 50.0, 50.0, None)
+    best = Rejection("Hbb", 0.5, 50.0, 40.0, 60.0)
     runs = [
         replace(record(0.7), metrics={"rejections": (low,)}),
         replace(record(0.8), metrics={"rejections": (best,)}),

@@ -227,7 +227,7 @@ def test_it_resumes_to_the_bit(dataset, monkeypatch, tmp_path):
     """Two runs of early stopping, interrupted in the second."""
     runs = [spec(seed=s, num_train=128, epochs=24, patience=4) for s in range(2)]
     whole = run_all(runs, dataset)
-    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_INTERVAL", 0.0)
     scans = []
 
     def interrupt(run, steps):

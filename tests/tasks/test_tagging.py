@@ -9,7 +9,7 @@ import pytest
 
 from jetlab.data.features import INPUTS, resolve_inputs
 from jetlab.data.shower.source import Shower
-from jetlab.records import Rejected
+from jetlab.records import Rejection
 from jetlab.tasks.tagging import Tagging
 from jetlab.types import Batch, Task
 
@@ -58,7 +58,7 @@ def test_rejections_without_background_jets_are_limits_without_upper_end():
     assert (found["accuracy"], found["auc"]) == (1.0, 1.0)
     assert len(found["rejections"]) == 12
     limit = found["rejections"][4]
-    assert isinstance(limit, Rejected)
+    assert isinstance(limit, Rejection)
     assert (limit.signal, limit.efficiency, limit.high) == ("Hbb", 0.5, None)
     assert limit.value == limit.low == pytest.approx(1 / (1 - 0.32 ** (1 / 50)))
     json.dumps(found, allow_nan=False)

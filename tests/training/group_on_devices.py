@@ -73,7 +73,7 @@ def main(path: str, folder: str) -> None:
     found = {name: list(Trainer(runs, dataset, "")) for name, runs in CASES.items()}
     streamed = dataset._replace(train=Store(Path(path)))
     found["streamed"] = list(Trainer(seeds(2), streamed, ""))
-    trainer.SAVE_EVERY = 0.0
+    trainer.CHECKPOINT_INTERVAL = 0.0
     interrupt(Trainer(NINE, dataset, "", folder=Path(folder) / "here"), 2)
     found["resumed"] = list(Trainer(NINE, dataset, "", folder=Path(folder) / "here"))
     interrupt(Trainer(NINE, dataset, "", folder=Path(folder) / "there"), 2)

@@ -294,7 +294,7 @@ def test_a_group_resumes_from_its_checkpoint(
     """To the bit, after an interruption at any scan; runs in training are not
     restarted."""
     runs, whole = uninterrupted
-    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_INTERVAL", 0.0)
     reported = []
 
     def until(run, steps):
@@ -316,7 +316,7 @@ def test_a_group_resumes_from_its_checkpoint(
 
 
 def test_a_checkpoint_of_another_grid_is_not_used(dataset, spec, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(trainer, "CHECKPOINT_INTERVAL", 0.0)
 
     reported = []
 

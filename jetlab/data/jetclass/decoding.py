@@ -7,31 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jetlab.data import ragged
+from jetlab.data.jetclass.branches import FLAGS, FLOATS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
-from jetlab.types import CLASSES, MAX_PARTICLES, Jets
-
-FLOATS = (
-    "part_px",
-    "part_py",
-    "part_pz",
-    "part_energy",
-    "part_deta",
-    "part_dphi",
-    "part_d0val",
-    "part_d0err",
-    "part_dzval",
-    "part_dzerr",
-)
-FLAGS = (
-    "part_isChargedHadron",
-    "part_isNeutralHadron",
-    "part_isPhoton",
-    "part_isElectron",
-    "part_isMuon",
-)
-PARTICLE = (*FLOATS, "part_charge", *FLAGS)
-JET = ("jet_pt", "jet_eta", "jet_phi", "jet_energy")
-TEN_LABELS = tuple(f"label_{name}" for name in CLASSES)
+from jetlab.types import MAX_PARTICLES, Jets
 
 
 class RowErrors:

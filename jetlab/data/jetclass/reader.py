@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import uproot
 
-from jetlab.data.jetclass.decoding import JET, PARTICLE, TEN_LABELS, RowErrors, decode
+from jetlab.data.jetclass.branches import JET, PARTICLE, TEN_LABELS
+from jetlab.data.jetclass.decoding import RowErrors, decode
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.types import CLASSES, Jets
 

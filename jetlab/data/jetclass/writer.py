@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from jetlab.atomic import atomic_directory
-from jetlab.data.jetclass.decoding import FLAGS, FLOATS, JET, PARTICLE, TEN_LABELS
+from jetlab.data.jetclass.branches import FLAGS, FLOATS, JET, PARTICLE, TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.types import CLASSES, Jets
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
-from jetlab.data.jetclass.decoding import TEN_LABELS
+from jetlab.data.jetclass.branches import TEN_LABELS
 from jetlab.data.jetclass.labels import JETCLASS2
 from jetlab.data.pythia.final_states import FINAL_STATES, final_state_code
 from jetlab.data.pythia.generator import EventRecord

@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 
 from jetlab.atomic import atomic_file
-from jetlab.data.jetclass.decoding import FLAGS
+from jetlab.data.jetclass.branches import FLAGS
 from jetlab.data.pythia.campaign import ProductionJob
 from jetlab.data.pythia.detector import ParticleFlow, simulate_detector
 from jetlab.data.pythia.generator import (

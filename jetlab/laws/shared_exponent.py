@@ -23,8 +23,8 @@ ROUNDING = 1e-300  # in place of a sum of squares of zero
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointFit:
-    """Laws through several tables, by least squares of log L.
+class SharedExponent:
+    """Laws of several tables, by least squares of log L.
 
     `separate` are fitted one by one, `common` with one `value` of the parameter `name`.
     `p_value` is that of the F test of one value against separate ones, as for linear
@@ -42,12 +42,12 @@ class JointFit:
     delta_aicc: float
 
 
-def joint_fit(
+def fit_shared_exponent(
     form: Form,
     tables: Sequence[TableLike],
     name: str,
     fixed: Sequence[Mapping[str, float]],
-) -> JointFit:
+) -> SharedExponent:
     """Fits of `form` to each table, with the parameter `name` separate and in common.
 
     Args:
@@ -80,7 +80,7 @@ def joint_fit(
         options={"xatol": 1e-6},
     )
     common = fits({name: float(found.x)})
-    return JointFit(
+    return SharedExponent(
         name=name,
         value=float(found.x),
         common=common,
@@ -131,14 +131,14 @@ def holdout_errors(
     error of log L, with `name` in common and separate.
 
     Raises:
-      ValueError: as `joint_fit`, for the rows that are left.
+      ValueError: as `fit_shared_exponent`, for the rows that are left.
     """
     last = [int(np.argmax(table["D"])) for table in tables]
     rest = [
         {key: np.delete(np.asarray(values), row) for key, values in table.items()}
         for table, row in zip(tables, last, strict=True)
     ]
-    found = joint_fit(form, rest, name, fixed)
+    found = fit_shared_exponent(form, rest, name, fixed)
 
     def error(laws: Sequence[FitResult]) -> float:
         misses = [
