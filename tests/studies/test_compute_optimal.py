@@ -58,7 +58,7 @@ def test_evaluation_takes_a_fifth_of_a_grid_at_most(experiment):
 
 
 def test_a_source_too_small_for_a_grid_is_refused(experiment):
-    with pytest.raises(ValueError, match="has 3000 training jets"):
+    with pytest.raises(ValueError, match="has 3,000 training jets: a grid needs"):
         experiment.study("laptop", Shelf(3000, 1000))
 
 
@@ -76,7 +76,7 @@ def test_validation_is_balanced_over_any_number_of_classes(experiment):
 
 
 def test_a_class_without_validation_jets_is_refused(experiment):
-    with pytest.raises(ValueError, match="0 validation jets of its rarest class"):
+    with pytest.raises(ValueError, match="holds out 0: at least 10 validation jets"):
         experiment.study("laptop", Shelf(20_000, 0))
 
 

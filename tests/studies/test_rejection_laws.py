@@ -93,7 +93,7 @@ def test_runs_that_guess_or_diverged_are_no_points(records):
 
 
 def test_a_constant_that_is_none_is_left_out():
-    """R = A e^(-B L) alone, with the scatter of counting: C is not told from zero."""
+    """R = A e^(-B L) alone, with the scatter of counting: C is consistent with 0."""
     rng = np.random.default_rng(3)
     runs = []
     for loss in LOSSES:
