@@ -105,6 +105,7 @@ def pythia(
 
     Needs pip install 'jetlab[pythia]'. An interrupted command resumes when run again.
     """
+    from jetlab.atomic import refuse_existing
     from jetlab.data.pythia.campaign import Campaign
     from jetlab.runs.production import cost_estimate, produce
     from jetlab.types import CLASSES
@@ -113,6 +114,7 @@ def pythia(
     if classes is not None:
         names = tuple(name.strip() for name in classes.split(","))
     campaign = Campaign(jets=jets, classes=names, seed=seed)
+    refuse_existing(out)
     logger.info(cost_estimate(campaign))
     content = produce(campaign, out, form=form, on=on, workers=workers, shard=shard)
     if content is None:

@@ -50,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.format_message())
     except click.ClickException as error:
         return _fail(error.format_message())
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        named = error.filename and error.strerror
+        return _fail(f"{error.filename}: {error.strerror}" if named else str(error))
+    except ValueError as error:
         return _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("jetlab: interrupted; finished work is kept", err=True)

@@ -111,7 +111,7 @@ def allocate(
     )
     if flops is None:
         raise click.UsageError("give --budget, or --device-hours with --flop-rate")
-    fitted = FitResult.from_json(law.read_text())
+    fitted = FitResult.from_json(_text(law))
     if flops_per_jet is None:
         if max_epochs is not None or repeats is not None:
             raise click.UsageError(
@@ -153,6 +153,13 @@ def _either(
     if count is None or each is None:
         raise click.UsageError(f"{first} and {second} go together: give both")
     return product(count, each)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a text file: {error}") from error
 
 
 def _echo_values(plan: "Plan", names: Sequence[str]) -> None:
@@ -199,7 +206,7 @@ def suggest(law: Path, budget: float, target: str, particles: float, as_json: bo
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
     enable_compilation_cache(user_folder())
-    fitted = FitResult.from_json(law.read_text())
+    fitted = FitResult.from_json(_text(law))
     found = design.suggest(fitted, budget, target=target, particles=particles)
     if as_json:
         click.echo(found.to_json())
@@ -228,7 +235,7 @@ def predict(law: Path, budget: float, particles: float, as_json: bool):
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
     enable_compilation_cache(user_folder())
-    fitted, points = read_fits(law.read_text())
+    fitted, points = read_fits(_text(law))
     plan = predict_rejections(fitted, points, budget, particles=particles)
     if as_json:
         click.echo(plan.to_json())

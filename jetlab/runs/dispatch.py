@@ -41,7 +41,7 @@ def check(on: str, workers: int | None) -> None:
     if external and not re.fullmatch(r"dask://(\[[\da-fA-F:]+\]|[^\s:/]+):\d+", on):
         raise ValueError(f"--on {on}: give host and port, as in dask://HOST:PORT")
     if on in SUBMITS and workers is None:
-        raise ValueError(f"--on {on}: give the number of --workers to ask for")
+        raise ValueError(f"--on {on}: give the number of --workers to start")
     if workers is not None and (on == "local" or external):
         reason = "is one process" if on == "local" else "has its own workers"
         raise ValueError(f"--workers {workers}: omit it, --on {on} {reason}")

@@ -48,8 +48,8 @@ class Experiment:
         """The study on these jets.
 
         Raises:
-          ValueError: for a file that is not an experiment, an unknown size, or `inputs`
-            that its sizes do not have.
+          ValueError: for a file that is not an experiment, an unknown size, `inputs`
+            that its sizes do not have, or an error of its `study`.
         """
         module = load_experiment(self.file)
         if self.size not in module.SIZES:
@@ -64,7 +64,13 @@ class Experiment:
                     f"{self.file} takes no --inputs: its sizes have no inputs"
                 )
             module.SIZES[self.size] = replace(size, inputs=tuple(self.inputs))
-        return module.study(self.size, jets)
+        try:
+            return module.study(self.size, jets)
+        except (ValueError, OSError):
+            raise
+        except Exception as error:  # any error of the user's file
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"study of {self.file} failed: {reason}") from error
 
     def cost_estimate(self) -> str:
         """Number of runs and FLOPs, in one line."""

@@ -111,7 +111,7 @@ def load_experiment(path: Path | str) -> ModuleType:
         sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file may raise
+    except Exception as error:  # any error of the user's file
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{path} cannot be loaded: {reason}") from error
     for name in ("study", "SIZES"):

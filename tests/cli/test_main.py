@@ -1,12 +1,16 @@
 """The command line as scripts use it: keys, exit status, one line for bad input."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from jetlab.cli.main import main
+from jetlab.cli.options import Pairs, Shard
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -17,7 +21,7 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
 
 @pytest.fixture
 def table(tmp_path):
-    """Runs that follow a law exactly, with the columns that their owner chose."""
+    """Runs that follow a law exactly, under column names of its own."""
     N, D = (a.ravel() for a in np.meshgrid([1e3, 1e4, 1e5, 1e6], np.logspace(3, 7, 5)))
     L = 0.32 + 11.27 / N**0.44 + 7.22 / D**0.22
     path = tmp_path / "runs.csv"
@@ -62,7 +66,7 @@ def law(capsys, table, tmp_path):
     return path
 
 
-def test_a_plan_that_may_repeat(capsys, caplog, law):
+def test_an_allocation_with_repeated_data(capsys, caplog, law):
     choices = ("--budget", "1e18", "--jet-cost", "1e9", "--max-epochs", "50")
     status, out, _ = run(capsys, "allocate", str(law), *choices, "--json")
     plan = json.loads(out)
@@ -111,7 +115,7 @@ def test_device_hours_are_a_budget(capsys, law):
         ("--budget 1e18 --jet-cost 1e9 --repeats omega=2", "repeats take"),
     ],
 )
-def test_plans_that_cannot_be_made(capsys, law, choices, words):
+def test_impossible_allocations_are_refused(capsys, law, choices, words):
     status, out, err = run(capsys, "allocate", str(law), *choices.split())
     assert status == 2
     assert out == ""
@@ -119,7 +123,7 @@ def test_plans_that_cannot_be_made(capsys, law, choices, words):
     assert words in err
 
 
-def test_a_law_without_sizes_plans_nothing(capsys, law):
+def test_a_law_without_N_and_D_allocates_nothing(capsys, law):
     fit = json.loads(law.read_text()) | {"form": "data_only"}
     law.write_text(json.dumps(fit))
     status, _, err = run(capsys, "allocate", str(law), "--budget", "1e18")
@@ -149,7 +153,7 @@ def physics(capsys, law, tmp_path):
     return path
 
 
-def test_rejections_to_expect(capsys, caplog, physics):
+def test_predicted_rejections(capsys, caplog, physics):
     arguments = ("predict", str(physics), "--budget", "1e14")
     status, out, _ = run(capsys, *arguments, "--json")
     found = json.loads(out)
@@ -205,7 +209,7 @@ def test_intervals_of_rejections(capsys, physics):
         ({}, "", "--budget"),
     ],
 )
-def test_rejections_that_cannot_be_foretold(capsys, physics, change, choices, words):
+def test_rejections_that_cannot_be_predicted(capsys, physics, change, choices, words):
     physics.write_text(json.dumps(json.loads(physics.read_text()) | change))
     status, out, err = run(capsys, "predict", str(physics), *choices.split())
     assert status == 2
@@ -214,7 +218,7 @@ def test_rejections_that_cannot_be_foretold(capsys, physics, change, choices, wo
     assert words in err
 
 
-def test_a_law_that_divides_no_budget_foretells_nothing(capsys, physics):
+def test_a_law_without_N_and_D_predicts_no_rejections(capsys, physics):
     whole = json.loads(physics.read_text())
     single = whole["rejections"]["Hbb"]["law"] | {"rejections": whole["rejections"]}
     physics.write_text(json.dumps(single))
@@ -227,15 +231,15 @@ def test_a_law_that_divides_no_budget_foretells_nothing(capsys, physics):
     assert "not a fit" in err
 
 
-def test_fixed_parameters_stay(capsys, table):
+def test_fixed_parameters_keep_their_values(capsys, table):
     options = (*COLUMNS, "--fix", "L_inf=0.3", "--bootstrap", "0", "--json")
     status, out, _ = run(capsys, "fit", str(table), *options)
     assert status == 0
     assert json.loads(out)["params"]["L_inf"] == pytest.approx(0.3)
 
 
-def test_rows_that_cannot_tell_are_told_so(capsys, tmp_path):
-    """D = 20 N on every row: no error, and no claim."""
+def test_undetermined_parameters_are_not_identified(capsys, tmp_path):
+    """D = 20 N on every row."""
     path = tmp_path / "diagonal.csv"
     N = np.logspace(3, 6, 10)
     L = 0.5 + 5 / N**0.4
@@ -269,6 +273,8 @@ def test_flops_keys(capsys):
         (["fit", "{table}", *COLUMNS, "--bootstrap", "-1"], "--bootstrap"),
         (["allocate", "{table}", "--budget", "1e15"], "not a fit"),
         (["allocate", "nowhere.json", "--budget", "1e15"], "nowhere.json"),
+        (["allocate", "{binary}", "--budget", "1e15"], "is not a text file"),
+        (["suggest", "{table}", "--budget", "1e15"], "not a fit"),
         (["predict", "nowhere.json", "--budget", "1e15"], "nowhere.json"),
         (["flops", "--width", "0"], "--width"),
         (["flops", "--width", "129"], "multiple of 2"),
@@ -278,13 +284,19 @@ def test_flops_keys(capsys):
         (["run", "nowhere.py", "--out", "{tmp}/out"], "no experiment at nowhere.py"),
         (["run", "{experiment}", "--size", "huge", "--out", "{tmp}/out"], "laptop"),
         (["run", "{experiment}", "--source", "{tmp}", "--out", "{tmp}/out"], "{tmp}"),
+        (["run", "{raises}", "--out", "{tmp}/out"], "failed: ZeroDivisionError"),
+        (["apply", "{tmp}", "--out", "{tmp}/out"], "has no weights"),
         (["convert", "nowhere.root", "--out", "{tmp}/store"], "nowhere.root"),
         (["convert", "--out", "{tmp}/store"], "FILES"),
         (["simulate", "shower", "--jets", "3", "--out", "{tmp}/store"], "--jets"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(capsys, table, tmp_path, arguments, words):
+    binary, raises = tmp_path / "binary.json", tmp_path / "raises.py"
+    binary.write_bytes(bytes(range(256)))
+    raises.write_text("SIZES = {'laptop': 1}\ndef study(size, source): return 1 / 0\n")
     places = {"table": table, "tmp": tmp_path, "experiment": EXPERIMENT}
+    places |= {"binary": binary, "raises": raises}
     status, out, err = run(capsys, *(word.format(**places) for word in arguments))
     assert status == 2
     assert out == ""
@@ -294,12 +306,104 @@ def test_bad_input_is_one_line_and_status_2(capsys, table, tmp_path, arguments, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["simulate shower", "convert", "describe", "run", "status", "fit", "allocate",
-     "predict", "flops", "report"],
+COMMANDS = (
+    "simulate shower", "simulate pythia", "convert", "describe", "run", "status", "fit",
+    "allocate", "suggest", "predict", "flops", "report", "apply",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(capsys, command):
     status, out, _ = run(capsys, *command.split(), "--help")
     assert status == 0
     assert f"jetlab {command}" in out.partition("Example:")[2]
+
+
+def test_every_command_is_listed(capsys):
+    status, out, _ = run(capsys, "--help")
+    assert status == 0
+    listed = out.partition("Commands:\n")[2].splitlines()
+    assert {line.split()[0] for line in listed} == {c.split()[0] for c in COMMANDS}
+
+
+def test_help_imports_neither_jax_nor_numpy():
+    script = """
+import sys
+from jetlab.cli.main import main
+for arguments in (["--help"], ["run", "--help"], ["simulate", "pythia", "--help"]):
+    assert main(arguments) == 0
+print("imported:", *{"jax", "numpy", "pyarrow", "flax"} & set(sys.modules))
+"""
+    command = [sys.executable, "-c", script]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "imported:"
+
+
+def test_logs_go_to_standard_error_and_results_to_standard_output(tmp_path):
+    (tmp_path / "runs.csv").write_text("N,D,L\n1e3,1e4,1.25\n2e3,1e5,1.125\n")
+    command = [sys.executable, "-m", "jetlab.cli.main", "fit", "runs.csv", "--json"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert found.returncode == 0
+    assert json.loads(found.stdout)["converged"] is False
+    assert found.stderr.startswith("warning: not fitted: 2 rows")
+
+
+def test_a_shower_store_is_written_and_described(capsys, tmp_path):
+    out = tmp_path / "jets"
+    arguments = ("--jets", "1000", "--seed", "3", "--out", str(out))
+    status, text, err = run(capsys, "simulate", "shower", *arguments)
+    assert (status, err) == (0, "")
+    jets, identity, classes = text.splitlines()
+    assert jets == "jets: 1000"
+    assert classes.startswith("classes: QCD 100, Hbb 100, ")
+    status, text, _ = run(capsys, "describe", str(out), "--json")
+    found = json.loads(text)
+    assert status == 0
+    assert (found["jets"], found["origin"]["seed"]) == (1000, 3)
+    assert identity == f"identity: {found['identity']}"
+    status, _, err = run(capsys, "simulate", "shower", *arguments)
+    assert status == 2
+    assert err == f"jetlab: {out} exists already: choose another --out, or delete it\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ValueError("two\n  lines"), 2, "jetlab: two lines\n"),
+        (OSError("the scheduler is gone"), 2, "jetlab: the scheduler is gone\n"),
+        (OSError(28, "No space left", "a/b"), 2, "jetlab: a/b: No space left\n"),
+        (KeyboardInterrupt(), 130, "jetlab: interrupted; finished work is kept\n"),
+    ],
+)
+def test_the_exit_status_of_errors(capsys, monkeypatch, error, status, line):
+    def fail(folder):
+        raise error
+
+    monkeypatch.setattr("jetlab.data.store.describe", fail)
+    found, out, err = run(capsys, "describe", "jets")
+    assert (found, out) == (status, "")
+    assert err.lstrip("\n") == line  # click ends an interrupted line first
+
+
+@pytest.mark.parametrize("text", ["1/1", "3/3", "1/8"])
+def test_shards_count_from_one(text):
+    first, _, last = text.partition("/")
+    assert Shard().convert(text, None, None) == (int(first), int(last))
+
+
+@pytest.mark.parametrize("text", ["0/1", "4/3", "1/0", "-1/2", "1/2/3", "1", "a/b", ""])
+def test_other_shards_are_refused(text):
+    with pytest.raises(click.BadParameter, match="is not I/N with I from 1 to N"):
+        Shard().convert(text, None, None)
+
+
+def test_names_with_values_may_have_spaces_and_equals_signs():
+    read = Pairs(str).convert(" N = params, L=val=loss", None, None)
+    assert read == {"N": "params", "L": "val=loss"}
+    assert Pairs(float).convert("a=1e3,b=-2", None, None) == {"a": 1e3, "b": -2.0}
+
+
+@pytest.mark.parametrize("text", ["", "N", "N=", "=1", "N=1,", "N=one"])
+def test_other_names_with_values_are_refused(text):
+    with pytest.raises(click.BadParameter, match=r"is not NAME=VALUE,\.\.\."):
+        Pairs(float).convert(text, None, None)

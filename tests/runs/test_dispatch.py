@@ -1,4 +1,4 @@
-"""Pieces of work give the same results wherever they are done, and none is lost."""
+"""Tasks give the same results on every backend, and none is lost."""
 
 import itertools
 import os
@@ -23,8 +23,8 @@ distributed = pytest.importorskip("distributed")
 SQUARES = {number: number**2 for number in range(8)}
 
 
-def note(folder: Path, number: int) -> int:
-    """Leaves a file for every try; how many there were before."""
+def count_try(folder: Path, number: int) -> int:
+    """Count a try by a file; the number of earlier tries."""
     before = len(list(folder.glob(f"{number}-*")))
     (folder / f"{number}-{before}").touch()
     return before
@@ -35,19 +35,19 @@ def tries(folder: Path, number: int) -> int:
 
 
 def square(number: int, folder: Path) -> int:
-    note(folder, number)
+    count_try(folder, number)
     return number**2
 
 
 def square_or_raise(number: int, folder: Path) -> int:
-    before = note(folder, number)
+    before = count_try(folder, number)
     if number == 3 or (number == 5 and before == 0):
         raise RuntimeError(f"no {number}, after {before}")
     return number**2
 
 
 def square_or_die(number: int, folder: Path) -> int:
-    before = note(folder, number)
+    before = count_try(folder, number)
     if number == 3 or (number == 5 and before == 0):
         os.kill(os.getpid(), signal.SIGKILL)
     return number**2
@@ -60,7 +60,7 @@ def slow_square(number: int, folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    """A cluster that somebody else has started, with settings of its own."""
+    """A running cluster with settings of its own."""
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -72,7 +72,7 @@ def scheduler() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("where", ["local", "scheduler"])
-def test_every_piece_is_done_once(where, tmp_path, request):
+def test_every_task_runs_once(where, tmp_path, request):
     on = where if where == "local" else request.getfixturevalue(where)
     done = map_tasks(partial(square, folder=tmp_path), list(SQUARES), on=on)
     assert dict(done) == SQUARES
@@ -80,31 +80,31 @@ def test_every_piece_is_done_once(where, tmp_path, request):
 
 
 @pytest.mark.parametrize("where", ["local", "scheduler"])
-def test_a_piece_that_raises_is_tried_three_times_and_named(where, tmp_path, request):
+def test_a_task_that_raises_is_tried_three_times_and_named(where, tmp_path, request):
     on = where if where == "local" else request.getfixturevalue(where)
     done = {}
-    with pytest.raises(Unfinished, match=r"1 of 8 .* piece 3: RuntimeError: no 3") as e:
+    with pytest.raises(Unfinished, match=r"1 of 8 .* task 3: RuntimeError: no 3") as e:
         collect(square_or_raise, tmp_path, on=on, into=done)
     assert done == {n: square for n, square in SQUARES.items() if n != 3}
-    assert e.value.failed == [("piece 3", "RuntimeError: no 3, after 2")]
+    assert e.value.failed == [("task 3", "RuntimeError: no 3, after 2")]
     assert tries(tmp_path, 3) == 3
     assert tries(tmp_path, 5) == 2
 
 
 def collect(task, folder: Path, *, on: str, into: dict, **options) -> dict:
-    pieces = list(SQUARES)
-    describe = "piece {}".format
+    describe = "task {}".format
     task = partial(task, folder=folder)
-    for piece, result in map_tasks(task, pieces, on=on, describe=describe, **options):
-        into[piece] = result
+    numbers = list(SQUARES)
+    for n, result in map_tasks(task, numbers, on=on, describe=describe, **options):
+        into[n] = result
     return into
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_loses_its_piece_for_a_moment(tmp_path):
-    """Piece 5 kills its worker once, piece 3 every one that it meets."""
+def test_the_task_of_a_dead_worker_is_tried_again(tmp_path):
+    """Task 5 kills its worker once, task 3 three times."""
     done = {}
-    with pytest.raises(Unfinished, match=r"1 of 8 .* piece 3: its worker died"):
+    with pytest.raises(Unfinished, match=r"1 of 8 .* task 3: its worker died"):
         collect(square_or_die, tmp_path, on="processes", workers=2, into=done)
     assert done == {n: square for n, square in SQUARES.items() if n != 3}
     assert tries(tmp_path, 3) == 3
@@ -119,7 +119,7 @@ def free_port() -> int:
 
 
 def start(*command: str) -> subprocess.Popen:
-    """A process of Dask's that finds the tasks of this file."""
+    """A Dask process that can import the tasks of this file."""
     return subprocess.Popen(
         [sys.executable, "-m", *command, "--no-dashboard"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
@@ -129,7 +129,7 @@ def start(*command: str) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_a_lost_scheduler_is_told_and_what_is_finished_stays(tmp_path, free_port):
+def test_finished_tasks_outlive_a_lost_scheduler(tmp_path, free_port):
     address, port = f"127.0.0.1:{free_port}", str(free_port)
     scheduler = start(
         "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port
@@ -159,7 +159,7 @@ def test_a_lost_scheduler_is_told_and_what_is_finished_stays(tmp_path, free_port
 
 
 @pytest.mark.slow
-def test_a_killed_client_takes_its_workers_with_it(tmp_path):
+def test_workers_end_with_a_killed_client(tmp_path):
     script = (
         "import time, sys, os; from jetlab.runs.dispatch import map_tasks\n"
         "def task(n):\n"
@@ -196,7 +196,7 @@ def alive(process: int) -> bool:
 
 
 @pytest.mark.parametrize("shards", [1, 3, 8, 11])
-def test_shards_share_all_pieces_and_none_twice(shards):
+def test_every_task_is_in_one_shard(shards):
     parts = [take_shard(range(10), (number, shards)) for number in range(1, shards + 1)]
     assert sorted(itertools.chain(*parts)) == list(range(10))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -214,25 +214,25 @@ def test_shards_share_all_pieces_and_none_twice(shards):
         ("processes", 0, "at least one"),
     ],
 )
-def test_places_that_cannot_be_are_refused(on, workers, words):
+def test_impossible_options_are_refused(on, workers, words):
     with pytest.raises(ValueError, match=words):
         check(on, workers)
 
 
-def test_nobody_answers(free_port, monkeypatch):
+def test_a_scheduler_that_does_not_answer_is_an_error(free_port, monkeypatch):
     monkeypatch.setattr("jetlab.runs.dask_backend.PATIENCE", 0.5)
     with pytest.raises(OSError, match="no scheduler answers there"):
         list(map_tasks(str, [1], on=f"dask://127.0.0.1:{free_port}"))
 
 
-def test_a_batch_system_that_is_not_here_is_named(monkeypatch, tmp_path):
+def test_a_missing_batch_system_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     for on, command in (("slurm", "sbatch"), ("htcondor", "condor_submit")):
         with pytest.raises(ValueError, match=f"there is no {command} here"):
             list(map_tasks(str, [1], on=on, workers=2))
 
 
-def test_jobs_are_as_the_user_has_set_them():
+def test_jobs_have_the_users_settings():
     pytest.importorskip("dask_jobqueue")
     set_by_user = {
         "jobqueue.slurm.memory": "3GB",
@@ -259,13 +259,13 @@ def test_jobs_are_as_the_user_has_set_them():
 
 
 def batch_system(folder: Path, submit: str) -> None:
-    """A SLURM of two commands."""
+    """The two commands of SLURM that are used."""
     for name, text in (("sbatch", submit), ("scancel", 'kill "$1"\n')):
         (folder / name).write_text(f"#!/bin/sh\n{text}")
         (folder / name).chmod(0o755)
 
 
-def test_a_batch_system_that_takes_no_job_is_told(tmp_path, monkeypatch):
+def test_a_refused_job_is_an_error_with_its_reason(tmp_path, monkeypatch):
     pytest.importorskip("dask_jobqueue")
     batch_system(tmp_path, "echo 'invalid account' >&2; exit 1\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -277,7 +277,7 @@ def test_a_batch_system_that_takes_no_job_is_told(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_jobs_of_a_batch_system_do_the_work(tmp_path, monkeypatch):
+def test_jobs_of_a_batch_system_run_the_tasks(tmp_path, monkeypatch):
     pytest.importorskip("dask_jobqueue")
     submit = 'sh "$1" >/dev/null 2>&1 &\necho Submitted batch job $!\nsleep 1\n'
     batch_system(tmp_path, submit)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import numpy as np
@@ -21,6 +22,7 @@ from jetlab.runs.ledger import Ledger
 from jetlab.runs.study import Findings, Study
 from tests.runs.records import make_record, make_run
 
+pytestmark = pytest.mark.xdist_group("experiment")
 TINY = Path(__file__).with_name("tiny.py")
 IDS = ["933cb2c9b474", "b7015ceef7a9"]
 """Of its runs, by commit e0d5424."""
@@ -244,7 +246,9 @@ def test_workers_open_a_source_by_its_name(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(api, "train_study", lambda *_, **options: asked.append(options))
     monkeypatch.setattr(api, "read_runs", lambda folder: Table())
-    options = dict(inputs="full-10", width=4, num_train=128, num_valid=100)
+    options: dict[str, Any] = dict(
+        inputs="full-10", width=4, num_train=128, num_valid=100
+    )
     train(grid(Shower(), **options), tmp_path / "out", on="processes", workers=3)
     assert asked == [{"name": "shower", "on": "processes", "workers": 3}]
     with pytest.raises(ValueError, match="workers cannot open shower-v1:seed=5"):
@@ -266,7 +270,7 @@ def test_a_child_waits_for_its_parent(tmp_path):
 @pytest.fixture(scope="module")
 def family() -> Study:
     """A parent, a better run of the same width, and a child of the parent."""
-    fields = dict(
+    fields: dict[str, Any] = dict(
         source=Shower().identity, pool=128, num_train=64, batch=64, num_valid=100
     )
     parent = make_run(0, **fields, learning_rate=1e-6)

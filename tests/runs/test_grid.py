@@ -1,6 +1,7 @@
 """Grids: every combination once, within what a source has, and their cost."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_two_input_configurations_of_one_label_are_refused():
     first, second = (
         Inputs(particles=n, features=("part_deta",), label="a") for n in (7, 8)
     )
-    axes = dict(width=4, num_train=256)
+    axes: dict[str, Any] = dict(width=4, num_train=256)
     with pytest.raises(ValueError, match="have the label 'a'"):
         grid(Shelf(), inputs=(first, second), **axes)
     with pytest.raises(ValueError, match="have the label 'a'"):
@@ -94,7 +95,7 @@ def test_learning_rates_are_an_axis():
 
 
 def test_the_pool_is_the_largest_training_set_or_as_given():
-    axes = dict(inputs="full-10", width=4, num_train=(256, 512))
+    axes: dict[str, Any] = dict(inputs="full-10", width=4, num_train=(256, 512))
     assert {run.pool for run in grid(Shelf(), **axes, pool=1024)} == {1024}
     assert {run.pool for run in grid(Shelf(size=512), **axes)} == {512}
     with pytest.raises(ValueError, match=r"513 and the source has 512"):

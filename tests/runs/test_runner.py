@@ -1,4 +1,4 @@
-"""The same records wherever the groups of a study are trained."""
+"""Records do not depend on where the groups of a study are trained."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from jetlab.runs.groups import groups_of
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.workers import GroupTask, train_group
 
+pytestmark = pytest.mark.xdist_group("runner")
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
 import itertools
@@ -56,7 +57,7 @@ def study_of(experiment: Path, out: Path):
 
 
 def results(folder: Path) -> dict[str, tuple]:
-    """What must be the same however a study came about: not its seconds."""
+    """Everything of the records that must not depend on where they were trained."""
     return {
         record.id: (record.loss, record.metrics, record.curve)
         for record in Ledger(folder).records().values()
@@ -72,7 +73,7 @@ def here(experiment, tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_shards_train_their_part_and_the_rest_concludes(here, experiment, tmp_path):
+def test_shards_train_their_part_and_a_last_call_reports(here, experiment, tmp_path):
     assert run(experiment, tmp_path, "--shard", "1/2") == 0
     assert Ledger(tmp_path).status()["pending"] == 2
     assert not (tmp_path / "report.html").exists()
@@ -87,7 +88,8 @@ def test_shards_train_their_part_and_the_rest_concludes(here, experiment, tmp_pa
 def test_a_worker_s_records_count_before_the_client_has_them(
     here, experiment, tmp_path
 ):
-    """A worker ends a group, its client is gone: the next run needs the other only."""
+    """A worker finishes a group whose client has died: the next call trains the other
+    group only."""
     study = study_of(experiment, tmp_path)
     ledger = Ledger(tmp_path)
     group = groups_of(study)[0]
@@ -106,7 +108,7 @@ def test_a_worker_s_records_count_before_the_client_has_them(
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_worker_with_other_jets_is_told(experiment, tmp_path):
+def test_a_worker_with_other_jets_refuses(experiment, tmp_path):
     study = study_of(experiment, tmp_path)
     task = GroupTask(
         study="two",
@@ -138,7 +140,9 @@ def test_processes_give_the_same_records(here, experiment, tmp_path):
         ["--workers", "2"],
     ],
 )
-def test_what_cannot_be_is_refused_in_a_line(options, experiment, tmp_path, capsys):
+def test_impossible_options_are_refused_in_a_line(
+    options, experiment, tmp_path, capsys
+):
     assert run(experiment, tmp_path / "out", *options) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
