@@ -209,7 +209,7 @@ def make_report(out: Path) -> tuple[Path, Findings]:
     module = load_experiment(out / "experiment.py")
     findings = module.analyse(records)
     findings.save(out)
-    page = report.page(_title(module), findings, _facts(plan, records))
+    page = report.render_html(_title(module), findings, _facts(plan, records))
     write_text(out / "report.html", page)
     return out / "report.html", findings
 

@@ -1,4 +1,5 @@
-"""What a study leaves: findings as files, and one self-contained HTML page of them."""
+"""What a study leaves: findings as files, and one self-contained HTML page of them,
+whose layout is report.html.jinja."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -67,8 +68,8 @@ def _titled(
     return "\n".join(layout.format(title, render(t)) for title, t in tables.items())
 
 
-def page(title: str, findings: Findings, facts: dict[str, str]) -> str:
-    """The page as text; `facts` are the lines under the title (source, size, ...)."""
+def render_html(title: str, findings: Findings, facts: dict[str, str]) -> str:
+    """The HTML page as text; `facts` are the lines under the title (source, size, ...)."""
     source = files("jetlab.runs").joinpath("report.html.jinja").read_text()
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string(source).render(
