@@ -51,8 +51,8 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--on",
         default="local",
         show_default=True,
-        help="Where to work: local, processes, dask://HOST:PORT, slurm or htcondor. Memory,"
-        " time and account of batch jobs are those of Dask's jobqueue.yaml.",
+        help="Where to work: local, processes, dask://HOST:PORT, slurm or htcondor."
+        " Memory, time and account of batch jobs are those of Dask's jobqueue.yaml.",
     )
     @click.option(
         "--workers", type=click.IntRange(min=1), help="Number of workers to start."

@@ -69,7 +69,7 @@ def _titled(
 
 
 def render_html(title: str, findings: Findings, facts: dict[str, str]) -> str:
-    """The HTML page as text; `facts` are the lines under the title (source, size, ...)."""
+    """The HTML page; `facts` are the lines under the title (source, size, ...)."""
     source = files("jetlab.runs").joinpath("report.html.jinja").read_text()
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string(source).render(
