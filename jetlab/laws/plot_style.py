@@ -61,8 +61,11 @@ def plain_ticks(ax: Axes) -> None:
 
 
 def decades(axis: Axis) -> None:
-    """Labels at 1, 2 and 5 of each decade, so that they do not overlap."""
-    axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    """Labels at 1, 2 and 5 of each decade, of more than two decades at 1 alone, so that
+    they do not overlap. Call it once everything is drawn."""
+    low, high = axis.get_view_interval()
+    subs = (1, 2, 5) if high < 100 * low else (1,)
+    axis.set_major_locator(ticker.LogLocator(subs=subs))
     axis.set_major_formatter(ticker.FuncFormatter(_plain))
     axis.set_minor_formatter(ticker.NullFormatter())
 
