@@ -267,6 +267,29 @@ def test_a_child_waits_for_its_parent(tmp_path):
         initial_params(ledger, child)
 
 
+def test_a_command_counts_unfinished_and_failed_runs(tmp_path, monkeypatch, capsys):
+    """One of two runs is done, the other missing, diverged or failed."""
+    command = ["run", str(TINY), "--size", "smoke", "--out", str(tmp_path)]
+    monkeypatch.setattr(experiment, "run_study", lambda *arguments: None)
+    with Ledger(tmp_path, (1, 2)).lock():
+        Ledger(tmp_path, (1, 2)).add(make_record(IDS[0], loss=1.0, loss_error=0.1))
+    with Ledger(tmp_path, (2, 3)).lock():
+        pass  # its lock file stays behind
+    assert main([*command, "--shard", "1/2"]) == 0
+    assert capsys.readouterr().out == "1 of 2 runs are unfinished\n"
+    with Ledger(tmp_path, (1, 2)).lock():
+        assert main([*command, "--shard", "2/2"]) == 0  # beside a shard that trains
+    assert capsys.readouterr().out == "1 of 2 runs are unfinished\n"
+    for status, exit_status in (("diverged", 0), ("failed", 2)):
+        (tmp_path / "records.jsonl").unlink(missing_ok=True)
+        with Ledger(tmp_path).lock():
+            Ledger(tmp_path).add(make_record(IDS[1], status, message="out of memory"))
+        assert main(command) == exit_status
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "jetlab: 1 runs failed, the first: out of memory"
+    )
+
+
 @pytest.fixture(scope="module")
 def family() -> Study:
     """A parent, a better run of the same width, and a child of the parent."""
@@ -298,8 +321,12 @@ def test_shards_keep_the_weights_of_parents(family, trained_family, tmp_path):
     """The child's group is in the second shard; the first has its parent."""
     with pytest.raises(ValueError, match="it has not finished; its shard"):
         train_study(family, Shower(), tmp_path, name="shower", shard=(2, 2))
+    orphan = Ledger(tmp_path).weights / "of-another-shard"
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.touch()
     for number in (1, 2):
         train_study(family, Shower(), tmp_path, name="shower", shard=(number, 2))
+    assert orphan.exists()  # until no other shard may be training
     assert losses(tmp_path) == losses(trained_family)
     kept = Ledger(trained_family).weights
     train_study(family, Shower(), tmp_path, name="shower")
@@ -317,7 +344,9 @@ def test_workers_train_children_after_their_parents(family, trained_family, tmp_
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_worker_has_the_weights_of_the_parent(family, trained_family, tmp_path):
+def test_a_worker_has_the_weights_of_the_parent(
+    family, trained_family, tmp_path, monkeypatch
+):
     """The task of a child, done in this process on a copy of the parent's record."""
     parent, _, child = family.runs
     source, ledger = Ledger(trained_family), Ledger(tmp_path)
@@ -336,6 +365,8 @@ def test_a_worker_has_the_weights_of_the_parent(family, trained_family, tmp_path
     )
     (found,) = workers.train_group(task, source="shower")
     assert found.loss == losses(trained_family)[child.id]
+    monkeypatch.setattr(workers, "Trainer", None)  # the group has its record already
+    assert workers.train_group(task, source="shower") == [found]
 
 
 @pytest.mark.slow
