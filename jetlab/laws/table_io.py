@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from jetlab.laws.budget import flops_per_parameter, require_positive
 from jetlab.records import Table, TableLike
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-"}
@@ -29,9 +30,10 @@ def read_csv(path: str | Path, /, *, particles: float = 40.0, **columns: str) ->
 
     Raises:
       FileNotFoundError: for a path without a file.
-      ValueError: for a missing column, or a cell of a number's column that is not one,
-        with its line.
+      ValueError: for a missing column, a cell of a number's column that is not one,
+        with its line, or `particles` that are not positive and finite.
     """
+    require_positive(particles=particles)
     texts = _texts(path, list(dict.fromkeys(columns.values())))
     table = Table(
         {
@@ -41,7 +43,7 @@ def read_csv(path: str | Path, /, *, particles: float = 40.0, **columns: str) ->
     )
     if "D" not in table and {"N", "C"} <= table.keys():
         with np.errstate(all="ignore"):
-            table["D"] = table["C"] / (6 * particles * table["N"])
+            table["D"] = table["C"] / (flops_per_parameter(particles) * table["N"])
     return table
 
 

@@ -114,6 +114,14 @@ def test_examples_follow_from_compute(write):
     assert "D" not in read_csv(path, C="C")
 
 
+@pytest.mark.parametrize("particles", [0.0, np.nan, np.inf])
+def test_particles_are_positive_and_finite(tmp_path, particles):
+    path = tmp_path / "runs.csv"
+    path.write_text("N,D,L\n1,2,3\n")
+    with pytest.raises(ValueError, match=f"particles is {particles:g}; it must be"):
+        read_csv(path, N="N", D="D", L="L", particles=particles)
+
+
 def test_an_orderly_table_gets_no_remark(wide):
     assert remarks(wide) == []
 
