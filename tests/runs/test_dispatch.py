@@ -66,7 +66,7 @@ def scheduler() -> Iterator[str]:
         threads_per_worker=1,
         processes=False,
         protocol="tcp",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # a free port, beside other clusters
     ) as cluster:
         yield cluster.scheduler_address.replace("tcp://", "dask://")
 
