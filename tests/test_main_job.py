@@ -15,7 +15,6 @@ from jetlab.cli.main import main
 from jetlab.runs.ledger import Ledger
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "compute_optimal.py"
-pytestmark = pytest.mark.xdist_group("main job")  # one worker trains the grid
 COMMAND = ("run", str(EXPERIMENT), "--size", "smoke", "--out")
 
 

@@ -22,7 +22,6 @@ from jetlab.runs.ledger import Ledger
 from jetlab.runs.study import Findings, Study
 from tests.runs.records import make_record, make_run
 
-pytestmark = pytest.mark.xdist_group("experiment")
 TINY = Path(__file__).with_name("tiny.py")
 IDS = ["933cb2c9b474", "b7015ceef7a9"]
 """Of its runs, by commit e0d5424."""

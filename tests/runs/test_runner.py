@@ -12,7 +12,6 @@ from jetlab.runs.groups import groups_of
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.workers import GroupTask, train_group
 
-pytestmark = pytest.mark.xdist_group("runner")
 EXPERIMENT = '''"""Two widths on a few jets."""
 from jetlab.models.tagger import Tagger
 import itertools

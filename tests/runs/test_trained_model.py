@@ -17,7 +17,6 @@ from jetlab.runs.grid import grid
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.trained_model import TrainedModel, best_run, load_model
 
-pytestmark = pytest.mark.xdist_group("trained model")
 POOL, VALID = 512, 200
 
 
