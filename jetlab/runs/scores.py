@@ -38,8 +38,8 @@ def write_scores(
     refuse_existing(out)
     if source.classes != model.classes:
         raise ValueError(
-            f"the network has the classes {', '.join(model.classes)}; the source has"
-            f" {', '.join(source.classes)}"
+            f"the network has {_listed(model.classes)}; the source has"
+            f" {_listed(source.classes)}: take jets with the labels of its training"
         )
     written = 0
     with atomic_file(out) as temporary, ExitStack() as stack:
@@ -52,6 +52,12 @@ def write_scores(
             writer.write_table(table)
             written += table.num_rows
     return written
+
+
+def _listed(classes: tuple[str, ...]) -> str:
+    """The number of classes, and the first ones."""
+    more = ", ..." if len(classes) > 10 else ""
+    return f"{len(classes)} classes, {', '.join(classes[:10])}{more}"
 
 
 def _chunks(
