@@ -41,6 +41,9 @@ MEASURED = ("pt", "energy", "deta", "dphi", "d0val", "d0err", "dzval", "dzerr")
 JET = ("pt", "eta", "phi", "energy")
 """Columns of `Jets.jet`: GeV, -, rad, GeV."""
 
+CONFIDENCE_LEVEL = 0.68
+"""Coverage of all intervals, as in arXiv:2602.15781."""
+
 MAX_PARTICLES = 128
 """Number of leading particles that a store keeps of each jet."""
 

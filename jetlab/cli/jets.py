@@ -152,7 +152,7 @@ def convert(
     """Convert JetClass ROOT or JetClass-II Parquet files into a store; with --format
     root, such files or one store into ROOT files of one class each."""
     from jetlab.data.jetclass.convert import to_root
-    from jetlab.runs.conversion import convert_on
+    from jetlab.runs.store_conversion import convert_on
 
     if form == "root":
         if on != "local" or workers is not None or shard is not None:

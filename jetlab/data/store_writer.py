@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from jetlab.atomic import atomic_directory
 from jetlab.data import ragged
-from jetlab.data.shuffle import ExternalShuffle
+from jetlab.data.external_shuffle import ExternalShuffle
 from jetlab.data.store import COLUMN_DTYPES, COLUMN_WIDTHS, Manifest, Shard
 from jetlab.types import CLASSES, MAX_PARTICLES, Jets
 

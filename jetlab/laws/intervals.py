@@ -1,11 +1,10 @@
-"""The confidence level of all intervals, and the quantiles that give them."""
+"""Quantiles that give the intervals of laws, by default at `types.CONFIDENCE_LEVEL`."""
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import stdtrit
 
-CONFIDENCE_LEVEL = 0.68
-"""Coverage of the intervals quoted, as in arXiv:2602.15781."""
+from jetlab.types import CONFIDENCE_LEVEL
 
 
 def ends_of(level: float) -> tuple[float, float]:

@@ -2,10 +2,10 @@
 
     S(z) = sum over rows of w rho(log L_fit(z) - log L)
 
-Hoffmann et al. (arXiv:2203.15556, Appendix D.3) take Huber's rho with delta = 1e-3.
-With scatter of per cents that is nearly a sum of absolute deviations: few rows lie in
-the quadratic zone and the optimum sits in a narrow crease, where least-squares steps
-converge slowly and Newton's do not.
+Hoffmann et al. (arXiv:2203.15556, Appendix D.3) take Huber's rho with delta = 1e-3
+(`misfit.DELTA`). With scatter of per cents that is nearly a sum of absolute deviations:
+few rows lie in the quadratic zone and the optimum sits in a narrow crease, where
+least-squares steps converge slowly and Newton's do not.
 """
 
 from collections.abc import Mapping

@@ -13,8 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import beta, rankdata
 
-CONFIDENCE_LEVEL = 0.68
-"""Confidence level of intervals and limits."""
+from jetlab.types import CONFIDENCE_LEVEL
 
 BACKGROUND = "QCD"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, chisquare
 
-from jetlab.data import ragged, shuffle, store_writer
+from jetlab.data import external_shuffle, ragged, store_writer
 from jetlab.data import store as store_module
 from jetlab.data.features import FEATURES
 from jetlab.data.jetclass.convert import convert
@@ -56,7 +56,7 @@ def same(one: Jets, other: Jets) -> bool:
 @pytest.fixture
 def small(monkeypatch):
     """Buckets and shards so small that 2,000 jets fill several."""
-    monkeypatch.setattr(shuffle, "BUCKET", 150)
+    monkeypatch.setattr(external_shuffle, "BUCKET", 150)
     monkeypatch.setattr(store_writer, "SHARD", 400)
 
 
@@ -81,7 +81,7 @@ def test_shuffled_order_is_uncorrelated_with_the_input(tmp_path, small):
     # 3.2 standard deviations (1 in 700), so 40 seeds are tested together.
     jets, squares = jets_of(600), []
     for seed in range(40):
-        shuffled = shuffle.ExternalShuffle(
+        shuffled = external_shuffle.ExternalShuffle(
             tmp_path / str(seed), expected=600, seed=seed
         )
         shuffled.add(jets)
@@ -165,7 +165,7 @@ def test_the_store_depends_on_jets_and_seed_not_on_blocks(tmp_path, small):
 def test_the_hash_does_not_depend_on_buckets_and_shards(tmp_path, monkeypatch):
     blocks = blocks_of(jets_of(500), 100)
     one = write(blocks, tmp_path / "one", expected=500, origin={})
-    monkeypatch.setattr(shuffle, "BUCKET", 60)
+    monkeypatch.setattr(external_shuffle, "BUCKET", 60)
     monkeypatch.setattr(store_writer, "SHARD", 120)
     many = write(blocks, tmp_path / "many", expected=500, origin={})
     assert (len(one.shards), one.hash) == (1, many.hash)

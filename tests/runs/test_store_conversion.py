@@ -11,9 +11,9 @@ from jetlab.cli.main import main
 from jetlab.data.jetclass import reader
 from jetlab.data.jetclass.convert import convert
 from jetlab.data.jetclass.reader import BadInput
-from jetlab.runs import conversion
-from jetlab.runs.conversion import convert_on
+from jetlab.runs import store_conversion
 from jetlab.runs.dispatch import Unfinished
+from jetlab.runs.store_conversion import convert_on
 from tests.data.jetclass_files import branches, spoil, write_tree
 
 
@@ -93,7 +93,7 @@ def test_a_full_disk_leaves_no_partial_file(tmp_path, files, monkeypatch):
 
     out = tmp_path / "store"
     with monkeypatch.context() as patched:
-        patched.setattr(conversion.np, "save", full)
+        patched.setattr(store_conversion.np, "save", full)
         with pytest.raises(Unfinished, match="No space left on device"):
             convert_on(files, out, skip_bad=True, shard=(1, 1))
     left = [path.name for path in (tmp_path / "store.pieces").iterdir()]
@@ -137,7 +137,9 @@ def test_a_damaged_cached_file_is_named(tmp_path, files, size):
 def test_a_cached_file_with_missing_jets_is_refused(tmp_path, files):
     out = tmp_path / "store"
     convert_on(files, out, skip_bad=True, shard=(1, 1))
-    conversion.save(tmp_path / "store.pieces" / "00001", [], Counter({"lost": 12}))
+    store_conversion.save(
+        tmp_path / "store.pieces" / "00001", [], Counter({"lost": 12})
+    )
     with pytest.raises(ValueError, match=r"00001: 0 jets and 12 skipped of the 30 in"):
         convert_on(files, out, skip_bad=True)
     assert not out.exists()
@@ -146,9 +148,11 @@ def test_a_cached_file_with_missing_jets_is_refused(tmp_path, files):
 def test_a_file_that_is_not_visible_to_a_worker_is_not_skipped(tmp_path, files):
     (file,) = reader.survey(files[:1], skip_bad=True, skipped=Counter())
     gone = reader.InputFile(**vars(file) | {"path": tmp_path / "gone.root"})
-    task = conversion.DecodeTask(file=gone, path=tmp_path / "00000", skip_bad=True)
+    task = store_conversion.DecodeTask(
+        file=gone, path=tmp_path / "00000", skip_bad=True
+    )
     with pytest.raises(BadInput, match="not visible on"):
-        conversion.decode(task)
+        store_conversion.decode(task)
     assert list(tmp_path.iterdir()) == []
 
 
