@@ -153,7 +153,7 @@ def test_other_classes_are_refused(folder, store, tmp_path, capsys):
     write([two], tmp_path / "two", expected=len(two.label), origin={})
     command = ["apply", str(folder), "--source", str(tmp_path / "two")]
     assert main([*command, "--out", str(tmp_path / "scores.parquet")]) == 2
-    assert "the source has QCD, Hbb" in capsys.readouterr().err
+    assert "the source has 2 classes, QCD, Hbb: take" in capsys.readouterr().err
     assert not (tmp_path / "scores.parquet").exists()
 
 
