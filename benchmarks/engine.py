@@ -74,7 +74,7 @@ def engine_contender(
     lanes: int = 1,
     compute: DTypeLike = jnp.float32,
 ) -> Contender:
-    """Chunks of steps over jets on the device, of so many runs at once; the time of a
+    """Chunks of steps over jets on the device, of `lanes` runs at once; the time of a
     step is that of one run."""
     engine = make_engine(model, Tagging().loss, compute)
     mesh = make_mesh(1, 1)  # one device, as the baselines

@@ -3,7 +3,7 @@
     python benchmarks/lanes.py --quick
 
 By width, in turns on the same device, with AdamW, dropout and batches of 128 jets of
-the shower: the engine with so many lanes; a Python loop over its jitted step on the
+the shower: the engine with its lanes; a Python loop over its jitted step on the
 same packed batches; and a plain Flax loop on padded jets. Ratios are of time by the
 clock; above 1 the engine is faster. `chosen` is the number of lanes that the engine
 takes on this device when 64 runs wait; on a CPU only those are raced.

@@ -11,6 +11,7 @@ from jetlab.cli.options import (
     as_json,
     example,
     out_folder,
+    seed_option,
     shard_option,
     show,
     worker_options,
@@ -42,13 +43,7 @@ def simulate():
 @click.option(
     "--jets", type=click.IntRange(min=10), required=True, help="Number of jets."
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the shower and of the shuffle.",
-)
+@seed_option("Of the shower and of the shuffle.")
 @out_folder
 def shower(jets: int, seed: int, out: Path):
     """Jets of the built-in shower, with exactly known likelihood and Bayes limit."""
@@ -79,13 +74,7 @@ def shower(jets: int, seed: int, out: Path):
 @click.option(
     "--classes", show_default="the ten of JetClass", help="Comma-separated classes."
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the campaign.",
-)
+@seed_option("Of the campaign.")
 @format_option
 @worker_options
 @shard_option
@@ -130,13 +119,7 @@ def pythia(
 @out_folder
 @format_option
 @click.option("--skip-bad", is_flag=True, help="Skip invalid jets and count them.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the shuffle.",
-)
+@seed_option("Of the shuffle.")
 @worker_options
 @shard_option
 def convert(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jetlab.cli.options import Pairs, as_json, example, show
+from jetlab.cli.options import Pairs, as_json, example, seed_option, show
 from jetlab.laws.formatting import with_interval
 
 if TYPE_CHECKING:
@@ -65,13 +65,7 @@ WEIGHT, CLUSTER = "weight", "cluster"
     show_default=True,
     help="Number of bootstrap draws; 0 for no intervals.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the bootstrap.",
-)
+@seed_option("Of the bootstrap.")
 @click.option(
     "--particles",
     type=click.FloatRange(min=0, min_open=True),

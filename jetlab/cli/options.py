@@ -74,6 +74,12 @@ shard_option = click.option(
 )
 
 
+def seed_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option --seed, 0 by default; `help` says what it seeds."""
+    kind = click.IntRange(min=0)
+    return click.option("--seed", type=kind, default=0, show_default=True, help=help)
+
+
 def example(text: str) -> str:
     return f"\b\nExample:\n  {text}"
 

@@ -43,7 +43,7 @@ class Packing:
     """The static shape of a batch: `rows` of particles, and the most particles of each
     jet, from the longest to the shortest.
 
-    With `num_shards` above 1 a batch is sharded over so many devices, and the other
+    With `num_shards` above 1 a batch is sharded over that many devices, and the other
     fields describe one shard.
     """
 
