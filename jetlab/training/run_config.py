@@ -21,7 +21,7 @@ class RunConfig:
     `source` is the identity of the jets, `pool` how many of its training jets the
     study may draw from: the run's `num_train` are a random part of them. With
     `patience` a run ends after that number of evaluations without a better validation
-    loss, and the best one counts. A run with `init_from` begins with that run's weights.
+    loss, and the best one counts. A run with `init_from` begins with its weights.
     `arm` is the study's name for what the run is compared under ("fixed", "repeated");
     it decides no number and is no part of the identity. The defaults are those of
     arXiv:2602.15781, Section 2.
