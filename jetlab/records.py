@@ -189,7 +189,7 @@ class Table(dict[str, np.ndarray]):
 
     def cells(self, by: Sequence[str] = ("N", "D")) -> Int[np.ndarray, "n"]:
         """The number of each row's cell: rows that agree in the columns `by`."""
-        points = np.stack([_codes(self._column(name)) for name in by], axis=1)
+        points = np.stack([codes(self._column(name)) for name in by], axis=1)
         return np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
 
     def best(self, by: str | Sequence[str] = ()) -> "Table":
@@ -236,8 +236,8 @@ def _meets(column: Shaped[np.ndarray, "n"], condition: Any) -> Bool[np.ndarray, 
     return np.isin(column, list(condition))
 
 
-def _codes(column: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
-    """Numbers as they are, text by its rank."""
+def codes(column: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
+    """A column as numbers: numbers as they are, text by its rank."""
     if np.issubdtype(column.dtype, np.number):
         return np.asarray(column, float)
     return np.unique(column, return_inverse=True)[1].astype(float)

@@ -1,8 +1,9 @@
-"""Bootstrap intervals: clusters of rows drawn with replacement, and the law refitted.
+"""Bootstrap intervals: the law refitted to tables drawn anew.
 
-Each draw takes as many clusters of rows as there are (as arXiv:2404.10102 and
-arXiv:2602.15781 draw rows) and is refitted from the optimum. Quantiles of such draws
-are wrong in two ways where clusters are few, G of them for k parameters:
+Each draw takes as many clusters of rows as there are, with replacement (as
+arXiv:2404.10102 and arXiv:2602.15781 draw rows), and is refitted from the optimum.
+Quantiles of such draws are wrong in two ways where clusters are few, G of them for k
+parameters:
 
 - A fit of absolute deviations, or of Huber's with delta far below the scatter, passes
   through k rows exactly, a different k in each draw: draws spread too widely, by about
@@ -12,26 +13,30 @@ are wrong in two ways where clusters are few, G of them for k parameters:
   Hesterberg, arXiv:1411.5279, Section 5).
 
 Draws are therefore scaled about the optimum by the product of both factors, which is
-near 1 for large tables. `docs/intervals.md` has the coverage measured with and without.
+near 1 for large tables. Where clusters are fewer still, resampled ones do not determine
+the law: tables are then simulated about the optimum, with the scatter between and
+within the clusters (`jetlab.laws.random_effects`), and scaled by Student's factor
+alone. `docs/intervals.md` has the coverage measured.
 """
-
-from collections.abc import Sequence
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jetlab.laws.clusters import Labels, row_clusters, too_few
+from jetlab.laws.draws import Draws
+from jetlab.laws.identifiability import at_edges
+from jetlab.laws.information import linearise
 from jetlab.laws.intervals import student_factor
-from jetlab.laws.newton import CONVERGED, HostOrDevice, ProblemBatch, newton_batch
+from jetlab.laws.newton import CONVERGED, ProblemBatch, newton_batch
 from jetlab.laws.objective import Problem, Rows
-from jetlab.laws.result import Draws, FitResult
+from jetlab.laws.random_effects import RandomEffects, effects_of
+from jetlab.laws.result import FitResult
 from jetlab.laws.solver import levenberg_marquardt
 
-Labels = Sequence | np.ndarray
-"""Labels of the rows, equal for rows of one cluster."""
-
 ALTERNATIVES = 12  # other starts for a draw that did not converge from the optimum
-FEW = 4  # clusters a parameter: fewer, of several rows each, give narrow intervals
+FEW = 4  # clusters a parameter, of several rows each, below which tables are simulated
+FEW_ROWS = 3  # the same for rows that are clusters of their own
 TOO_MANY = 0.03  # a share of refits lost that may bias the intervals
 
 
@@ -42,15 +47,18 @@ def bootstrap(
     seed: int = 0,
     labels: Labels | None = None,
     keep_lost: bool = False,
+    simulate: bool = True,
 ) -> Draws:
-    """Refits of `draws` resampled tables; `fit(..., bootstrap=1000)` keeps them with
+    """Refits of `draws` tables drawn anew; `fit(..., bootstrap=1000)` keeps them with
     the fit.
 
-    Clusters are those of `row_clusters`. Refits that did not converge are left out and
-    counted in `message`; with `keep_lost` they are NaN in their places, so that draws
-    of one seed can be paired. A fit without parameters, or with no more clusters than
-    parameters, gives no draws. Absolute deviations are refitted as Huber's with their
-    delta.
+    Clusters are those of `row_clusters`. Where they are few (fewer than four a
+    parameter if they have several rows, three if they have one), tables are simulated;
+    without `simulate` clusters are resampled nevertheless. Refits that did not converge
+    are left out and counted in `message`; with `keep_lost` they are NaN in their
+    places, so that draws of one seed can be paired. A fit without parameters, or with
+    too few clusters for a variance, gives no draws. Absolute deviations are refitted as
+    Huber's with their delta.
 
     Raises:
       ValueError: for labels of another number of rows.
@@ -58,56 +66,54 @@ def bootstrap(
     if np.isnan(fit.objective):
         return Draws(values={}, asked=0, message="no draws: there was no fit")
     ids = row_clusters(fit, labels)
-    count = int(ids.max()) + 1
-    if count <= fit.free:
-        why = too_few(count, fit.free)
-        return Draws(values={}, asked=0, message=why, warnings=(why,))
     with jax.enable_x64(True):
         problem = fit.problem
         optimum = problem.space.coordinates(fit.params)
+        here = linearise(problem, optimum)
+        effects = effects_of(here, ids) if simulate and few(ids, fit.free) else None
+        count = int(ids.max()) + 1
+        if effects is None and ((simulate and few(ids, fit.free)) or count <= fit.free):
+            why = too_few(count, fit.free)
+            return Draws(values={}, asked=0, message=why, warnings=(why,))
         starts = np.broadcast_to(optimum, (draws, len(optimum)))
-        batch = ProblemBatch.same_rows(starts, problem.rows)._replace(
-            weight=resampled_weights(problem.rows, ids, draws, seed)
-        )
+        batch = ProblemBatch.same_rows(starts, problem.rows)
+        if effects is None:
+            weight = resampled_weights(problem.rows, ids, draws, seed)
+            batch = batch._replace(weight=weight)
+            squares = fit.misfit.kind == "squares"
+            factor = resampling_factor(count, fit.free, squares=squares)
+        else:
+            losses = simulated_losses(fit, effects, draws, seed)
+            batch = batch._replace(log_loss=losses)
+            factor = student_factor(effects.freedom)
         z, converged = refit(problem, batch)
-        z = corrected(z, batch.z, count, squares=fit.misfit.kind == "squares")
+        z = scaled(z, optimum, factor, problem)
         values = problem.space.many_params(z if keep_lost else z[converged])
     if keep_lost:
         values = {k: np.where(converged, v, np.nan) for k, v in values.items()}
     lost = f"{np.sum(~converged)} of {draws} refits did not converge and are left out"
-    warnings = _warnings(float(np.mean(~converged)), fit, count)
+    warnings = _warnings(float(np.mean(~converged)), fit)
     message = "; ".join([lost, *warnings])
     return Draws(values=values, asked=draws, message=message, warnings=warnings)
 
 
-def row_clusters(fit: FitResult, labels: Labels | None = None) -> Int[np.ndarray, "n"]:
-    """The number of each row's cluster: by `labels`, else by those that the fit was
-    given, else rows that agree in the form's columns.
-
-    Raises:
-      ValueError: for labels of another number of rows.
-    """
-    if labels is not None:
-        return cluster_ids(labels, fit.rows)
-    if fit.clusters is not None:
-        return fit.clusters
-    return fit.table.cells(fit.form.columns)
+def few(ids: Int[np.ndarray, "n"], free: int) -> bool:
+    """Whether clusters are too few to be resampled for `free` parameters."""
+    count = int(ids.max()) + 1
+    return count < (FEW_ROWS if count == len(ids) else FEW) * free
 
 
-def cluster_ids(labels: Labels, rows: int) -> Int[np.ndarray, "n"]:
-    """Numbers from 0 for labels.
-
-    Raises:
-      ValueError: for labels of another number of rows, or empty ones.
-    """
-    values = np.asarray(labels)
-    if values.shape != (rows,):
-        raise ValueError(f"{len(values)} labels for a table of {rows} rows")
-    text = not np.issubdtype(values.dtype, np.number)
-    empty = int(np.sum(values == "")) if text else int(np.sum(np.isnan(values)))
-    if empty:
-        raise ValueError(f"clusters: no label on {empty} rows; every row needs one")
-    return np.unique(values, return_inverse=True)[1].reshape(-1)
+def simulated_losses(
+    fit: FitResult, effects: RandomEffects, draws: int, seed: int
+) -> Float[np.ndarray, "draws p"]:
+    """log L of tables about the law, the rows that pad as they are."""
+    rows = fit.problem.rows
+    scatter = effects.drawn(np.random.default_rng(seed), draws)
+    weight = np.asarray(rows.weight)[: rows.count]
+    power = 0.5 if fit.misfit.kind == "squares" else 1.0
+    losses = np.tile(np.asarray(rows.log_loss), (draws, 1))
+    losses[:, : rows.count] += fit.residuals + scatter / weight**power
+    return losses
 
 
 def resampled_weights(
@@ -124,20 +130,24 @@ def resampled_weights(
     return resampled * weight
 
 
-def corrected(
-    z: Float[np.ndarray, "b k"],
-    optima: Float[HostOrDevice, "b k"],
-    clusters: int,
-    *,
-    squares: bool,
-) -> Float[np.ndarray, "b k"]:
-    """Draws scaled about their optima by t / normal quantile, times sqrt(1 - k / G) but
-    for least squares; G is `clusters`."""
-    free = z.shape[1]
+def resampling_factor(clusters: int, free: int, *, squares: bool) -> float:
+    """Student's t over the normal quantile, times sqrt(1 - k / G) but for least
+    squares."""
     factor = student_factor(clusters - free)
-    if not squares:
-        factor *= np.sqrt(1 - free / clusters)
-    return np.asarray(optima + factor * (z - optima))
+    return factor if squares else factor * float(np.sqrt(1 - free / clusters))
+
+
+def scaled(
+    z: Float[np.ndarray, "b k"],
+    optimum: Float[np.ndarray, "k"],
+    factor: float,
+    problem: Problem,
+) -> Float[np.ndarray, "b k"]:
+    """Draws scaled about the optimum, but for parameters that run to zero or to a
+    bound there: their coordinate is far away, and a tenth of the distance is much."""
+    edges = at_edges(problem.space, optimum)
+    inner = np.array([p.name not in edges for p in problem.space.free])
+    return np.where(inner, optimum + factor * (z - optimum), z)
 
 
 def refit(
@@ -176,15 +186,7 @@ def _polished(
     return z, gradient
 
 
-def too_few(clusters: int, free: int) -> str:
-    """Why `clusters` clusters give `free` parameters no intervals."""
-    return (
-        f"no intervals: {clusters} clusters of rows for {free} parameters; take finer"
-        f" clusters ({free + 1} at least), or fix parameters"
-    )
-
-
-def _warnings(lost: float, fit: FitResult, clusters: int) -> tuple[str, ...]:
+def _warnings(lost: float, fit: FitResult) -> tuple[str, ...]:
     """Why the intervals may be wrong."""
     found = []
     if lost > TOO_MANY:
@@ -192,14 +194,9 @@ def _warnings(lost: float, fit: FitResult, clusters: int) -> tuple[str, ...]:
             f"{100 * lost:.1f} % of the refits did not converge, {100 * TOO_MANY:.0f} %"
             " allowed: the intervals may be biased; fix or bound a parameter"
         )
-    if clusters < min(fit.rows, FEW * fit.free):
-        found.append(
-            f"{clusters} clusters are few for {fit.free} parameters: the intervals are"
-            f" too narrow; add runs in {FEW * fit.free} clusters or more"
-        )
     if fit.misfit.kind == "absolute":
         found.append(
-            f"draws are refitted by Huber's function, delta {fit.delta:g}, in place of"
+            f"draws are refitted by Huber's function, delta {fit.misfit.delta:g}, in place of"
             " absolute deviations"
         )
     return tuple(found)

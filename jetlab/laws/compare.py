@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.bootstrap import Labels, bootstrap
+from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.clusters import Labels
+from jetlab.laws.derived import optimal_exponents
 from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
-from jetlab.laws.result import FitResult, optimal_exponents
+from jetlab.laws.result import FitResult
 from jetlab.records import Table, TableLike
 
 
@@ -65,7 +67,7 @@ def compare(
     level: float = CONFIDENCE_LEVEL,
 ) -> Difference:
     """Free parameters and derived exponents of two fits to `aligned` tables, the second
-    minus the first. Clusters are those of `jetlab.laws.bootstrap.row_clusters`.
+    minus the first. Clusters are those of `jetlab.laws.clusters.row_clusters`.
 
     Raises:
       ValueError: where the forms differ, the tables have unequal numbers of rows, or an
@@ -82,7 +84,14 @@ def compare(
         return {name: params[name] for name in names} | optimal_exponents(params)
 
     def drawn(arm: FitResult, seed: int) -> dict[str, np.ndarray]:
-        found = bootstrap(arm, draws=draws, seed=seed, labels=labels, keep_lost=True)
+        found = bootstrap(
+            arm,
+            draws=draws,
+            seed=seed,
+            labels=labels,
+            keep_lost=True,
+            simulate=False,  # simulated scatter would be the same in both arms
+        )
         if not found.values:
             raise ValueError(found.message)
         return values(found.values)

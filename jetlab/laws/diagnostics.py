@@ -4,7 +4,6 @@ The condition number, the gap between the lowest loss and the floor, trends of t
 residuals, and backtests: fits to the smaller runs that predict the larger ones.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -13,17 +12,13 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float
-from scipy.special import fdtrc
-from scipy.stats import rankdata
 
 from jetlab.laws import identifiability
 from jetlab.laws.fit import fit_part
+from jetlab.laws.lack_of_fit import SIGNIFICANT, levels
 from jetlab.laws.result import FitResult
 
-SIGNIFICANT = 1e-3  # a p-value below which residuals depend on a column
-ALIKE = 0.02  # log-distance within which two values of a column are one size
 LARGEST_ERROR = 10.0  # of log L: larger errors of a prediction are cut here
-SIZES = 12  # at most; columns with more are grouped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,18 +85,6 @@ def backtest(law: FitResult, over: str = "D") -> list[Forecast]:
     return found
 
 
-def levels(column: Float[np.ndarray, "n"]) -> Sequence[float]:
-    """The sizes of a column, each by its largest value.
-
-    Values within `ALIKE` of the one below are one size, and neighbours are grouped
-    where there are more than `SIZES`.
-    """
-    values = np.unique(column)
-    ends = values[np.append(np.diff(np.log(values)) > ALIKE, True)]
-    groups = np.array_split(ends, min(SIZES, len(ends)))
-    return [float(group[-1]) for group in groups]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Diagnostics:
     """What `diagnose` finds.
@@ -139,8 +122,8 @@ class Diagnostics:
             return []
         return [
             f"residuals depend on {' and on '.join(self.trends)} (p < {SIGNIFICANT:g}):"
-            " the law does not fit, or rows are correlated; name their clusters, or fit"
-            " a smaller range: the intervals account for neither"
+            " the law does not hold over all the rows, or they are correlated; fit a"
+            " smaller range, or name their clusters"
         ]
 
     def record(self) -> dict[str, Any]:
@@ -221,31 +204,9 @@ def diagnose(law: FitResult) -> Diagnostics:
         worst_determined=mixed,
         gap_to_floor=_gap_to_floor(law),
         scatter=law.scatter,
-        trends=tuple(
-            n for n in columns if trend(law.residuals, law.table[n]) < SIGNIFICANT
-        ),
+        trends=tuple(t.column for t in law.evidence.failed if t.column),
         forecasts=tuple(f for over in columns for f in backtest(law, over)),
     )
-
-
-def trend(residuals: Float[np.ndarray, "n"], column: Float[np.ndarray, "n"]) -> float:
-    """p-value of the residuals' dependence on the sizes of a column.
-
-    One-way analysis of variance on their ranks (Conover and Iman, Am. Stat. 35 (1981)
-    124), which outliers do not dominate; 1 for fewer than three sizes, or fewer rows
-    than two a size.
-    """
-    edges = np.array(levels(column))
-    group = np.minimum(np.searchsorted(edges, column), len(edges) - 1)
-    count = np.bincount(group)
-    groups, within = int(np.sum(count > 0)), len(column) - int(np.sum(count > 0))
-    if groups < 3 or within < groups:
-        return 1.0
-    ranks = rankdata(residuals)
-    means = np.bincount(group, ranks) / np.maximum(count, 1)
-    between = np.sum(count * (means - ranks.mean()) ** 2) / (groups - 1)
-    inside = np.sum((ranks - means[group]) ** 2) / within
-    return float(fdtrc(groups - 1, within, between / max(inside, 1e-300)))
 
 
 def _gap_to_floor(law: FitResult) -> float | None:

@@ -17,8 +17,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import bootstrap as resampling
-from jetlab.laws import forms, identifiability
-from jetlab.laws.bootstrap import Labels
+from jetlab.laws import forms, identifiability, lack_of_fit
+from jetlab.laws.clusters import Labels, cluster_ids, trajectories
+from jetlab.laws.lack_of_fit import labels_of
 from jetlab.laws.misfit import HUBER, Misfit
 from jetlab.laws.newton import CONVERGED
 from jetlab.laws.objective import Problem, pose, residuals
@@ -26,6 +27,9 @@ from jetlab.laws.result import FitResult
 from jetlab.laws.solver import FINALISTS, Optimum, solve
 from jetlab.laws.terms import Form
 from jetlab.records import Table, TableLike
+
+SAME_SETTINGS = 0.2  # p-value below which rows of one N, seed and rate are of one run
+SAME_N = 0.05  # the same for rows of one N, where no column distinguishes runs
 
 
 def fit(
@@ -50,8 +54,9 @@ def fit(
       misfit: rho.
       weight: the column of w; only ratios count.
       clusters: labels of the rows, or the name of a column of labels. Rows of one label
-        are correlated and are resampled as one. By default those are the rows that
-        agree in the form's columns.
+        are correlated and are resampled as one. By default those are the rows of one
+        training run (`jetlab.laws.clusters.trajectories`), or of one N where their
+        residuals agree, else the rows that agree in the form's columns.
       bootstrap: number of refits to resampled rows, for intervals.
       seed: of the bootstrap.
       left_out: the second result of `jetlab.laws.table_io.usable`, kept for the report:
@@ -66,7 +71,7 @@ def fit(
     """
     form = forms.get_form(form) if isinstance(form, str) else form
     table = Table(table)
-    labels = _labels(table, clusters)
+    named = _named(table, clusters)
     with jax.enable_x64(True):
         law = _fit(pose(form, table, fixed, bounds, misfit, weight), misfit)
     columns = [*form.columns, "L", *([weight] if weight else [])]
@@ -75,9 +80,10 @@ def fit(
         weight=weight,
         left_out=dict(left_out or {}),
         table=Table({name: np.asarray(table[name], float) for name in columns}),
-        clusters=labels,
+        labels=labels_of(table, columns),
     )
-    law = replace(law, message="; ".join([law.message, *law.exceptions]))
+    ids, why = named or _found(law, table)
+    law = replace(law, clusters=ids, clusters_of=why)
     if not bootstrap:
         return law
     return replace(law, draws=resampling.bootstrap(law, draws=bootstrap, seed=seed))
@@ -97,17 +103,33 @@ def fit_part(law: FitResult, chosen: np.ndarray) -> FitResult:
     return replace(found, weight=law.weight, table=part)
 
 
-def _labels(table: Table, clusters: Labels | str | None) -> np.ndarray | None:
-    """Cluster numbers of the rows; None where no clusters are named."""
+def _named(
+    table: Table, clusters: Labels | str | None
+) -> tuple[np.ndarray, str] | None:
+    """Cluster numbers of the rows, and by what; None where no clusters are named."""
     if clusters is None:
         return None
-    if isinstance(clusters, str):
-        if clusters not in table:
-            raise ValueError(
-                f"the table has no column {clusters}; it has {list(table)}"
-            )
-        clusters = table[clusters]
-    return resampling.cluster_ids(clusters, table.rows)
+    if not isinstance(clusters, str):
+        return cluster_ids(clusters, table.rows), "labels given"
+    if clusters not in table:
+        raise ValueError(f"the table has no column {clusters}; it has {list(table)}")
+    return cluster_ids(table[clusters], table.rows), f"column {clusters}"
+
+
+def _found(law: FitResult, table: Table) -> tuple[np.ndarray | None, str]:
+    """Clusters of rows of one training run. A column that names the runs is enough;
+    rows of one N and seed, or of one N, may be separate runs: their residuals must
+    agree, and those of one cell must not agree for themselves."""
+    named = trajectories(table, law.form.columns)
+    if named is None or (not named.certain and lack_of_fit.cells_agree(law)):
+        return None, ""
+    why = f"rows of equal {', '.join(named.columns)}"
+    if named.certain:
+        return named.ids, why
+    p = lack_of_fit.agreement(law, named.ids)
+    if p > (SAME_SETTINGS if len(named.columns) > 1 else SAME_N):
+        return None, ""
+    return named.ids, f"{why}, which err alike (p = {p:.1g})"
 
 
 def _fit(problem: Problem, misfit: Misfit) -> FitResult:
@@ -116,7 +138,6 @@ def _fit(problem: Problem, misfit: Misfit) -> FitResult:
         return _unsolved(problem, misfit, reason)
     optimum = solve(problem, absolute=misfit.kind == "absolute")
     stray = _not_converged(optimum)
-    issues = identifiability.issues(problem, optimum.z)
     left = np.asarray(residuals(jnp.asarray(optimum.z), problem))
     return _result(
         problem,
@@ -124,26 +145,24 @@ def _fit(problem: Problem, misfit: Misfit) -> FitResult:
         params=problem.space.params(optimum.z),
         objective=optimum.objective,
         converged=not stray,
-        identified=not issues,
-        message="; ".join([*(stray or ["converged"]), *(issues or ["identified"])]),
-        issues=(*stray, *issues),
+        outcome=stray or "converged",
         residuals=left[: problem.rows.count],
     )
 
 
-def _not_converged(optimum: Optimum) -> list[str]:
+def _not_converged(optimum: Optimum) -> str:
     """Why the point may not be the optimum; empty if it is."""
     if not optimum.relative_gradient <= CONVERGED:
-        return [
+        return (
             f"not converged: the relative gradient is {optimum.relative_gradient:.1g},"
             f" {CONVERGED:g} allowed: fix or bound a parameter"
-        ]
+        )
     if optimum.starts < 2:
-        return [
+        return (
             f"not converged: only 1 of {FINALISTS} starting points reached the lowest"
             " objective, 2 required, so a lower one may exist: bound or fix a parameter"
-        ]
-    return []
+        )
+    return ""
 
 
 def _unsolved(problem: Problem, misfit: Misfit, reason: str) -> FitResult:
@@ -155,9 +174,7 @@ def _unsolved(problem: Problem, misfit: Misfit, reason: str) -> FitResult:
         params=dict.fromkeys(names, np.nan) | problem.space.fixed,
         objective=np.nan,
         converged=False,
-        identified=False,
-        message=f"not fitted: {reason}",
-        issues=(f"not fitted: {reason}",),
+        outcome=f"not fitted: {reason}",
         residuals=np.full(problem.rows.count, np.nan),
     )
 
@@ -169,9 +186,7 @@ def _result(
     params: dict[str, float],
     objective: float,
     converged: bool,
-    identified: bool,
-    message: str,
-    issues: tuple[str, ...],
+    outcome: str,
     residuals: Float[np.ndarray, "n"],
 ) -> FitResult:
     """The outcome beside the choices that it was asked with."""
@@ -181,9 +196,7 @@ def _result(
         params=params,
         objective=objective,
         converged=converged,
-        identified=identified,
-        message=message,
-        issues=issues,
+        outcome=outcome,
         residuals=residuals,
         rows=rows.count,
         span=identifiability.span(rows.logs),

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jetlab.laws.draws import Draws
 from jetlab.laws.forms import get_form
 from jetlab.laws.misfit import Misfit
-from jetlab.laws.result import Draws, FitResult
+from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 from jetlab.records import Table
 
@@ -32,6 +33,9 @@ def to_json(fit: FitResult, **more: Any) -> str:
         "objective": _rounded(fit.objective, 17),
         "converged": fit.converged,
         "identified": fit.identified,
+        "verdict": fit.summary,
+        "verdicts": {name: one.record() for name, one in fit.verdicts.items()},
+        "outcome": fit.outcome,
         "message": fit.message,
         "issues": list(fit.issues),
         "warnings": fit.warnings,
@@ -49,7 +53,10 @@ def to_json(fit: FitResult, **more: Any) -> str:
         },
         "losses": _column(fit, "L", 17),
         "weights": _column(fit, fit.weight, 12),
+        "labels": {name: column.tolist() for name, column in fit.labels.items()},
         "clusters": None if fit.clusters is None else fit.clusters.tolist(),
+        "clusters_of": fit.clusters_of,
+        "doubt": fit.doubt,
         "residuals": [_rounded(r, 6) for r in fit.residuals],
         "draws": _draws_record(fit.draws),
     }
@@ -151,8 +158,7 @@ def _read(record: Mapping) -> FitResult:
         params=params,
         objective=float(_array([record["objective"]])[0]),
         converged=record["converged"],
-        identified=record["identified"],
-        message=record["message"],
+        outcome=record.get("outcome", record["message"]),
         rows=record["rows"],
         span=_pairs(record["span"]),
         residuals=_array(record["residuals"]),
@@ -162,8 +168,10 @@ def _read(record: Mapping) -> FitResult:
         weight=record["weight"],
         left_out={int(row): why for row, why in record["left_out"].items()},
         table=_table(record, form, params),
+        labels=Table(record.get("labels", {})),
         clusters=None if clusters is None else np.array(clusters, int),
-        issues=tuple(record.get("issues", ())),
+        clusters_of=record.get("clusters_of", ""),
+        doubt=record.get("doubt", ""),
         draws=draws
         and Draws(
             values={k: _array(v) for k, v in draws["values"].items()},

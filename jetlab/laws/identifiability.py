@@ -10,10 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws.information import covariance_of, linearise
+from jetlab.laws.information import linearise
 from jetlab.laws.objective import Problem
 from jetlab.laws.parameterization import Space
-from jetlab.laws.terms import Parameter
 
 NEGLIGIBLE = 1e-4  # a share of the loss, or of a bound's width, that counts as none
 CONDITION = 500.0  # grids have 10 to 100, D = 20 N on every row 1e3 to 1e7
@@ -88,30 +87,44 @@ def _exponents(space: Space, column: str) -> set[str]:
     }
 
 
-def issues(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
-    """Why the rows do not determine the parameters at the optimum z; empty if they
-    do."""
-    found = [*_parallel(problem), *_at_edges(problem.space, z).values()]
-    free = len(problem.space.free)
-    if problem.rows.count == free + 1:
-        found.append(
-            f"{problem.rows.count} rows do not determine their scatter about {free}"
-            " parameters: add rows"
+def not_separated(problem: Problem, z: Float[np.ndarray, "k"]) -> dict[str, str]:
+    """Parameters that the rows cannot separate at the optimum z, that change the loss
+    at no row, or that run to a bound or to zero, each with why."""
+    edges = at_edges(problem.space, z)
+    floors = {p.name for p in problem.space.free if p.unit == (("L", 1.0),)}
+    found = {n: why for n, why in edges.items() if n not in floors or "bound" in why}
+    for parameter in problem.space.free:  # an exponent goes with its scale
+        if parameter.name in found and parameter.positive:
+            exponents = [p for _, p in parameter.unit if isinstance(p, str)]
+            found |= {
+                e.removeprefix("-"): found[parameter.name]
+                for e in exponents
+                if e.removeprefix("-") not in problem.space.fixed
+            }
+    if parallel := _parallel(problem):
+        columns = [_exponents(problem.space, name) for name in ("N", "D")]
+        names = {p.name for p in problem.space.free}
+        scales = {
+            p.name
+            for p in problem.space.free
+            if {e for _, e in p.unit if isinstance(e, str)} & set.union(*columns)
+        }
+        found |= dict.fromkeys(
+            sorted((set.union(*columns) | scales) & names), parallel[0]
         )
     number, mixed = condition(problem, z)
     if number == np.inf:
-        return [
-            *found,
-            *(f"{name} changes the loss at no row: fix {name}" for name in mixed),
-        ]
+        return found | {
+            name: f"{name} changes the loss at no row: fix {name}" for name in mixed
+        }
     if number > CONDITION:
-        found.append(
+        why = (
             f"the rows cannot separate {', '.join(mixed)} (condition number"
             f" {number:.1g}, {CONDITION:g} allowed): fix one of them, or add rows at"
             f" other {' and '.join(problem.space.form.columns)}"
         )
-        return found
-    return [*found, *_uncertain(problem, z)]
+        return dict.fromkeys(mixed, why) | found
+    return found
 
 
 def condition(
@@ -139,7 +152,7 @@ def condition(
 
 def _inner(space: Space, z: Float[np.ndarray, "k"]) -> list[int]:
     """The free parameters that do not run to a bound or to zero."""
-    edges = _at_edges(space, z)
+    edges = at_edges(space, z)
     return [i for i, p in enumerate(space.free) if p.name not in edges]
 
 
@@ -164,7 +177,7 @@ def _parallel(problem: Problem) -> list[str]:
     ]
 
 
-def _at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
+def at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
     """Parameters that run to a bound or to zero, each with a sentence."""
     found = {}
     for parameter, coordinate in zip(space.free, z, strict=True):
@@ -182,42 +195,3 @@ def _at_edges(space: Space, z: Float[np.ndarray, "k"]) -> dict[str, str]:
                 f" the centre of the rows): fix {name}, or add rows where it matters"
             )
     return found
-
-
-def _uncertain(problem: Problem, z: Float[np.ndarray, "k"]) -> list[str]:
-    """Parameters within two standard errors of zero; the error of a scale is that of
-    its term at the centre of the rows."""
-    free = problem.space.free
-    here, inner = linearise(problem, z), _inner(problem.space, z)
-    shape = covariance_of(problem, here.residuals, here.jacobian[:, inner])
-    errors = np.sqrt(np.diag(shape))
-    found = []
-    for i, error in zip(inner, errors, strict=True):
-        size = 1.0 if free[i].positive else here.theta[i]
-        error *= abs(here.theta_jacobian[i, i])
-        if size < 2 * error:
-            share = f"{100 * error / abs(size):.0f} % of its value, 50 % allowed"
-            found.append(
-                f"{free[i].name} is not determined by these rows (standard error"
-                f" {share}): {_advice(problem, free[i])}"
-            )
-    return found
-
-
-def _advice(problem: Problem, parameter: Parameter) -> str:
-    """Rows that would determine a parameter: larger ones for a floor, others of its
-    column for a term."""
-    ranges = span(problem.rows.logs)
-    columns = [
-        name
-        for name in problem.rows.logs
-        if parameter.name in _exponents(problem.space, name)
-        or name in dict(parameter.unit)
-    ]
-    if columns:
-        low, high = ranges[columns[0]]
-        where = f"at more values of {columns[0]} (now {low:.2g} to {high:.2g})"
-    else:
-        tops = [f"{name} > {ranges[name][1]:.2g}" for name in problem.rows.logs]
-        where = f"with {' and '.join(tops)}"
-    return f"add rows {where}, or fix {parameter.name}"

@@ -80,11 +80,17 @@ def covariance(
 def covariance_of(
     problem: Problem, r: Float[np.ndarray, "n"], jacobian: Float[np.ndarray, "n j"]
 ) -> Float[np.ndarray, "j j"]:
-    """sigma^2 is that of the scatter. Absolute deviations, and Huber's far below the
-    scatter, have the efficiency 2 / pi for normal scatter, and pass through k rows."""
+    """sigma^2 is that of the scatter, over the efficiency of the misfit."""
     count, free = jacobian.shape
     squares = bool(problem.rho.threshold >= QUADRATIC)
-    sigma = scatter(r, free, squares=squares)
-    if not squares:
-        sigma *= np.sqrt(np.pi / 2 * count / (count - free))
+    sigma = scatter(r, free, squares=squares) * efficiency(problem, count, free)
     return sigma**2 * np.linalg.inv(jacobian.T @ jacobian)
+
+
+def efficiency(problem: Problem, count: int, free: int) -> float:
+    """Standard error by the misfit over that by least squares, for normal scatter.
+    Absolute deviations, and Huber's far below the scatter, have the efficiency 2 / pi,
+    and pass through k rows."""
+    if problem.rho.threshold >= QUADRATIC:
+        return 1.0
+    return float(np.sqrt(np.pi / 2 * count / (count - free)))

@@ -20,6 +20,12 @@ def percentiles(
     return np.quantile(values, ends_of(level), axis=0)
 
 
+def around(value: float, ends: Float[np.ndarray, "2"]) -> tuple[float, float]:
+    """An interval of draws, extended to the fitted value where that is outside: draws
+    need not be centred on it, and it is the value that is quoted."""
+    return min(float(ends[0]), value), max(float(ends[1]), value)
+
+
 def student_quantile(level: float, freedom: float) -> float:
     """t such that |Student's t| with `freedom` degrees of freedom is below it with
     probability `level`."""

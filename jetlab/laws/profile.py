@@ -20,13 +20,14 @@ from math import erf, exp, isfinite, pi, sqrt
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from jetlab.laws.bootstrap import Labels, row_clusters, too_few
+from jetlab.laws.clusters import Labels, row_clusters, too_few
 from jetlab.laws.information import covariance, linearise
 from jetlab.laws.intervals import CONFIDENCE_LEVEL, student_quantile
 from jetlab.laws.newton import CONVERGED, TOLERANCE, newton
 from jetlab.laws.objective import Problem, objective
+from jetlab.laws.random_effects import RandomEffects, effects_of
 from jetlab.laws.result import FitResult
 
 POINTS = 24  # on each side of the optimum
@@ -60,7 +61,7 @@ def profile(
     level: float = CONFIDENCE_LEVEL,
 ) -> Profile:
     """The profile of one free parameter. Clusters are those of
-    `jetlab.laws.bootstrap.row_clusters`.
+    `jetlab.laws.clusters.row_clusters`.
 
     Raises:
       ValueError: for a parameter that was not fitted, labels of another number of rows,
@@ -68,11 +69,12 @@ def profile(
     """
     _check(fit, name)
     ids = row_clusters(fit, labels)
-    freedom = int(ids.max()) + 1 - fit.free
-    if freedom < 1:
-        raise ValueError(too_few(int(ids.max()) + 1, fit.free))
     with jax.enable_x64(True):
         whole = fit.problem
+        optimum = whole.space.coordinates(fit.params)
+        effects = effects_of(linearise(whole, optimum), ids)
+        if effects is None:
+            raise ValueError(too_few(int(ids.max()) + 1, fit.free))
         problem = _with_fixed(whole, name, fit.params[name])
         start = jnp.asarray(problem.space.coordinates(fit.params))
         best = float(objective(start, problem))
@@ -85,9 +87,9 @@ def profile(
     (below, low), (above, high) = sides
     values = np.concatenate([below[::-1], [fit.params[name]], above])
     sums = np.concatenate([low[::-1], [best], high])
-    scale = _scale(fit) / _inflation(fit, problem, ids)
+    scale = _scale(fit) / _inflation(fit, problem, effects)
     statistic = np.maximum(0, sums - sums.min()) * scale
-    return _read(name, values, statistic, level, freedom)
+    return _read(name, values, statistic, level, effects.freedom)
 
 
 def _with_fixed(problem: Problem, name: str, value: float) -> Problem:
@@ -161,29 +163,30 @@ def _scale(fit: FitResult) -> float:
     """2 E[psi'] / E[psi^2] for normal scatter, psi in units of delta. Least squares
     take the scatter from the sum of squares, which makes W that of the F test."""
     if fit.misfit.kind == "squares":
-        return fit.delta**2 * (fit.rows - fit.free) / max(fit.objective, 1e-300)
-    size = max(fit.scatter, 1e-12) / fit.delta
+        return fit.misfit.delta**2 * (fit.rows - fit.free) / max(fit.objective, 1e-300)
+    size = max(fit.scatter, 1e-12) / fit.misfit.delta
     t = float(fit.misfit.rho.threshold)
     inside = erf(t / size / sqrt(2))
     edge = sqrt(2 / pi) * t / size * exp(-min(0.5 * (t / size) ** 2, 700.0))
     return 2 * inside / (size**2 * (inside - edge) + t**2 * (1 - inside))
 
 
-def _inflation(fit: FitResult, problem: Problem, ids: Int[np.ndarray, "n"]) -> float:
+def _inflation(fit: FitResult, problem: Problem, effects: RandomEffects) -> float:
     """q: the factor by which clusters raise the variance of the sum of psi. Least
-    squares shrink the G sums, as they shrink residuals, by 1 - k / G on average."""
+    squares shrink the G sums, as they shrink residuals, by the share of the degrees of
+    freedom between clusters that the law takes."""
     t = float(fit.misfit.rho.threshold)
     weight = np.asarray(problem.rows.weight)[: fit.rows]
-    psi = weight * np.clip(fit.residuals / fit.delta, -t, t)
-    sums = np.bincount(ids, psi)
+    psi = weight * np.clip(fit.residuals / fit.misfit.delta, -t, t)
+    sums = np.bincount(effects.ids, psi)
     found = max(1.0, float(np.sum(sums**2) / max(np.sum(psi**2), 1e-300)))
     if fit.misfit.kind == "squares":
-        found *= (1 - fit.free / fit.rows) / (1 - fit.free / len(sums))
+        found *= (1 - fit.free / fit.rows) / (effects.freedom / len(sums))
     return found
 
 
 def _read(
-    name: str, values: np.ndarray, statistic: np.ndarray, level: float, freedom: int
+    name: str, values: np.ndarray, statistic: np.ndarray, level: float, freedom: float
 ) -> Profile:
     """The interval, and the sides on which it is open."""
     limit = student_quantile(level, freedom)

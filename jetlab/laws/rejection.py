@@ -79,7 +79,7 @@ def fit_rejection(
     A row has weight 1 / (error^2 + s^2), s being the scatter between runs at which
     chi^2 equals the degrees of freedom (Paule and Mandel, J. Res. Natl. Bur. Stand. 87
     (1982) 377): by counting errors alone, the runs that reject least would dominate. C
-    is left out where it is not identified and the fit is as good without.
+    is left out where it is not decided and the fit is as good without.
 
     Args and Raises: as `rejection_table`.
     """
@@ -109,9 +109,11 @@ def scatter_between_runs(law: FitResult, error: Float[np.ndarray, "n"]) -> float
 
 
 def _fit_with_or_without_constant(table: TableLike) -> FitResult:
-    """Without C where it is not identified and Akaike's criterion prefers that."""
+    """Without C where it is not decided and Akaike's criterion prefers that."""
     law = _fitted(table, {})
-    if law.identified or law.rows < law.free + 2:
+    if law.rows < law.free + 2:
+        return law
+    if law.identified and law.verdicts["C"].status == "decided":
         return law
     bare = _fitted(table, {"C": NEGLIGIBLE})
     as_good = bare.objective < law.objective * (1 + 2 / law.rows)

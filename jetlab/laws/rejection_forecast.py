@@ -17,9 +17,10 @@ from jaxtyping import Float
 from jetlab.laws import forms, plan
 from jetlab.laws.allocation import allocate, optima
 from jetlab.laws.budget import PARTICLES, flops_per_parameter
+from jetlab.laws.draws import Draws
 from jetlab.laws.plan import Plan, RejectionForecast
 from jetlab.laws.rejection import rejection_at, rejection_interval
-from jetlab.laws.result import Draws, FitResult
+from jetlab.laws.result import FitResult
 
 
 class WorkingPoint(NamedTuple):

@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jetlab.laws import table_io
-from jetlab.laws.formatting import with_interval
+from jetlab.laws.derived import optimal_exponents
+from jetlab.laws.draws import Draws
 from jetlab.laws.information import scatter
-from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, around, percentiles
 from jetlab.laws.misfit import HUBER, Misfit
 from jetlab.laws.objective import Problem, pose
 from jetlab.laws.terms import Form
@@ -21,44 +22,11 @@ from jetlab.records import Table
 
 if TYPE_CHECKING:
     import jetlab.laws.diagnostics
+    import jetlab.laws.verdict
 
 OUTLYING = 5.0  # robust sigmas
 FINEST = 1e-6  # of log L: a scatter below it is the arithmetic's
 NAMED = 5  # rows that a sentence names; the JSON has all
-
-
-def optimal_exponents(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Exponents of the compute-optimal path of L_inf + A/N^alpha + B/D^beta
-    (arXiv:2203.15556, Eq. 4):
-
-        N* ~ C^a,  D* ~ C^a_D,  L* - L_inf ~ C^-gamma,
-        a = beta / (alpha + beta),  a_D = 1 - a,  gamma = alpha beta / (alpha + beta)
-
-    of values or of arrays of draws; empty for parameters of another law.
-    """
-    if not {"alpha", "beta", "L_inf"} <= params.keys():
-        return {}
-    alpha, beta = params["alpha"], params["beta"]
-    a = beta / (alpha + beta)
-    return {"a": a, "a_D": 1 - a, "gamma": alpha * a}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draws:
-    """Parameters of bootstrap refits: `values[name]` has one entry a refit that
-    converged; `asked` counts all. `message` counts those left out, and `warnings` says
-    why the intervals may be wrong."""
-
-    values: dict[str, Float[np.ndarray, "draws"]]
-    asked: int
-    message: str
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """68 % percentile interval of each parameter."""
-        ends = {k: percentiles(draws) for k, draws in self.values.items() if draws.size}
-        return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -72,15 +40,17 @@ class FitResult:
     Attributes:
       params: physical values by name; NaN where there was nothing to fit.
       objective: weighted sum of the misfit of log residuals.
-      converged, identified: whether the optimum was found, and whether the rows
-        determine every parameter. If not, `issues` says why.
-      message: the verdict and the warnings of the fit in one string.
+      converged: whether the optimum was found; `outcome` says so, or why not.
       residuals: log(fitted) - log(L), row by row.
       rows: number of rows fitted.
       span: range of each column in the rows, and of their product "ND" where the form
         has both N and D.
       table: the rows fitted: the form's columns, L, and the column `weight` if named.
-      clusters: number of each row's cluster, where clusters were named.
+      labels: further columns of the table that tell rows apart (learning rate, seed,
+        experiment): the residuals are tested for a dependence on them.
+      clusters: number of each row's cluster, where clusters were named or found;
+        `clusters_of` says by what.
+      doubt: a reason from outside the fit why it decides nothing.
       left_out: the reason by number (from 0) of each row of the given table that was
         not fitted.
     """
@@ -89,8 +59,7 @@ class FitResult:
     params: dict[str, float]
     objective: float
     converged: bool
-    identified: bool
-    message: str
+    outcome: str
     rows: int
     span: dict[str, tuple[float, float]]
     residuals: Float[np.ndarray, "n"]
@@ -101,8 +70,10 @@ class FitResult:
     weight: str | None = None
     left_out: dict[int, str] = field(default_factory=dict)
     table: Table = field(default_factory=Table)
+    labels: Table = field(default_factory=Table)
     clusters: Int[np.ndarray, "n"] | None = None
-    issues: tuple[str, ...] = ()
+    clusters_of: str = ""
+    doubt: str = ""
 
     @cached_property
     def problem(self) -> Problem:
@@ -120,11 +91,6 @@ class FitResult:
     def points(self) -> dict[str, Float[np.ndarray, "n"]]:
         """The form's columns of the rows fitted."""
         return {name: self.table[name] for name in self.form.columns}
-
-    @property
-    def delta(self) -> float:
-        """The misfit's delta."""
-        return self.misfit.delta
 
     @property
     def scatter(self) -> float:
@@ -158,11 +124,64 @@ class FitResult:
         far = f"more than {OUTLYING:g} robust sigmas from the law, kept"
         return [*_listed(off, far), *_listed(out, "left out")]
 
+    @cached_property
+    def evidence(self) -> "jetlab.laws.verdict.Evidence":
+        """What the verdicts rest on; computed on first use, by some ten refits."""
+        from jetlab.laws import assessment
+
+        return assessment.evidence(self)
+
+    @cached_property
+    def verdicts(self) -> "dict[str, jetlab.laws.verdict.Verdict]":
+        """What is known of each parameter and derived exponent."""
+        from jetlab.laws import assessment
+
+        return assessment.verdicts(self)
+
+    @property
+    def summary(self) -> str:
+        """The verdict on the law in a line."""
+        from jetlab.laws import assessment
+
+        return assessment.summary(self)
+
+    @property
+    def identified(self) -> bool:
+        """Whether every parameter is decided, has a limit or is fixed."""
+        return all(self.verdicts[name].known for name in self.params)
+
+    @property
+    def reliable(self) -> bool:
+        """Whether all the numbers may be quoted: converged and identified."""
+        return self.converged and self.identified
+
+    @property
+    def message(self) -> str:
+        """The verdict and its reasons in one string."""
+        found = self.issues or (self.outcome, "identified")
+        return "; ".join([*found, *self.exceptions])
+
+    @property
+    def issues(self) -> tuple[str, ...]:
+        """Why the fit or a parameter is undecided; empty if none is."""
+        from jetlab.laws import assessment
+
+        return assessment.issues(self)
+
     @property
     def warnings(self) -> list[str]:
         """Sentences on the fit, its rows and its intervals; empty if all is well."""
+        from jetlab.laws import assessment
+
         drawn = self.draws.warnings if self.draws else ()
-        return [*self.issues, *self.exceptions, *drawn, *self.remarks]
+        found = [
+            *self.issues,
+            *assessment.harmless_failures(self),
+            *self.exceptions,
+            *drawn,
+            *self.remarks,
+        ]
+        return list(dict.fromkeys(found))
 
     @property
     def remarks(self) -> list[str]:
@@ -187,12 +206,9 @@ class FitResult:
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """68 % intervals, of no width for fixed parameters; empty without draws."""
-        return self.draws.intervals if self.draws else {}
-
-    @property
-    def reliable(self) -> bool:
-        """Whether the numbers may be quoted: converged and identified."""
-        return self.converged and self.identified
+        if not self.draws or not self.draws.values:
+            return {}
+        return {name: self.interval(name) for name in self.params}
 
     @property
     def derived(self) -> dict[str, float]:
@@ -205,7 +221,8 @@ class FitResult:
         self, name: str, level: float = CONFIDENCE_LEVEL
     ) -> tuple[float, float]:
         """Percentile interval of a parameter or a derived exponent over the draws, of
-        no width for a fixed parameter.
+        no width for a fixed parameter. Draws need not be centred on the fitted value;
+        an interval that would not hold it is extended to it.
 
         Raises:
           ValueError: for an unknown name, or a fit without draws.
@@ -219,30 +236,20 @@ class FitResult:
         values = {**draws, **optimal_exponents(draws)}
         if name not in values or not values[name].size:
             raise ValueError(f"no interval of {name}: fit with bootstrap=1000")
-        low, high = percentiles(values[name], level)
-        return float(low), float(high)
+        value = {**self.params, **self.derived}[name]
+        return around(value, percentiles(values[name], level))
 
     def __repr__(self) -> str:
-        """About ten lines: form, rows, parameters with 68 % intervals, verdict,
+        """About ten lines: the verdict, form, rows, what is known of each quantity,
         warnings."""
-        verdict = "reliable" if self.reliable else "NOT RELIABLE, do not quote"
         size = f"{self.rows} rows, scatter {100 * self.scatter:.2g} %"
         lines = [
-            f"{self.form.name}: {self.form.formula}",
-            f"  {size}; {self.misfit.words}: {self.objective:.6g}",
-            *(self._line(name, value) for name, value in self.params.items()),
-            *(self._line(name, value) for name, value in self.derived.items()),
-            f"  {verdict}",
+            f"{self.form.name}: {self.summary}",
+            f"  {self.form.formula}; {size}; {self.misfit.words}: {self.objective:.6g}",
+            *(f"  {one.words}" for one in self.verdicts.values()),
             *(f"  warning: {sentence}" for sentence in self.warnings),
         ]
         return "\n".join(lines)
-
-    def _line(self, name: str, value: float) -> str:
-        if name in self.fixed:
-            return f"  {name} = {value:.4g}, fixed"
-        drawn = self.draws is not None and bool(self.draws.values)
-        interval = self.interval(name) if drawn else None
-        return f"  {name} = {with_interval(value, interval)}"
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Loss of the rows and of the law against D, a colour for each N, with the

@@ -19,32 +19,51 @@ from jetlab.laws.parameterization import Space
 from jetlab.laws.terms import Parameter
 
 POINTS = 1024  # of the grid of exponents, at most
+FEWEST = 4  # starts, below which their neighbours are added
 FAINTEST = np.log(1e-3)  # start of a term whose least-squares coefficient is zero
 
 
 def starts(problem: Problem, count: int) -> Float[np.ndarray, "start k"] | None:
-    """The `count` most promising points of the grid of exponents, local minima first;
-    None for a form that is not linear in its scales."""
+    """The `count` most promising points of the grid of exponents, local minima first,
+    and their neighbours where the grid has few points; None for a form that is not
+    linear in its scales."""
     space = problem.space
     linear = np.array([_is_scale(p) for p in space.free])
-    if not linear.any():
-        return None
     axes = _axes(space, linear)
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) if axes else None
     shape = grid.shape[:-1] if grid is not None else ()
     z = np.zeros((int(np.prod(shape)), len(linear)))
     if grid is not None:
         z[:, ~linear] = grid.reshape(len(z), -1)
+    if linear.any() and not _solve_scales(problem, z, linear):
+        return None
+    value = np.nan_to_num(_objectives(problem, jnp.asarray(z)), nan=np.inf)
+    order = np.lexsort((value, ~_local_minima(value.reshape(shape))))
+    return _with_neighbours(z[order[:count]])
+
+
+def _solve_scales(
+    problem: Problem, z: Float[np.ndarray, "g k"], linear: Bool[np.ndarray, "k"]
+) -> bool:
+    """Put the scales of least squares into z; False, and z as it was, where the form is
+    not the sum of the terms of its scales."""
     terms, total = (np.asarray(part) for part in _terms(problem, jnp.asarray(z)))
     kept = terms[..., : problem.rows.count]
     if not np.allclose(kept.sum(axis=1), total[:, : kept.shape[-1]], rtol=1e-6):
-        return None
+        return False
     weight = np.asarray(problem.rows.weight)
     z[:, linear] = _logs(nonnegative(terms[:, :-1], 1 - terms[:, -1], weight))
-    z = _inside(space, z, linear)
-    value = np.nan_to_num(_objectives(problem, jnp.asarray(z)), nan=np.inf)
-    order = np.lexsort((value, ~_local_minima(value.reshape(shape))))
-    return z[order[:count]]
+    z[:] = _inside(problem.space, z, linear)
+    return True
+
+
+def _with_neighbours(z: Float[np.ndarray, "s k"]) -> Float[np.ndarray, "m k"]:
+    """Starts, with a step of 1 either way along each coordinate if they are fewer than
+    `FEWEST`: one start alone cannot confirm an optimum."""
+    if len(z) >= FEWEST:
+        return z
+    steps = np.concatenate([np.eye(z.shape[1]), -np.eye(z.shape[1])])
+    return np.concatenate([z, (z[:, None] + steps).reshape(-1, z.shape[1])])
 
 
 def nonnegative(

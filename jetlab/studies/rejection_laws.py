@@ -75,7 +75,7 @@ def rejection_law(
     law, _ = fit_rejection(points["loss"], R, error)
     if limit.sum() > MAX_LIMITS * points.rows:
         why = f"{limit.sum()} of {points.rows} runs give a lower limit only"
-        law = replace(law, identified=False, message=f"{law.message}; {why}")
+        law = replace(law, doubt=why)
     if draws:
         law = replace(law, draws=bootstrap(law, draws=draws))
     measured = np.flatnonzero(~limit)

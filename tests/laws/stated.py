@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jetlab.laws.result import Draws, FitResult
+from jetlab.laws.draws import Draws
+from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 
 
@@ -13,8 +14,7 @@ def stated(form: Form, params: dict[str, float], **changes: Any) -> FitResult:
     fields = {
         "objective": 0.0,
         "converged": True,
-        "identified": True,
-        "message": "",
+        "outcome": "converged",
         "rows": 9,
         "span": {},
         "residuals": np.zeros(9),

@@ -193,9 +193,11 @@ def test_device_hours_and_core_seconds_become_flops():
         simulation_flops(np.nan, 2e11)
 
 
-@pytest.mark.parametrize("flag", ["converged", "identified"])
-def test_an_unreliable_fit_gives_an_indicative_plan(law, flag):
-    plan = allocate(replace(law, message="too narrow", **{flag: False}), 1e12)
+@pytest.mark.parametrize(
+    "why", [{"doubt": "too narrow"}, {"converged": False, "outcome": "too narrow"}]
+)
+def test_an_unreliable_fit_gives_an_indicative_plan(law, why):
+    plan = allocate(replace(law, **why), 1e12)
     (warning,) = plan.warnings
     assert warning.startswith("the plan is indicative only")
     assert "(too narrow)" in warning

@@ -166,7 +166,7 @@ def test_nothing_affordable_is_an_error(law, runs):
     costs = 240 * runs["N"] * runs["D"]
     with pytest.raises(ValueError, match=r"cheapest takes 2\.4e\+08 FLOPs"):
         select_runs(law, runs, costs, 1e6, floor)
-    lost = replace(law, objective=np.nan, message="no rows")
+    lost = replace(law, objective=np.nan, outcome="no rows", converged=False)
     with pytest.raises(ValueError, match="no fit to improve on: no rows"):
         select_runs(lost, runs, costs, 1e15, floor)
 
@@ -185,7 +185,7 @@ def test_the_target_decides_the_runs(law, runs):
 def test_an_unreliable_fit_is_a_warning(law):
     inside, costs = six([1e4], [1e5], [1])
     assert select_runs(law, inside, costs, 1.0, floor).warnings == ()
-    doubtful = replace(law, identified=False, message="too narrow")
+    doubtful = replace(law, doubt="too narrow")
     (warning,) = select_runs(doubtful, inside, costs, 1.0, floor).warnings
     assert "the present fit is not reliable (too narrow)" in warning
 

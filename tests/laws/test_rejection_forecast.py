@@ -14,6 +14,7 @@ from tests.laws.stated import draws, stated
 
 PLANTED = {"C": 40.0, "A": 2e5, "B": 9.0}
 BUDGET = 1e14  # whose lowest loss is 0.71
+PERMUTED = [0, 7, 4, 2, 8, 1, 5, 3, 6]
 COUNT = 4000
 NORMAL = norm.ppf((np.arange(COUNT) + 0.5) / COUNT)  # quantiles of a normal
 SIGMA = norm.ppf(0.84)  # half a 68 % interval
@@ -26,7 +27,8 @@ def rejections(loss):
 @pytest.fixture
 def law(jets):
     span = {"N": (1e3, 1e7), "D": (1e3, 1e8), "ND": (1e6, 1e15)}
-    table = Table({name: np.ones(9) for name in ("N", "D", "L")})
+    rows = {"N": np.geomspace(1e3, 1e7, 9), "D": 10 ** np.linspace(3, 8, 9)[PERMUTED]}
+    table = Table(rows, L=forms.additive.predict(jets, rows))
     return stated(forms.additive, jets, span=span, table=table)
 
 
@@ -34,7 +36,8 @@ def law(jets):
 def hbb():
     """R(L) fitted to losses from 0.45 to 1.2."""
     span = {"X": (np.exp(0.45), np.exp(1.2))}
-    table = Table({"X": np.ones(9), "L": np.ones(9)})
+    loss = np.linspace(0.45, 1.2, 9)
+    table = Table({"X": np.exp(loss), "L": rejections(loss)})
     fitted = stated(forms.rejection, PLANTED, span=span, table=table)
     return WorkingPoint(0.5, "QCD", fitted, 0.0)
 
@@ -125,17 +128,17 @@ def test_the_edge_of_the_losses_fitted_counts_as_inside(law, hbb, jets, end):
 
 
 def test_unreliable_fits_are_warnings(law, hbb):
-    unreliable = replace(hbb.law, identified=False, message="two rows")
+    unreliable = replace(hbb.law, doubt="two rows")
     message = alone(law, hbb._replace(law=unreliable)).message
     assert "the fit of R(L) is not reliable (two rows)" in message
-    stopped = replace(law, converged=False, message="it stopped")
+    stopped = replace(law, converged=False, outcome="it stopped")
     message = predict_rejections(stopped, {"Hbb": hbb}, BUDGET).message
     assert "indicative only, its fit is not reliable (it stopped)" in message
 
 
 def test_no_number_without_a_finite_one(law, hbb):
     nothing = dict.fromkeys(PLANTED, np.nan)
-    lost = replace(hbb.law, params=nothing, message="no rows")
+    lost = replace(hbb.law, params=nothing, converged=False, outcome="no rows")
     one = alone(law, hbb._replace(law=lost))
     assert one.rejection is None
     assert one.interval is None

@@ -9,32 +9,35 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.draws import Draws
 from jetlab.laws.fit import fit
 from jetlab.laws.intervals import percentiles
 from jetlab.laws.misfit import SQUARES, Misfit
 from jetlab.laws.predictions import predictions
-from jetlab.laws.result import Draws, FitResult
+from jetlab.laws.result import FitResult
 
 OLD = Path(__file__).parent / "fit_without_losses.json"
 
 
 def test_a_fit_prints_itself(law, law_of_floor):
     lines = repr(law).splitlines()
-    assert lines[0] == "additive: L_inf + A / N^alpha + B / D^beta"
-    assert lines[1].startswith("  25 rows, scatter ")
+    assert lines[0] == "additive: decided"
+    start = "  L_inf + A / N^alpha + B / D^beta; 25 rows, scatter "
+    assert lines[1].startswith(start)
     assert f"{law.objective:.6g}" in lines[1]
     names = [line.split()[0] for line in lines[2:10]]
     assert names == [*forms.additive.names, "a", "a_D", "gamma"]
     low, high = law.interval("beta")
     assert lines[6] == f"  beta = {law.params['beta']:.3f} ({low:.3f}, {high:.3f})"
-    assert lines[10:] == ["  reliable"]
+    assert lines[10:] == []
     assert "  L_inf = 0.32, fixed" in repr(law_of_floor)
 
 
 def test_a_fit_that_is_not_reliable_prints_its_warnings(wide):
     law = fit("additive", {name: column[:5] for name, column in wide.items()})
     lines = repr(law).splitlines()
-    assert "  NOT RELIABLE, do not quote" in lines
+    assert lines[0].startswith("additive: undecided: not fitted: 5 rows do not")
+    assert lines[2] == "  L_inf undecided"
     assert lines[-1].startswith("  warning: not fitted: 5 rows do not determine")
     assert not law.reliable
 

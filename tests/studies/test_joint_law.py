@@ -76,7 +76,7 @@ def test_published_numbers_stand_beside_inputs_of_the_paper_only(fits):
 
 def test_the_free_fit_is_used_if_it_is_reliable(fits):
     free, fixed = fits[FREE], fits[FIXED]
-    doubtful = replace(free, identified=False)
+    doubtful = replace(free, doubt="too narrow")
     assert preferred(fits) is free
     assert preferred({FREE: doubtful, FIXED: fixed}) is fixed
     assert preferred({FREE: doubtful}) is doubtful
@@ -87,7 +87,7 @@ def test_the_free_fit_is_used_if_it_is_reliable(fits):
 
 
 def test_a_free_fit_with_an_optimum_is_drawn_though_it_is_not_reliable(fits):
-    doubtful = replace(fits[FREE], identified=False)
+    doubtful = replace(fits[FREE], doubt="too narrow")
     assert for_figures({**fits, FREE: doubtful}) is doubtful
     stray = replace(fits[FREE], converged=False)
     assert for_figures({**fits, FREE: stray}) is fits[FIXED]

@@ -1,0 +1,181 @@
+"""What the rows of a fit decide of a quantity: a value, a limit, or nothing.
+
+A quantity is decided if its interval is narrow (half a 68 % interval below half the
+value: two standard errors from zero), and if the law holds as far as the quantity
+depends on it: where a test of the residuals fails (`jetlab.laws.lack_of_fit`), or a
+refit to part of the rows moves by more than scatter explains
+(`jetlab.laws.stability`), quantities that move by more than their interval are
+undecided. A floor that may be zero has an upper limit, and a quantity without an upper
+end a lower one, both at 95 %.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from jetlab.laws.formatting import with_interval
+from jetlab.laws.intervals import around, percentiles
+from jetlab.laws.lack_of_fit import LawTest
+from jetlab.laws.stability import Quantity, Stability
+
+Status = Literal["decided", "upper limit", "lower limit", "undecided", "fixed"]
+
+NARROW = 0.5  # half a 68 % interval over the value: two standard errors from zero
+NARROW_SHARE = 0.1  # half a 68 % interval of a share such as a
+NOTHING = 1e-3  # of the lowest loss: a floor below it is zero
+NEAR = 0.9  # of the lowest loss: an upper limit of a floor above it says nothing
+LIMIT = 0.95  # coverage of limits
+UNSTABLE = 3.5  # standard errors of a shift that count where no test fails
+SIGNIFICANT_HALF = 2.0  # and where one does, for the half of the rows that tells least
+NOISE = 1e-6  # of a value: smaller shifts are the arithmetic's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What verdicts rest on.
+
+    Attributes:
+      sample: parameters drawn: the bootstrap's, or normal ones about the optimum.
+      tests: of the residuals.
+      refits: to parts of the rows; None where there are none.
+      lowest: loss of the rows; NaN for a fit without rows.
+      doubt: why nothing is decided; empty if there is no such reason.
+    """
+
+    sample: dict[str, Float[np.ndarray, "draws"]]
+    tests: tuple[LawTest, ...] = ()
+    refits: Stability | None = None
+    lowest: float = np.nan
+    doubt: str = ""
+
+    @property
+    def failed(self) -> tuple[LawTest, ...]:
+        """Tests that the law fails."""
+        return tuple(test for test in self.tests if test.failed)
+
+    @property
+    def failures(self) -> str:
+        """Those tests in words."""
+        return "; ".join(test.sentence for test in self.failed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is known of one quantity.
+
+    `interval` is at 68 %, `limit` at 95 % (of an upper or a lower limit). `reason` says
+    why a quantity is no more than that; empty for one that is decided.
+    """
+
+    name: str
+    status: Status
+    value: float
+    interval: tuple[float, float] | None = None
+    limit: float | None = None
+    reason: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether the value, or the limit, may be quoted."""
+        return self.status != "undecided"
+
+    @property
+    def words(self) -> str:
+        """The quantity with what is known of it, in brackets where that is nothing."""
+        if self.limit is not None:
+            sign = "<" if self.status == "upper limit" else ">"
+            return f"{self.name} {sign} {with_interval(self.limit, None)} (95 %)"
+        if self.status == "fixed":
+            return f"{self.name} = {self.value:.4g}, fixed"
+        if not np.isfinite(self.value):
+            return f"{self.name} undecided"
+        number = with_interval(self.value, self.interval)
+        decided = self.status == "decided"
+        return f"{self.name} = {number}" if decided else f"{self.name} [{number}]"
+
+    def record(self) -> dict[str, object]:
+        """As JSON holds it."""
+        return {"status": self.status, "limit": self.limit, "reason": self.reason}
+
+
+def judged(
+    evidence: Evidence,
+    name: str,
+    value: float,
+    quantity: Quantity,
+    *,
+    share: bool = False,
+    floor: bool = False,
+) -> Verdict:
+    """The verdict on a quantity that follows from the parameters.
+
+    Args:
+      value: of the fit.
+      quantity: its value at each of an array of parameters.
+      share: of a whole, such as a: its interval is narrow in itself, not relative to
+        the value.
+      floor: of the loss, which may be zero.
+    """
+    if evidence.doubt:
+        return Verdict(
+            name=name, status="undecided", value=value, reason=evidence.doubt
+        )
+    drawn = np.asarray(quantity(evidence.sample), float)
+    drawn = drawn[np.isfinite(drawn)]
+    if not drawn.size or not np.isfinite(value):
+        why = "it is not finite"
+        return Verdict(name=name, status="undecided", value=value, reason=why)
+    ends = around(value, percentiles(drawn))
+    half = (ends[1] - ends[0]) / 2
+    limits = (float(np.quantile(drawn, q)) for q in (1 - LIMIT, LIMIT))
+    low, high = limits
+    none = floor and value < NOTHING * evidence.lowest
+    why = moved(evidence, name, value, quantity, high if none else half)
+    narrow = half <= (NARROW_SHARE if share else NARROW * abs(value))
+    status, limit = "undecided", None
+    if why:
+        pass
+    elif narrow and not none:
+        status = "decided"
+    else:
+        why = f"its 68 % interval is {with_interval(value, ends)}: {_advice(floor)}"
+        if floor and high < NEAR * evidence.lowest:
+            status, limit = "upper limit", high
+        elif not floor and not share and low > NARROW * value:
+            status, limit = "lower limit", low
+    return Verdict(
+        name=name, status=status, value=value, interval=ends, limit=limit, reason=why
+    )
+
+
+def _advice(floor: bool) -> str:
+    if floor:
+        return "add rows at larger N and D, or fix it"
+    return "add rows over a wider range, or fix it"
+
+
+def moved(
+    evidence: Evidence, name: str, value: float, quantity: Quantity, half: float
+) -> str:
+    """Why the law does not hold for a quantity, by a shift of more than `half` on part
+    of the rows; empty if it does, as far as can be seen."""
+    failures, refits = evidence.failures, evidence.refits
+    if refits is None:
+        return failures and f"{failures}: no part of the rows can be fitted to compare"
+    with np.errstate(all="ignore"):
+        shift, error = refits.shifts(quantity)
+    half, error = max(half, NOISE * abs(value)), np.maximum(error, 1e-300)
+    allowed = np.full(len(shift), UNSTABLE)
+    if failures:
+        halves = np.array(["half" in part for part in refits.parts])
+        allowed = SIGNIFICANT_HALF * halves
+    far = (np.abs(shift) > half) & (np.abs(shift) > allowed * error)
+    if not far.any():
+        return ""
+    worst = int(np.argmax(np.where(far, np.abs(shift) / error, 0)))
+    return (
+        f"{failures or 'the law is not stable'}: {name} is {value:.3g} with all rows,"
+        f" {value + shift[worst]:.3g} {refits.parts[worst]}"
+    )
