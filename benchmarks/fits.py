@@ -30,8 +30,8 @@ from scipy.special import logsumexp
 from benchmarks.timing import lined_up
 from jetlab.laws import forms, solver
 from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.csv_tables import read_csv
 from jetlab.laws.fit import fit
-from jetlab.laws.table_io import read_csv
 from jetlab.records import TableLike
 
 DELTA, DRAWS = 1e-3, 4000

@@ -23,10 +23,10 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
     from jetlab.data.source import open_source as open_source
     from jetlab.data.store import Store as Store
     from jetlab.laws.allocation import allocate as allocate
+    from jetlab.laws.csv_tables import read_csv as read_csv
     from jetlab.laws.fit import fit as fit
     from jetlab.laws.result import FitResult as FitResult
     from jetlab.laws.simulate_or_repeat import simulate_or_repeat as simulate_or_repeat
-    from jetlab.laws.table_io import read_csv as read_csv
     from jetlab.models.tagger import Tagger as Tagger
     from jetlab.models.token_layout import flat_layout as flat_layout
     from jetlab.records import Record as Record
@@ -78,7 +78,7 @@ _NAMES = {
     "FitResult": "laws.result",
     "allocate": "laws.allocation",
     "fit": "laws.fit",
-    "read_csv": "laws.table_io",
+    "read_csv": "laws.csv_tables",
     "simulate_or_repeat": "laws.simulate_or_repeat",
 }
 """Public names, and the module of the package that defines each."""

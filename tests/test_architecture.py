@@ -32,7 +32,7 @@ ONLY = {
         f"data/pythia/{name}.py" for name in ("generator", "generator_filter")
     },
     "fastjet": {"data/pythia/jet_finding.py"},
-    "pyarrow": {"data/jetclass/reader.py", "laws/table_io.py", "runs/scores.py"},
+    "pyarrow": {"data/jetclass/reader.py", "laws/table_checks.py", "runs/scores.py"},
     "grain": {"data/loader.py"},
     "jaxopt": {"laws/solver.py", "laws/allocation.py", "laws/optimal_epochs.py"},
     "matplotlib": {

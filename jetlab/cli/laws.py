@@ -163,8 +163,9 @@ def fit_csv(
         number, no usable row, or choices that `fit` refuses.
     """
     from jetlab.laws import forms
+    from jetlab.laws.csv_tables import read_csv
     from jetlab.laws.fit import fit
-    from jetlab.laws.table_io import read_csv, usable
+    from jetlab.laws.table_checks import usable
 
     needed = [*forms.get_form(form).columns, "L"]
     computed = {"D"} if {"N", "C"} <= columns.keys() else set()

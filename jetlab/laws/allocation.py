@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jetlab.laws import plan
-from jetlab.laws.budget import PARTICLES, flops_per_parameter, require_positive
+from jetlab.laws.budget import flops_per_parameter, require_positive
 from jetlab.laws.plan import Plan
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form, Theta
@@ -44,11 +44,11 @@ class Optimum(NamedTuple):
     gamma: Float[Array, "*d"]  # -d log (L - L_inf) / d log C
 
 
-def allocate(law: FitResult, flops: float, *, particles: float = PARTICLES) -> Plan:
+def allocate(law: FitResult, flops: float, *, particles: float | None = None) -> Plan:
     """The compute-optimal N and D for `flops` FLOPs of training, one epoch over D.
 
     Args:
-      particles: n_p, mean particles a jet; 1 where D counts tokens already.
+      particles: n_p of C = 6 n_p N D; that of the fit by default.
 
     Raises:
       ValueError: for a form without N and D, a fit without parameters, a law without an
@@ -60,6 +60,7 @@ def allocate(law: FitResult, flops: float, *, particles: float = PARTICLES) -> P
       ...
     """
     plan.check_law(law)
+    particles = law.particles if particles is None else particles
     require_positive(budget=flops, particles=particles)
     log_nd = float(np.log(flops / flops_per_parameter(particles)))
     best = optima(law.form, plan.params_and_draws(law), log_nd)
@@ -79,7 +80,7 @@ def allocate(law: FitResult, flops: float, *, particles: float = PARTICLES) -> P
 
 
 def frontier(
-    law: FitResult, flops: Sequence[float], *, particles: float = PARTICLES
+    law: FitResult, flops: Sequence[float], *, particles: float | None = None
 ) -> list[Plan]:
     """The compute-optimal path: `allocate` at each budget, in FLOPs."""
     return [allocate(law, budget, particles=particles) for budget in flops]

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from scipy.special import digamma, polygamma
 
 from jetlab.laws.misfit import Misfit
-from jetlab.laws.table_io import log_columns
+from jetlab.laws.table_checks import log_columns
 from jetlab.records import Table, TableLike
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jetlab.laws.allocation import allocate
-from jetlab.laws.budget import PARTICLES, flops_per_parameter, require_positive
+from jetlab.laws.budget import flops_per_parameter, require_positive
 from jetlab.laws.objective import Problem, residuals
 from jetlab.laws.result import FitResult
 from jetlab.records import Table
@@ -58,14 +58,18 @@ class Suggestion:
 
 
 def suggest(
-    law: FitResult, flops: float, *, target: str = "L_inf", particles: float = PARTICLES
+    law: FitResult,
+    flops: float,
+    *,
+    target: str = "L_inf",
+    particles: float | None = None,
 ) -> Suggestion:
     """The runs that determine `target` best for `flops` FLOPs in all.
 
     Args:
       target: a parameter, a derived exponent ("a", "a_D", "gamma") or "loss@FLOPS", the
         lowest loss for a budget.
-      particles: n_p of a run's cost, 6 n_p N D.
+      particles: n_p of a run's cost, 6 n_p N D; that of the fit by default.
 
     Raises:
       ValueError: for another target, a form without N and D, a fit without parameters,
@@ -73,6 +77,7 @@ def suggest(
 
     >>> suggest(law, flops=1e16, target="a")
     """
+    particles = law.particles if particles is None else particles
     wanted = target_function(law, target, particles)
     runs, costs = candidates(law, flops, particles)
     return select_runs(law, runs, costs, flops, wanted)

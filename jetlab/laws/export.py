@@ -18,12 +18,12 @@ from jetlab.laws.result import FitResult
 Lines = Sequence[Sequence[str]]
 
 
-def export(law: FitResult, out: Path, *, particles: float = 40.0) -> list[Path]:
+def export(law: FitResult, out: Path) -> list[Path]:
     """Write a fit into a folder; the files written.
 
     fit.json, parameters.csv, .md and .tex (value, intervals by draws and by profile),
     for the additive law approaches.json and .md (Hoffmann's three beside each other,
-    with n_p = `particles`), and figures as PNG and PDF. An asymmetric fit has no
+    with the n_p of the fit), and figures as PNG and PDF. An asymmetric fit has no
     profiles, and a form without N and D no contours.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def export(law: FitResult, out: Path, *, particles: float = 40.0) -> list[Path]:
     fitted = bool(np.isfinite(law.objective))
     additive = fitted and law.form.name == "additive"
     if additive:
-        beside = compare(law.table, particles=particles, law=law)
+        beside = compare(law.table, particles=law.particles, law=law)
         texts["approaches.json"] = beside.to_json()
         texts["approaches.md"] = _approaches(beside)
     drawings = {}

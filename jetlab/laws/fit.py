@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from jetlab.laws import bootstrap as resampling
 from jetlab.laws import forms, identifiability, lack_of_fit
+from jetlab.laws.budget import PARTICLES, flops_per_parameter, require_positive
 from jetlab.laws.clusters import Labels, cluster_ids, trajectories
 from jetlab.laws.lack_of_fit import labels_of
 from jetlab.laws.misfit import HUBER, Misfit
@@ -29,6 +30,7 @@ from jetlab.laws.terms import Form
 from jetlab.records import Table, TableLike
 
 SAME_SETTINGS = 0.2  # p-value below which rows of one N, seed and rate are of one run
+ONE_NUMBER = 0.01  # relative range of n_p on the rows of a table
 SAME_N = 0.05  # the same for rows of one N, where no column distinguishes runs
 
 
@@ -43,6 +45,7 @@ def fit(
     clusters: Labels | str | None = None,
     bootstrap: int = 0,
     seed: int = 0,
+    particles: float | None = None,
     left_out: Mapping[int, str] | None = None,
 ) -> FitResult:
     """The parameters that minimise the sum over rows of w rho(log L_fit - log L).
@@ -59,8 +62,11 @@ def fit(
         residuals agree, else the rows that agree in the form's columns.
       bootstrap: number of refits to resampled rows, for intervals.
       seed: of the bootstrap.
-      left_out: the second result of `jetlab.laws.table_io.usable`, kept for the report:
-        rows without a logarithm are refused here, never dropped.
+      particles: n_p of C = 6 n_p N D, which plans made of the fit take; 1 where D
+        counts tokens. By default the mean of the table's column n_p; without one C /
+        (6 N D), if that is one number on every row; else 40.
+      left_out: the second result of `jetlab.laws.table_checks.usable`, kept for the
+        report: rows without a logarithm are refused here, never dropped.
 
     Returns:
       The fit. Where it did not converge, or the rows do not determine the parameters,
@@ -72,6 +78,8 @@ def fit(
     form = forms.get_form(form) if isinstance(form, str) else form
     table = Table(table)
     named = _named(table, clusters)
+    if particles is not None:
+        require_positive(particles=particles)
     with jax.enable_x64(True):
         law = _fit(pose(form, table, fixed, bounds, misfit, weight), misfit)
     columns = [*form.columns, "L", *([weight] if weight else [])]
@@ -81,6 +89,7 @@ def fit(
         left_out=dict(left_out or {}),
         table=Table({name: np.asarray(table[name], float) for name in columns}),
         labels=labels_of(table, columns),
+        particles=_particles(table) if particles is None else particles,
     )
     ids, why = named or _found(law, table)
     law = replace(law, clusters=ids, clusters_of=why)
@@ -101,6 +110,17 @@ def fit_part(law: FitResult, chosen: np.ndarray) -> FitResult:
         problem = pose(law.form, part, *choices, min_rows=law.rows)
         found = _fit(problem, law.misfit)
     return replace(found, weight=law.weight, table=part)
+
+
+def _particles(table: Table) -> float:
+    """n_p of a table."""
+    if "n_p" in table:
+        return float(np.mean(table["n_p"]))
+    if {"N", "D", "C"} <= table.keys():
+        found = table["C"] / (flops_per_parameter(1.0) * table["N"] * table["D"])
+        if np.ptp(found) < ONE_NUMBER * np.mean(found):
+            return float(np.mean(found))
+    return PARTICLES
 
 
 def _named(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jetlab.laws.budget import PARTICLES
 from jetlab.laws.draws import Draws
 from jetlab.laws.forms import get_form
 from jetlab.laws.misfit import Misfit
@@ -56,6 +57,7 @@ def to_json(fit: FitResult, **more: Any) -> str:
         "labels": {name: column.tolist() for name, column in fit.labels.items()},
         "clusters": None if fit.clusters is None else fit.clusters.tolist(),
         "clusters_of": fit.clusters_of,
+        "particles": fit.particles,
         "doubt": fit.doubt,
         "residuals": [_rounded(r, 6) for r in fit.residuals],
         "draws": _draws_record(fit.draws),
@@ -171,6 +173,7 @@ def _read(record: Mapping) -> FitResult:
         labels=Table(record.get("labels", {})),
         clusters=None if clusters is None else np.array(clusters, int),
         clusters_of=record.get("clusters_of", ""),
+        particles=record.get("particles", PARTICLES),
         doubt=record.get("doubt", ""),
         draws=draws
         and Draws(

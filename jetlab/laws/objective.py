@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from jetlab.laws.misfit import HUBER, Misfit, Rho
 from jetlab.laws.parameterization import Space, check_choices
-from jetlab.laws.table_io import log_columns
+from jetlab.laws.table_checks import log_columns
 from jetlab.laws.terms import Form
 from jetlab.records import TableLike
 

@@ -18,7 +18,7 @@ from jetlab.laws import forms
 from jetlab.laws.budget import flops_per_parameter
 from jetlab.laws.fit import fit
 from jetlab.laws.result import FitResult
-from jetlab.laws.table_io import log_columns
+from jetlab.laws.table_checks import log_columns
 from jetlab.records import TableLike
 
 

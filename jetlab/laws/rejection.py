@@ -23,7 +23,7 @@ from jetlab.laws.fit import fit
 from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
 from jetlab.laws.misfit import SQUARES
 from jetlab.laws.result import FitResult
-from jetlab.laws.table_io import without_logarithm
+from jetlab.laws.table_checks import without_logarithm
 from jetlab.records import TableLike
 
 NEGLIGIBLE = 1e-9

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from jetlab.laws import forms, plan
 from jetlab.laws.allocation import allocate, optima
-from jetlab.laws.budget import PARTICLES, flops_per_parameter
+from jetlab.laws.budget import flops_per_parameter
 from jetlab.laws.draws import Draws
 from jetlab.laws.plan import Plan, RejectionForecast
 from jetlab.laws.rejection import rejection_at, rejection_interval
@@ -38,7 +38,7 @@ def predict_rejections(
     points: Mapping[str, WorkingPoint],
     flops: float,
     *,
-    particles: float = PARTICLES,
+    particles: float | None = None,
 ) -> Plan:
     """The compute-optimal plan for `flops` FLOPs with `rejections` at its loss.
 
@@ -55,6 +55,7 @@ def predict_rejections(
                 f"the law of {signal} is {point.law.form.formula}, where"
                 f" {forms.rejection.formula} is needed"
             )
+    particles = law.particles if particles is None else particles
     best = allocate(law, flops, particles=particles)
     if not isfinite(best.loss):
         raise ValueError(f"the law gives no finite loss at {flops:g} FLOPs")

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.laws import table_io
+from jetlab.laws import table_checks
+from jetlab.laws.budget import PARTICLES
 from jetlab.laws.derived import optimal_exponents
 from jetlab.laws.draws import Draws
 from jetlab.laws.information import scatter
@@ -50,6 +51,7 @@ class FitResult:
         experiment): the residuals are tested for a dependence on them.
       clusters: number of each row's cluster, where clusters were named or found;
         `clusters_of` says by what.
+      particles: n_p of C = 6 n_p N D, for plans.
       doubt: a reason from outside the fit why it decides nothing.
       left_out: the reason by number (from 0) of each row of the given table that was
         not fitted.
@@ -73,6 +75,7 @@ class FitResult:
     labels: Table = field(default_factory=Table)
     clusters: Int[np.ndarray, "n"] | None = None
     clusters_of: str = ""
+    particles: float = PARTICLES
     doubt: str = ""
 
     @cached_property
@@ -185,11 +188,11 @@ class FitResult:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences on what looks wrong in the table (`table_io.remarks`)."""
+        """Sentences on what looks wrong in the table (`table_checks.remarks`)."""
         if not self.table:
             return []
         falls = self.form.name not in ("transfer", "rejection")
-        return table_io.remarks(self.table, falls=falls)
+        return table_checks.remarks(self.table, falls=falls)
 
     @cached_property
     def diagnostics(self) -> "jetlab.laws.diagnostics.Diagnostics":

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import plan
-from jetlab.laws.budget import PARTICLES, Costs, flops_per_parameter, require_positive
+from jetlab.laws.budget import Costs, flops_per_parameter, require_positive
 from jetlab.laws.optimal_epochs import CHUNK, optimal_epochs, problems_of, solve
 from jetlab.laws.plan import Plan
 from jetlab.laws.repeated_data import LANGUAGE_MODELS, RepeatModel
@@ -37,7 +37,7 @@ def simulate_or_repeat(
     *,
     flops_per_jet: float,
     max_epochs: float = 1.0,
-    particles: float = PARTICLES,
+    particles: float | None = None,
     repeats: RepeatModel | None = None,
 ) -> Plan:
     """The best N, D (jets to simulate) and epochs for `flops` FLOPs of simulation and
@@ -54,6 +54,7 @@ def simulate_or_repeat(
       ValueError: for a form without N and D, a law without an optimum, arguments out of
         range, or a budget that cannot simulate one jet and train on it.
     """
+    particles = law.particles if particles is None else particles
     _check(law, flops, flops_per_jet, max_epochs, particles)
     laws = _epoch_laws(law, repeats)
     costs = Costs(

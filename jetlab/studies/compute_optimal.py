@@ -83,7 +83,7 @@ def plans(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
             if plan.extrapolates
             else "interpolation",
         ]
-        for plan in frontier(law, budgets, particles=n_p)
+        for plan in frontier(law, budgets)
     ]
     return TextTable(["C [FLOPs]", "N", "D", "loss", ""], rows)
 

@@ -156,7 +156,7 @@ def budgets_spanned(C: np.ndarray, beyond: float = 1) -> list[float]:
 
 def compute_optimal_path(law: FitResult, budgets: Sequence[float], n_p: float) -> Table:
     """The optimal N, D and loss at each budget C in FLOPs."""
-    plans = frontier(law, budgets, particles=n_p)
+    plans = frontier(law, budgets)
     names = {"C": "flops", "N": "N", "D": "D", "loss": "loss"}
     return Table(
         {name: [getattr(plan, own) for plan in plans] for name, own in names.items()}

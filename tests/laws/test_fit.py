@@ -7,7 +7,7 @@ from jetlab.laws import forms
 from jetlab.laws.fit import fit, fit_part
 from jetlab.laws.misfit import ABSOLUTE, SQUARES, Misfit
 from jetlab.laws.result import FitResult
-from jetlab.laws.table_io import usable
+from jetlab.laws.table_checks import usable
 from jetlab.records import Table
 
 
@@ -165,7 +165,7 @@ def test_data_alone():
 def test_diverged_runs_are_refused_or_left_out_by_name(wide):
     bad = wide | {"L": wide["L"].copy()}
     bad["L"][[3, 8, 20]] = np.nan, np.inf, -1.0
-    with pytest.raises(ValueError, match=r"usable names them"):
+    with pytest.raises(ValueError, match=r"leave diverged or unfinished"):
         fit(forms.additive, bad)
     kept, reasons = usable(bad, ("N", "D", "L"))
     assert reasons == {3: "L is nan", 8: "L is inf", 20: "L is -1"}

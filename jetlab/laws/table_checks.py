@@ -1,117 +1,13 @@
-"""Tables of runs: read from CSV files, and checked before a fit."""
+"""Tables of runs, checked before a fit."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.laws.budget import flops_per_parameter, require_positive
 from jetlab.records import Table, TableLike
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "-"}
-NUMBERS = {"N", "D", "C", "U", "L", "X", "weight"}  # columns that hold no text
 COARSE = 2e-3  # of the lowest loss: a coarser rounding of L is remarked on
-
-
-def read_csv(path: str | Path, /, *, particles: float = 40.0, **columns: str) -> Table:
-    """Columns of a CSV file under the names that laws use.
-
-        read_csv("runs.csv", N="params", D="jets", L="loss", arm="optimizer")
-
-    Cells may be separated by commas, semicolons or tabs. Empty cells, "N/A" and "null"
-    are NaN. A column other than N, D, C, U, L, X and weight is text where a cell is not
-    a number.
-
-    Args:
-      particles: n_p of D = C / (6 n_p N), which is added where N and C are given and D
-        is not; 1 where D counts tokens.
-      columns: the file's name of each column, by the name wanted.
-
-    Raises:
-      FileNotFoundError: for a path without a file.
-      ValueError: for a missing column, a cell of a number's column that is not one,
-        with its line, or `particles` that are not positive and finite.
-    """
-    require_positive(particles=particles)
-    texts = _texts(path, list(dict.fromkeys(columns.values())))
-    table = Table(
-        {
-            name: _values(texts[column], name, f"{path}, column {column!r}")
-            for name, column in columns.items()
-        }
-    )
-    if "D" not in table and {"N", "C"} <= table.keys():
-        with np.errstate(all="ignore"):
-            table["D"] = table["C"] / (flops_per_parameter(particles) * table["N"])
-    return table
-
-
-def _texts(path: str | Path, wanted: Sequence[str]) -> dict[str, list[str]]:
-    """Columns of a file as text, by name; blanks around a name do not count."""
-    import pyarrow as pa
-    import pyarrow.csv
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no table {path}")
-    try:
-        parse = pyarrow.csv.ParseOptions(delimiter=_delimiter(path))
-        names = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
-        own = {name: _own_name(path, name, names) for name in wanted}
-        options = pyarrow.csv.ConvertOptions(
-            include_columns=list(own.values()),
-            column_types={name: pa.string() for name in own.values()},
-            strings_can_be_null=False,
-        )
-        text = pyarrow.csv.read_csv(path, parse_options=parse, convert_options=options)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a table in CSV: {_plain(error)}") from error
-    if text.num_rows == 0:
-        raise ValueError(f"{path} has a header and no rows")
-    try:
-        return {name: text[found].to_pylist() for name, found in own.items()}
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not in UTF-8: {error}") from error
-
-
-def _own_name(path: str | Path, name: str, names: Sequence[str]) -> str:
-    """The file's spelling of a column name, blanks included."""
-    found = [n for n in names if n.strip() == name]
-    if len(found) == 1:
-        return found[0]
-    hint = "" if len(names) > 1 else "; separate cells by commas"
-    raise ValueError(
-        f"{path} has {len(found) or 'no'} column{'s' * bool(found)} {name!r}; it has"
-        f" {', '.join(name.strip() for name in names)}{hint}"
-    )
-
-
-def _plain(error: Exception) -> str:
-    """A message without the bytes of the file."""
-    return str(error).encode("ascii", "replace").decode()[:90]
-
-
-def _delimiter(path: str | Path) -> str:
-    """The separator in the first line: commas, unless there are none."""
-    with Path(path).open("rb") as file:
-        header = file.readline()
-    marks = [mark for mark in (b",", b";", b"\t") if mark in header]
-    return marks[0].decode() if marks else ","
-
-
-def _values(cells: Sequence[str], name: str, where: str) -> np.ndarray:
-    """Cells as float64, missing ones as NaN, or as text where that is allowed and one
-    is not a number; the header is line 1 of the file."""
-    values = np.empty(len(cells))
-    for i, cell in enumerate(cells):
-        try:
-            values[i] = np.nan if cell.strip().lower() in MISSING else float(cell)
-        except ValueError:
-            if name not in NUMBERS:
-                return np.array(cells)
-            where = f"{where}, line {i + 2}"
-            raise ValueError(f"{where}: {cell!r} is not a number") from None
-    return values
 
 
 def without_logarithm(column: Float[np.ndarray, "n"]) -> Int[np.ndarray, "m"]:
@@ -139,7 +35,7 @@ def log_columns(table: TableLike, names: Sequence[str]) -> dict[str, np.ndarray]
             raise ValueError(
                 f"column {name}, row {bad[0]} (from 0): {column[bad[0]]} is not"
                 f" positive and finite as power laws need ({bad.size} such rows);"
-                " leave diverged or unfinished runs out (table_io.usable names them)"
+                " leave diverged or unfinished runs out (`table_checks.usable`)"
             )
     if rows == 0:
         raise ValueError("the table has no rows")
