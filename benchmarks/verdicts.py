@@ -65,8 +65,8 @@ def judge(kind: str, side: int, seed: int, draws: int = DRAWS) -> Judged:
 def shares(judged: Sequence[Judged]) -> dict[str, float]:
     """Shares over the tables of one kind; NaN over none."""
     found = {
-        "all known": np.mean([one.decided for one in judged]),
-        "test fails": np.mean([one.failed for one in judged]),
+        "all known": float(np.mean([one.decided for one in judged])),
+        "test fails": float(np.mean([one.failed for one in judged])),
     }
     every, gross = [], []
     for name in QUANTITIES:
@@ -85,7 +85,7 @@ def shares(judged: Sequence[Judged]) -> dict[str, float]:
         if "limit" in one.status
     ]
     found["limits broken"] = 1 - _share(limits)
-    return {name: float(value) for name, value in found.items()}
+    return found
 
 
 def _share(values: Sequence[bool | None]) -> float:

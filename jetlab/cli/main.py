@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from jetlab.cli import jets, laws, plans, runs
+from jetlab.cli import fit, flops, jets, plans, predict, runs
 
 # Commands import what they need when they run: `--help` does not import JAX.
 
@@ -23,11 +23,11 @@ for command in (
     jets.describe,
     runs.run,
     runs.status,
-    laws.fit,
+    fit.fit,
     plans.allocate,
     plans.suggest,
-    plans.predict,
-    laws.flops,
+    predict.predict,
+    flops.flops,
     runs.report,
     runs.apply,
 ):

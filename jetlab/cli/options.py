@@ -30,6 +30,41 @@ class Pairs(click.ParamType):
             self.fail(f"{value!r} is not {self.name}")
 
 
+class Bounds(click.ParamType):
+    """NAME=LOW:HIGH,... as a dictionary of pairs."""
+
+    name = "NAME=LOW:HIGH,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        found = {}
+        for part in value.split(","):
+            name, _, ends = part.partition("=")
+            low, colon, high = ends.partition(":")
+            try:
+                found[name.strip()] = (float(low), float(high))
+            except ValueError:
+                self.fail(f"{value!r} is not {self.name}")
+            if not (name.strip() and colon):
+                self.fail(f"{value!r} is not {self.name}")
+        return found
+
+
+class Names(click.ParamType):
+    """NAME,NAME as a tuple."""
+
+    name = "NAME,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip() for part in value.split(","))
+        if not all(names):
+            self.fail(f"{value!r} is not {self.name}")
+        return names
+
+
 class Shard(click.ParamType):
     """I/N as a pair of integers."""
 

@@ -1,8 +1,10 @@
 """Commands that use a fitted law: allocate, suggest, predict."""
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,8 @@ from jetlab.cli.options import Pairs, as_json, example
 from jetlab.laws.formatting import scientific, with_interval
 
 if TYPE_CHECKING:
-    from jetlab.laws.plan import Plan, RejectionForecast
+    from jetlab.laws.plan import Plan
+    from jetlab.laws.result import FitResult
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +29,7 @@ SHOWN = {
 """Fields of a plan in printing order, with their names in print and in JSON."""
 
 particles_option = click.option(
-    "--particles",
-    type=float,
-    default=40.0,
-    show_default=True,
-    help="n_p of C = 6 n_p N D.",
+    "--particles", type=float, show_default="that of the fit", help="n_p of 6 n_p N D."
 )
 
 
@@ -81,7 +80,7 @@ def allocate(
     exchange: float | None,
     max_epochs: float | None,
     repeats: dict[str, float] | None,
-    particles: float,
+    particles: float | None,
     as_json: bool,
 ):
     """Compute-optimal model size N and dataset size D for a budget.
@@ -111,29 +110,56 @@ def allocate(
     )
     if flops is None:
         raise click.UsageError("give --budget, or --device-hours with --flop-rate")
-    fitted = FitResult.from_json(_text(law))
+    fitted = with_particles(FitResult.from_json(text_of(law)), particles)
     if flops_per_jet is None:
         if max_epochs is not None or repeats is not None:
             raise click.UsageError(
                 "--max-epochs and --repeats need a cost of simulation: --jet-cost"
             )
-        plan = allocation.allocate(fitted, flops, particles=particles)
+        plan = allocation.allocate(fitted, flops)
     else:
         plan = simulate_or_repeat(
             fitted,
             flops,
             flops_per_jet=flops_per_jet,
             max_epochs=1.0 if max_epochs is None else max_epochs,
-            particles=particles,
             repeats=repeat_model(repeats) if repeats is not None else None,
         )
     if as_json:
         click.echo(plan.to_json())
     else:
+        echo_verdict(plan)
         simulates = plan.flops_per_jet is not None
-        _echo_values(plan, [n for n in SHOWN if simulates or n != "epochs"])
-        _echo_range(plan)
-    _log_warnings(plan.warnings)
+        echo_values(plan, [n for n in SHOWN if simulates or n != "epochs"])
+        echo_range(plan)
+    log_warnings(plan.warnings)
+
+
+def with_particles(law: "FitResult", particles: float | None) -> "FitResult":
+    """The fit with another n_p, with a warning where it had one of its own."""
+    from jetlab.laws.budget import require_positive
+
+    if particles is None:
+        return law
+    require_positive(particles=particles)
+    if abs(particles / law.particles - 1) > 0.01:
+        logger.warning(
+            "warning: n_p = %g in place of %.4g, that of the fit",
+            particles,
+            law.particles,
+        )
+    return replace(law, particles=particles)
+
+
+def echo_verdict(plan: "Plan") -> None:
+    """Whether the plan may be quoted, and what its numbers are."""
+    from jetlab.types import CONFIDENCE_LEVEL
+
+    click.echo(f"verdict: {plan.verdict}")
+    click.echo(
+        f"C = {6 * plan.particles:.4g} N D FLOPs (n_p = {plan.particles:.4g});"
+        f" {100 * CONFIDENCE_LEVEL:g} % intervals; undecided numbers in brackets"
+    )
 
 
 def _either(
@@ -155,18 +181,20 @@ def _either(
     return product(count, each)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     try:
         return path.read_text()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text file: {error}") from error
 
 
-def _echo_values(plan: "Plan", names: Sequence[str]) -> None:
+def echo_values(plan: "Plan", names: Sequence[str]) -> None:
     for name in names:
         value, interval = getattr(plan, name), plan.intervals.get(name)
-        if value is not None:
-            click.echo(f"{SHOWN[name]}: {_formatted(name, value, interval)}")
+        if value is None:
+            continue
+        text, one = _formatted(name, value, interval), plan.verdicts.get(name)
+        click.echo(f"{SHOWN[name]}: {text if not one or one.known else f'[{text}]'}")
 
 
 def _formatted(name: str, value: float, interval: tuple[float, float] | None) -> str:
@@ -176,14 +204,14 @@ def _formatted(name: str, value: float, interval: tuple[float, float] | None) ->
     return scientific(value) + ends
 
 
-def _echo_range(plan: "Plan") -> None:
+def echo_range(plan: "Plan") -> None:
     from jetlab.laws.plan import INTERPOLATION
 
     if not plan.extrapolates:
         click.echo(INTERPOLATION)
 
 
-def _log_warnings(warnings: Sequence[str]) -> None:
+def log_warnings(warnings: Sequence[str]) -> None:
     for warning in warnings:
         logger.warning("warning: %s", warning)
 
@@ -199,59 +227,26 @@ def _log_warnings(warnings: Sequence[str]) -> None:
 )
 @particles_option
 @as_json
-def suggest(law: Path, budget: float, target: str, particles: float, as_json: bool):
+def suggest(
+    law: Path, budget: float, target: str, particles: float | None, as_json: bool
+):
     """Suggest the runs that reduce the error of a fitted value most, for a budget."""
     from jetlab.laws import design
     from jetlab.laws.result import FitResult
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
     enable_compilation_cache(user_folder())
-    fitted = FitResult.from_json(_text(law))
-    found = design.suggest(fitted, budget, target=target, particles=particles)
+    fitted = with_particles(FitResult.from_json(text_of(law)), particles)
+    found = design.suggest(fitted, budget, target=target)
     if as_json:
-        click.echo(found.to_json())
+        record = json.loads(found.to_json()) | {"verdict": fitted.summary}
+        click.echo(json.dumps(record))
     else:
+        click.echo(f"verdict of the fit: {fitted.summary}")
         for (n, d), times in Counter(zip(found.N, found.D, strict=True)).items():
             click.echo(f"{times} x N = {scientific(n)}, D = {scientific(d)}")
-        click.echo(f"cost: {scientific(found.cost)} FLOPs")
+        click.echo(f"cost: {scientific(found.cost)} of {scientific(budget)} FLOPs")
         click.echo(
             f"error of {target}: expected to fall to {found.gain:.2g} of its value"
         )
-    _log_warnings(found.warnings)
-
-
-@click.command(epilog=example("jetlab predict runs/laptop/fit.json --budget 1e16"))
-@click.argument("law", metavar="FIT.json", type=FIT)
-@click.option("--budget", type=float, required=True, help="FLOPs of training.")
-@particles_option
-@as_json
-def predict(law: Path, budget: float, particles: float, as_json: bool):
-    """Background rejections of the compute-optimal tagger for a budget.
-
-    FIT.json must be that of a study of taggers: it holds a law of the loss and, for
-    signal classes, the background rejection as a function of the loss.
-    """
-    from jetlab.laws.rejection_forecast import predict_rejections, read_fits
-    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
-
-    enable_compilation_cache(user_folder())
-    fitted, points = read_fits(_text(law))
-    plan = predict_rejections(fitted, points, budget, particles=particles)
-    if as_json:
-        click.echo(plan.to_json())
-    else:
-        _echo_values(plan, ["N", "D", "loss"])
-        for one in plan.rejections:
-            where = f"{one.signal} at {100 * one.efficiency:g} %"
-            click.echo(f"{where}: {_three_digits(one)}")
-        _echo_range(plan)
-    _log_warnings(plan.warnings)
-
-
-def _three_digits(forecast: "RejectionForecast") -> str:
-    """Value and interval to three significant digits: rejections span decades."""
-    if forecast.rejection is None:
-        return "not determined"
-    numbers = [f"{v:.3g}" for v in (forecast.rejection, *(forecast.interval or ()))]
-    first, *ends = [n.replace("e+0", "e").replace("e+", "e") for n in numbers]
-    return f"{first} ({', '.join(ends)})" if ends else first
+    log_warnings(found.warnings)

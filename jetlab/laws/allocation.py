@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jetlab.laws import plan
+from jetlab.laws import plan, plan_certainty
 from jetlab.laws.budget import flops_per_parameter, require_positive
 from jetlab.laws.plan import Plan
 from jetlab.laws.result import FitResult
@@ -63,7 +63,7 @@ def allocate(law: FitResult, flops: float, *, particles: float | None = None) ->
     particles = law.particles if particles is None else particles
     require_positive(budget=flops, particles=particles)
     log_nd = float(np.log(flops / flops_per_parameter(particles)))
-    best = optima(law.form, plan.params_and_draws(law), log_nd)
+    best = optima(law.form, plan_certainty.params_and_evidence(law), log_nd)
     values: dict[str, Any] = {name: float(column[0]) for name, column in best.items()}
     if not isfinite(values["N"]):
         raise ValueError(
@@ -75,7 +75,7 @@ def allocate(law: FitResult, flops: float, *, particles: float | None = None) ->
             f" N = {values['N']:.3g} and D = {values['D']:.3g}"
         )
     bought = {"N": values["N"], "D": values["D"], "ND": float(np.exp(log_nd))}
-    certainty = plan.assessment(law, best, bought)
+    certainty = plan_certainty.certainty(law, best, bought)
     return Plan(**values, flops=flops, particles=particles, **certainty)
 
 

@@ -8,15 +8,18 @@ import numpy as np
 from jetlab.laws import identifiability
 from jetlab.laws.clusters import row_clusters, too_few
 from jetlab.laws.derived import optimal_exponents
+from jetlab.laws.fit import fit_part
 from jetlab.laws.information import efficiency, linearise
 from jetlab.laws.intervals import around, percentiles, student_factor
 from jetlab.laws.lack_of_fit import law_tests
 from jetlab.laws.random_effects import effects_of
 from jetlab.laws.result import FINEST, FitResult
-from jetlab.laws.stability import Quantity, robust, stability
-from jetlab.laws.terms import Parameter
-from jetlab.laws.verdict import NARROW, Evidence, Verdict, judged
+from jetlab.laws.stability import robust, stability
+from jetlab.laws.steep_start import steep_start
+from jetlab.laws.terms import Parameter, exponent_name
+from jetlab.laws.verdict import NARROW, Evidence, Quantity, Verdict, judged
 
+NARROW_SHARE = 0.1  # half a 68 % interval of a or a_D
 FREEDOM = 3  # rows beyond the parameters, below which the scatter is not known
 LINEAR_DRAWS = 1000  # of a fit without bootstrap
 FARTHEST = 30.0  # of a coordinate from the optimum in such a draw
@@ -29,10 +32,14 @@ def evidence(law: FitResult) -> Evidence:
         sample, doubt = _sample(law)
     if doubt or not law.table:
         return Evidence(sample=sample, doubt=doubt)
+    start = steep_start(law)
+    later = fit_part(law, ~start) if start.any() else law
+    if not later.converged:
+        later = law
     return Evidence(
         sample=sample,
-        tests=law_tests(law),
-        refits=stability(law),
+        tests=law_tests(later),
+        refits=stability(later),
         lowest=float(np.min(law.table["L"])),
     )
 
@@ -137,7 +144,7 @@ def _get(name: str) -> Quantity:
 
 
 def _exponents_of(parameter: Parameter) -> list[str]:
-    return [p.removeprefix("-") for _, p in parameter.unit if isinstance(p, str)]
+    return [exponent_name(p) for _, p in parameter.unit if isinstance(p, str)]
 
 
 def _as_exponents(
@@ -169,7 +176,7 @@ def _derived_verdict(
         name,
         law.derived[name],
         lambda params: np.asarray(optimal_exponents(params)[name]),
-        share=name in ("a", "a_D"),
+        narrow=NARROW_SHARE if name in ("a", "a_D") else None,
     )
 
 
@@ -181,12 +188,14 @@ def _unseen(law: FitResult) -> dict[str, str]:
         powers = [(c, p) for c, p in scale.unit if isinstance(p, str)]
         if not scale.positive or len(powers) != 1 or powers[0][1].startswith("-"):
             continue
-        column, exponent = powers[0]
+        column, written = powers[0]
+        exponent, doubled = exponent_name(written), written.startswith("2 ")
         if column not in law.table:
             continue
         x = np.log(np.unique(law.table[column]))
         sample = law.evidence.sample
-        logs = np.log(sample[scale.name]) - np.outer(x, sample[exponent])
+        power = 2 * sample[exponent] if doubled else sample[exponent]
+        logs = np.log(sample[scale.name]) - np.outer(x, power)
         low, high = percentiles(logs.T)
         error = float(np.min(high - low)) / 2
         if error > NARROW:
@@ -210,25 +219,3 @@ def summary(law: FitResult) -> str:
     if not known:
         return "undecided"
     return f"decided in part: {', '.join(known)}; not {', '.join(rest)}"
-
-
-def issues(law: FitResult) -> tuple[str, ...]:
-    """Why the fit or parameters are undecided, each reason once."""
-    if law.evidence.doubt:
-        return (law.evidence.doubt,)
-    names: dict[str, list[str]] = {}
-    for name in law.params:
-        if not law.verdicts[name].known:
-            names.setdefault(law.verdicts[name].reason, []).append(name)
-    return tuple(f"{', '.join(n)} undecided: {why}" for why, n in names.items())
-
-
-def harmless_failures(law: FitResult) -> list[str]:
-    """Tests that the law fails, where no parameter moves for it."""
-    failures = law.evidence.failures
-    if not failures or any(failures in issue for issue in law.issues):
-        return []
-    return [
-        f"{failures}: the law does not hold to the scatter of the rows, but no"
-        " parameter moves by more than its interval when rows are left out"
-    ]

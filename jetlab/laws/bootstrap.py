@@ -196,7 +196,7 @@ def _warnings(lost: float, fit: FitResult) -> tuple[str, ...]:
         )
     if fit.misfit.kind == "absolute":
         found.append(
-            f"draws are refitted by Huber's function, delta {fit.misfit.delta:g}, in place of"
-            " absolute deviations"
+            f"draws are refitted by Huber's function, delta {fit.misfit.delta:g}, in"
+            " place of absolute deviations"
         )
     return tuple(found)

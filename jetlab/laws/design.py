@@ -25,6 +25,7 @@ from jetlab.records import Table
 DRAWS = 50  # parameter sets averaged over
 MAX_RUNS = 200  # suggested; more are a new grid
 STEP = 1e-4  # of a coordinate, for the gradient of a target
+NO_GAIN = 0.95  # error after the runs over before, above which they gain nothing
 PRIOR = 1e-4  # information on each coordinate before any row: 100 times the scatter
 
 Target = Callable[[Mapping[str, float]], float]
@@ -73,14 +74,20 @@ def suggest(
 
     Raises:
       ValueError: for another target, a form without N and D, a fit without parameters,
-        or a budget below the cost of the cheapest run.
+        a budget below the cost of the cheapest run, or one that gains nothing.
 
     >>> suggest(law, flops=1e16, target="a")
     """
     particles = law.particles if particles is None else particles
     wanted = target_function(law, target, particles)
     runs, costs = candidates(law, flops, particles)
-    return select_runs(law, runs, costs, flops, wanted)
+    found = select_runs(law, runs, costs, flops, wanted)
+    if found.gain > NO_GAIN:
+        raise ValueError(
+            f"no runs for {flops:.3g} FLOPs lower the error of {target} to less than"
+            f" {found.gain:.2g} of its value: give a larger budget, or another target"
+        )
+    return found
 
 
 def target_function(law: FitResult, name: str, particles: float) -> Target:

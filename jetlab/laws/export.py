@@ -102,7 +102,7 @@ def _number(value: float) -> str:
 
 
 def _profiles(law: FitResult) -> list[Profile]:
-    free = [name for name in law.params if name not in law.fixed]
+    free = law.free_names
     if law.misfit.above != 1 or len(free) < 2 or not np.isfinite(law.objective):
         return []
     return [profile(law, name) for name in free]

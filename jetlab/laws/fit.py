@@ -31,7 +31,7 @@ from jetlab.records import Table, TableLike
 
 SAME_SETTINGS = 0.2  # p-value below which rows of one N, seed and rate are of one run
 ONE_NUMBER = 0.01  # relative range of n_p on the rows of a table
-SAME_N = 0.05  # the same for rows of one N, where no column distinguishes runs
+SAME_N = 0.003  # the same for rows of one N, where no column distinguishes runs
 
 
 def fit(
@@ -39,6 +39,7 @@ def fit(
     table: TableLike,
     *,
     fixed: Mapping[str, float] | None = None,
+    ties: Mapping[str, str] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     misfit: Misfit = HUBER,
     weight: str | None = None,
@@ -54,6 +55,7 @@ def fit(
       form: a form of `jetlab.laws.forms`, or its name.
       table: the form's columns and "L", one row a run.
       fixed, bounds: physical values by parameter.
+      ties: exponents, each with the one that it equals.
       misfit: rho.
       weight: the column of w; only ratios count.
       clusters: labels of the rows, or the name of a column of labels. Rows of one label
@@ -81,7 +83,7 @@ def fit(
     if particles is not None:
         require_positive(particles=particles)
     with jax.enable_x64(True):
-        law = _fit(pose(form, table, fixed, bounds, misfit, weight), misfit)
+        law = _fit(pose(form, table, fixed, bounds, misfit, weight, ties), misfit)
     columns = [*form.columns, "L", *([weight] if weight else [])]
     law = replace(
         law,
@@ -105,11 +107,20 @@ def fit_part(law: FitResult, chosen: np.ndarray) -> FitResult:
       ValueError: as `fit` does.
     """
     part = law.table.take(chosen)
-    choices = (law.fixed, law.bounds, law.misfit, law.weight)
+    ids = None if law.clusters is None else cluster_ids(law.clusters[chosen], part.rows)
+    choices = (law.fixed, law.bounds, law.misfit, law.weight, law.ties)
     with jax.enable_x64(True):
         problem = pose(law.form, part, *choices, min_rows=law.rows)
         found = _fit(problem, law.misfit)
-    return replace(found, weight=law.weight, table=part)
+    return replace(
+        found,
+        weight=law.weight,
+        table=part,
+        labels=law.labels.take(chosen),
+        clusters=ids,
+        clusters_of=law.clusters_of,
+        particles=law.particles,
+    )
 
 
 def _particles(table: Table) -> float:
@@ -222,5 +233,6 @@ def _result(
         span=identifiability.span(rows.logs),
         fixed=space.fixed,
         bounds=space.bounds,
+        ties=dict(space.ties),
         misfit=misfit,
     )

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from jetlab.laws.budget import PARTICLES
 from jetlab.laws.draws import Draws
 from jetlab.laws.forms import get_form
+from jetlab.laws.intervals import CONFIDENCE_LEVEL
 from jetlab.laws.misfit import Misfit
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
@@ -20,16 +21,21 @@ UNKNOWN = (np.nan, np.nan)
 KEPT = 1000  # draws that go into a file, enough for the intervals of an allocation
 
 
-def to_json(fit: FitResult, **more: Any) -> str:
-    """A fit as one JSON object, with further keys if given."""
+def to_json(fit: FitResult, level: float = CONFIDENCE_LEVEL, **more: Any) -> str:
+    """A fit as one JSON object, with intervals at a level and further keys if given."""
+    drawn = fit.draws and fit.draws.values
     record = {
         "form": fit.form.name,
         "formula": fit.form.formula,
         "params": {k: _rounded(v, 17) for k, v in fit.params.items()},
         "intervals": {
-            name: [_rounded(end, 17) for end in fit.intervals.get(name, UNKNOWN)]
+            name: [
+                _rounded(end, 17)
+                for end in (fit.interval(name, level) if drawn else UNKNOWN)
+            ]
             for name in fit.params
         },
+        "level": level,
         "derived": {k: _rounded(v, 17) for k, v in fit.derived.items()},
         "objective": _rounded(fit.objective, 17),
         "converged": fit.converged,
@@ -47,6 +53,7 @@ def to_json(fit: FitResult, **more: Any) -> str:
         "outliers": list(fit.outliers),
         "left_out": {str(row): why for row, why in fit.left_out.items()},
         "fixed": fit.fixed,
+        "ties": fit.ties,
         "bounds": {name: list(ends) for name, ends in fit.bounds.items()},
         "span": {name: list(ends) for name, ends in fit.span.items()},
         "points": {
@@ -166,6 +173,7 @@ def _read(record: Mapping) -> FitResult:
         residuals=_array(record["residuals"]),
         fixed=record["fixed"],
         bounds=_pairs(record["bounds"]),
+        ties=record.get("ties", {}),
         misfit=Misfit(**record["misfit"]),
         weight=record["weight"],
         left_out={int(row): why for row, why in record["left_out"].items()},

@@ -6,6 +6,7 @@ Laws of repeated data are defined in `jetlab.laws.repeated_data`.
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jetlab.laws.one_variable import broken, exponential, saturating
 from jetlab.laws.repeated_data import amplified, repeated, repetition
 from jetlab.laws.terms import (
     FLOOR,
@@ -103,6 +104,28 @@ transfer = Form(
     ),
 )
 
+overtrained = Form(
+    name="overtrained",
+    formula="L_inf + (a M^eta + b M^-eta) / C^eta",  # = L_inf + a/N^2eta + b/D^2eta
+    source="arXiv:2403.08540, Eq. 4, with M = D / N and C = N D",
+    columns=("N", "D"),
+    parameters=(
+        FLOOR,
+        Parameter(
+            name="a", positive=True, starts=(0.1, 0.4), unit=(("L", 1), ("N", "2 eta"))
+        ),
+        Parameter(
+            name="b", positive=True, starts=(0.1, 0.4), unit=(("L", 1), ("D", "2 eta"))
+        ),
+        Parameter(name="eta", positive=False, starts=(0.05, 0.15, 0.35, 0.75)),
+    ),
+    log_loss=lambda theta, logs: log_sum(
+        theta["L_inf"],
+        theta["a"] - 2 * theta["eta"] * logs["N"],
+        theta["b"] - 2 * theta["eta"] * logs["D"],
+    ),
+)
+
 rejection = Form(
     name="rejection",
     formula="R = C + A / X^B",  # X = exp(loss); column L holds the rejection R
@@ -122,6 +145,7 @@ rejection = Form(
 
 FORMS = (
     additive,
+    overtrained,
     model_only,
     data_only,
     compute_only,
@@ -131,6 +155,9 @@ FORMS = (
     repeated,
     transfer,
     rejection,
+    saturating,
+    broken,
+    exponential,
 )
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from jetlab.laws.information import linearise
 from jetlab.laws.objective import Problem
 from jetlab.laws.parameterization import Space
+from jetlab.laws.terms import exponent_name
 
 NEGLIGIBLE = 1e-4  # a share of the loss, or of a bound's width, that counts as none
 CONDITION = 500.0  # grids have 10 to 100, D = 20 N on every row 1e3 to 1e7
@@ -80,7 +81,7 @@ def _constant(problem: Problem) -> str | None:
 def _exponents(space: Space, column: str) -> set[str]:
     """Exponents of a column, from the units of the form's parameters."""
     return {
-        power.removeprefix("-")
+        exponent_name(power)
         for parameter in space.form.parameters
         for name, power in parameter.unit
         if name == column and isinstance(power, str)
@@ -97,9 +98,9 @@ def not_separated(problem: Problem, z: Float[np.ndarray, "k"]) -> dict[str, str]
         if parameter.name in found and parameter.positive:
             exponents = [p for _, p in parameter.unit if isinstance(p, str)]
             found |= {
-                e.removeprefix("-"): found[parameter.name]
+                exponent_name(e): found[parameter.name]
                 for e in exponents
-                if e.removeprefix("-") not in problem.space.fixed
+                if exponent_name(e) not in problem.space.fixed
             }
     if parallel := _parallel(problem):
         columns = [_exponents(problem.space, name) for name in ("N", "D")]

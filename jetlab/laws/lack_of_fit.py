@@ -28,6 +28,7 @@ from jetlab.records import Table, codes
 SIGNIFICANT = 0.01  # a p-value below which the law does not hold
 ALIKE = 0.02  # log-distance within which two values of a column are one size
 SIZES = 12  # at most; columns with more are grouped
+SIGNIFICANT_N = 0.003  # and for N, at one of which rows of one run may err alike
 CORRELATED = 0.2  # a p-value above which clusters scatter as their rows do
 CUT = 3.0  # sigmas at which residuals are cut
 DIRECTION = 1e-3  # share of a column beside the law that counts as a column
@@ -43,7 +44,7 @@ class LawTest(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        return self.p_value < SIGNIFICANT
+        return self.p_value < (SIGNIFICANT_N if self.column == "N" else SIGNIFICANT)
 
     @property
     def sentence(self) -> str:

@@ -62,6 +62,7 @@ def pose(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     misfit: Misfit = HUBER,
     weight: str | None = None,
+    ties: Mapping[str, str] | None = None,
     *,
     min_rows: int = 0,
 ) -> Problem:
@@ -74,15 +75,17 @@ def pose(
       ValueError: for a column or a choice that is not usable (`log_columns`,
         `check_choices`).
     """
-    fixed, bounds = dict(fixed or {}), dict(bounds or {})
+    fixed, bounds, ties = dict(fixed or {}), dict(bounds or {}), dict(ties or {})
     named = (*form.columns, "L") if weight is None else (*form.columns, "L", weight)
     logs = log_columns(table, named)
-    check_choices(form, fixed, bounds)
+    check_choices(form, fixed, bounds, ties)
     weights = np.ones(len(logs["L"]))
     if weight is not None:
         weights = np.exp(logs.pop(weight))
     centre = {name: float(column.mean()) for name, column in logs.items()}
-    space = Space(form=form, bounds=bounds, fixed=fixed, centre=centre)
+    space = Space(
+        form=form, bounds=bounds, fixed=fixed, centre=centre, ties=tuple(ties.items())
+    )
     count = len(logs["L"])
     index = np.arange(padded(max(count, min_rows)))
     last = np.minimum(index, count - 1)

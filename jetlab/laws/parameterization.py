@@ -28,24 +28,27 @@ EDGE = 1e-6  # share of the width by which a start on a bound is moved inside
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["bounds", "fixed", "centre"],
-    meta_fields=["form"],
+    meta_fields=["form", "ties"],
 )
 @dataclass(frozen=True, kw_only=True)
 class Space:
     """Coordinates z, one for each parameter of a form that is not fixed.
 
     `bounds` and `fixed` are by parameter, in physical values; `centre` is the mean
-    logarithm of each column, of "L" too.
+    logarithm of each column, of "L" too. `ties` are pairs of a parameter and the free
+    one that it equals.
     """
 
     form: Form
     bounds: dict[str, tuple[Leaf, Leaf]]
     fixed: dict[str, Leaf]
     centre: dict[str, Leaf]
+    ties: tuple[tuple[str, str], ...] = ()
 
     @property
     def free(self) -> tuple[Parameter, ...]:
-        return tuple(p for p in self.form.parameters if p.name not in self.fixed)
+        given = {*self.fixed, *dict(self.ties)}
+        return tuple(p for p in self.form.parameters if p.name not in given)
 
     def theta(self, z: Float[Array, "k"]) -> dict[str, Float[Array, ""]]:
         """The form's parameters at z, bounded ones inside their bounds."""
@@ -56,6 +59,8 @@ class Space:
         }
         for parameter, coordinate in self._exponents_first(z):
             theta[parameter.name] = self._one(parameter, coordinate, theta)
+            tied = [name for name, other in self.ties if other == parameter.name]
+            theta |= dict.fromkeys(tied, theta[parameter.name])
         return theta
 
     def _exponents_first(self, z: Float[Array, "k"]) -> list[tuple[Parameter, Array]]:
@@ -137,14 +142,17 @@ def _internal(p: Parameter, value: Array) -> Array:
 
 
 def check_choices(
-    form: Form, fixed: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]
+    form: Form,
+    fixed: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+    ties: Mapping[str, str] = {},
 ) -> None:
-    """Check `fixed` and `bounds`.
+    """Check `fixed`, `bounds` and `ties`.
 
     Raises:
-      ValueError: for a fixed value or a bound that the form cannot have.
+      ValueError: for a fixed value, a bound or a tie that the form cannot have.
     """
-    for name in (*fixed, *bounds):
+    for name in (*fixed, *bounds, *ties, *ties.values()):
         if name not in form.names:
             raise ValueError(
                 f"{form.name} has no parameter {name}; it has {', '.join(form.names)}"
@@ -152,6 +160,14 @@ def check_choices(
     if set(form.names) <= set(fixed):
         raise ValueError(f"every parameter of {form.name} is fixed: nothing to fit")
     positive = {p.name for p in form.parameters if p.positive}
+    for name, other in ties.items():
+        if name in {*fixed, *bounds} or other in {*fixed, *ties}:
+            raise ValueError(
+                f"{name} = {other}: a tied parameter is neither fixed nor bounded, and"
+                " the one that it equals is free"
+            )
+        if (name in positive) or (other in positive):
+            raise ValueError(f"{name} = {other}: only exponents can be tied")
     for name, value in fixed.items():
         if not isfinite(value) or (name in positive and value <= 0):
             raise ValueError(f"{name} cannot be fixed at {value}")

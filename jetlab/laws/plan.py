@@ -1,19 +1,13 @@
 """`Plan`: what a compute budget should buy; checks and draws that every plan shares."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
-from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-
-from jetlab.laws.intervals import percentiles
+from jetlab.laws.budget import flops_per_parameter
 from jetlab.laws.result import FitResult
-
-TOLERANCE = 1e-9
-"""Relative distance outside the fitted range that still counts as inside."""
+from jetlab.laws.verdict import Verdict
 
 INTERPOLATION = "interpolation: within the range of the rows fitted"
 
@@ -57,7 +51,8 @@ class Plan:
     A model of `N` parameters sees `D` unique jets `epochs` times and reaches `loss`.
     `a` = d log N / d log C and `gamma` = -d log (L - L_inf) / d log C are the local
     exponents in the budget C. `intervals` holds 68 % percentile intervals over the
-    draws of the fit, by field (empty without draws). `range_ratio` is each quantity
+    draws of the fit, by field (empty without draws), `verdicts` whether the rows of the
+    fit decide each of them. `range_ratio` is each quantity
     over its largest value in the rows fitted, where D counts jets seen (epochs times
     D) and U unique jets; `extrapolates` says whether any lies outside the rows.
     `warnings` are sentences: quantity, number, what to do.
@@ -88,10 +83,22 @@ class Plan:
     max_epochs: float | None = None
     particles: float
     intervals: dict[str, tuple[float, float]]
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     range_ratio: dict[str, float]
     extrapolates: bool
     warnings: tuple[str, ...] = ()
     rejections: tuple[RejectionForecast, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Whether the plan may be quoted, in a line."""
+        rest = [name for name, one in self.verdicts.items() if not one.known]
+        known = [name for name, one in self.verdicts.items() if one.known]
+        if not rest:
+            return "decided"
+        if not known:
+            return "undecided"
+        return f"decided: {', '.join(known)}; not {', '.join(rest)}"
 
     @property
     def message(self) -> str:
@@ -111,6 +118,9 @@ class Plan:
         }
         record = {f.name: getattr(self, f.name) for f in fields(self)} | {
             "intervals": _renamed(self.intervals),
+            "verdict": self.verdict,
+            "verdicts": {n: one.record() for n, one in self.verdicts.items()},
+            "flops_per_N_D": flops_per_parameter(self.particles),
             "rejections": [
                 asdict(one) | {"message": one.message} for one in self.rejections
             ],
@@ -121,6 +131,7 @@ class Plan:
 
     def __repr__(self) -> str:
         lines = [f"Plan for {self.flops:.4g} FLOPs"]
+        lines[0] += f" (C = 6 n_p N D, n_p = {self.particles:.4g}): {self.verdict}"
         names = ["N", "D", "epochs", "loss"]
         if self.flops_per_jet is not None:
             lines[0] += f" at {self.flops_per_jet:.4g} FLOPs a simulated jet"
@@ -157,90 +168,3 @@ def check_law(law: FitResult) -> None:
         raise ValueError(f"the fit lacks {', '.join(missing)} of {form.name}")
     if not all(isfinite(law.params[name]) for name in form.names):
         raise ValueError(f"the fit has no parameters to allocate by: {law.message}")
-
-
-def params_and_draws(law: FitResult) -> dict[str, Float[np.ndarray, "m"]]:
-    """Each parameter's fitted value, followed by its bootstrap draws.
-
-    Raises:
-      ValueError: for draws that lack a parameter or differ in number.
-    """
-    draws = law.draws.values if law.draws else {}
-    if len({len(draws.get(name, ())) for name in law.form.names}) > 1:
-        raise ValueError("the fit's draws do not hold every parameter equally often")
-    return {
-        name: np.append(law.params[name], draws.get(name, ()))
-        for name in law.form.names
-    }
-
-
-def assessment(
-    law: FitResult,
-    best: Mapping[str, Float[np.ndarray, "m"]],
-    bought: Mapping[str, float],
-    assumptions: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The fields of a plan on its uncertainty: intervals, range_ratio, extrapolates and
-    warnings.
-
-    Args:
-      best: columns of the optimum by the fit's parameters and by each of its draws.
-      bought: quantities to compare with the rows fitted.
-      assumptions: further warnings.
-    """
-    outside = _extrapolation(law, bought)
-    return {
-        "intervals": _intervals(best),
-        "range_ratio": {
-            name: value / law.span[name][1]
-            for name, value in bought.items()
-            if name in law.span
-        },
-        "extrapolates": bool(outside),
-        "warnings": (*outside, *_reliability(law, best["loss"]), *assumptions),
-    }
-
-
-def _intervals(
-    columns: Mapping[str, Float[np.ndarray, "m"]],
-) -> dict[str, tuple[float, float]]:
-    """68 % percentile interval of each column over its finite entries after the first,
-    which is the fitted value; empty where there are none."""
-    draws = {k: column[1:][np.isfinite(column[1:])] for k, column in columns.items()}
-    ends = {name: percentiles(column) for name, column in draws.items() if column.size}
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
-
-
-def _extrapolation(law: FitResult, values: Mapping[str, float]) -> list[str]:
-    """A warning with the values outside the rows fitted; empty where all are inside."""
-    outside = []
-    for name, value in values.items():
-        low, high = law.span.get(name, (0.0, np.inf))
-        if value > high * (1 + TOLERANCE):
-            outside.append(f"{name} {value / high:.3g} times the largest")
-        if value < low * (1 - TOLERANCE):
-            outside.append(f"{name} {value / low:.3g} times the smallest")
-    if not outside:
-        return []
-    return [
-        f"extrapolation: {', '.join(outside)} in the rows fitted; add runs nearer to"
-        " the plan to check it"
-    ]
-
-
-def _reliability(law: FitResult, loss: Float[np.ndarray, "m"]) -> list[str]:
-    """Warnings on the fit and on draws without an optimum; `loss` is that of the fit
-    and of its draws, NaN without an optimum."""
-    warnings = []
-    if not law.reliable:
-        warnings.append(
-            f"the plan is indicative only, its fit is not reliable ({law.message}): add"
-            " runs or fix a parameter before quoting it"
-        )
-    lost, drawn = int(np.sum(np.isnan(loss[1:]))), len(loss) - 1
-    if lost:
-        warnings.append(
-            f"{lost} of {drawn} draws have no optimum and are left out: the intervals"
-            " are too narrow"
-        )
-    return warnings

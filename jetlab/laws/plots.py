@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from jetlab.laws.allocation import optima
 from jetlab.laws.intervals import CONFIDENCE_LEVEL, ends_of
-from jetlab.laws.plan import params_and_draws
+from jetlab.laws.plan_certainty import params_and_draws
 from jetlab.laws.plot_style import (
     LOSSES,
     SIZES,

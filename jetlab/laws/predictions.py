@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
+from jetlab.laws.formatting import scientific, with_interval
+from jetlab.laws.intervals import CONFIDENCE_LEVEL, around, percentiles
+from jetlab.laws.plan_certainty import NARROW_LOSS
 from jetlab.laws.result import FitResult
+from jetlab.laws.verdict import Verdict, judged
 
 NEW_RUNS = 4000  # drawn for the interval of a new run
 
@@ -21,6 +25,7 @@ class Predictions:
       run: prediction interval of one new run, which scatters about the law.
       decades: distance from the rows fitted, in powers of ten of the column that is
         farthest outside (of N, D or their product); 0 inside.
+      verdicts: whether the rows of the fit decide the loss at each point.
     """
 
     columns: dict[str, Float[np.ndarray, "n"]]
@@ -29,6 +34,7 @@ class Predictions:
     run: Float[np.ndarray, "2 n"]
     decades: Float[np.ndarray, "n"]
     level: float
+    verdicts: tuple[Verdict, ...]
 
     @property
     def words(self) -> list[str]:
@@ -37,6 +43,37 @@ class Predictions:
             f"extrapolation by {far:.2g} decades" if far > 0 else "interpolation"
             for far in self.decades
         ]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Point by point as JSON holds it; null without draws."""
+        return [
+            {
+                **{name: float(column[i]) for name, column in self.columns.items()},
+                "loss": float(self.loss[i]),
+                "mean": _pair(self.mean[:, i]),
+                "run": _pair(self.run[:, i]),
+                "decades": float(self.decades[i]),
+                **self.verdicts[i].record(),
+            }
+            for i in range(len(self.loss))
+        ]
+
+    def lines(self) -> list[str]:
+        """Point by point in print; losses that are undecided are in brackets."""
+        found = []
+        for i, words in enumerate(self.words):
+            at = ", ".join(f"{n} = {scientific(c[i])}" for n, c in self.columns.items())
+            loss, mean, run = float(self.loss[i]), self.mean[:, i], self.run[:, i]
+            text = with_interval(loss, _pair(mean))
+            text = text if self.verdicts[i].known else f"[{text}]"
+            if one := _pair(run):
+                text += f"; a run {with_interval(loss, one).partition(' ')[2]}"
+            found.append(f"{at}: L = {text}; {words}")
+        return found
+
+
+def _pair(ends: Float[np.ndarray, "2"]) -> tuple[float, float] | None:
+    return (float(ends[0]), float(ends[1])) if np.isfinite(ends).all() else None
 
 
 def predictions(
@@ -59,8 +96,9 @@ def predictions(
     loss = fit.predict(points)
     mean = run = np.full((2, len(loss)), np.nan)
     if fit.draws and fit.draws.values:
-        laws = np.stack([fit.form.predict(p, points) for p in _each(fit)])
-        mean = percentiles(laws, level)
+        laws = fit.form.predict_each(fit.draws.values, points)
+        ends = zip(loss.tolist(), percentiles(laws, level).T, strict=True)
+        mean = np.array([around(*one) for one in ends]).T
         rng = np.random.default_rng(seed)
         chosen = laws[rng.integers(0, len(laws), NEW_RUNS)]
         scatter = rng.choice(_missed(fit), chosen.shape)
@@ -72,6 +110,22 @@ def predictions(
         run=run,
         decades=_decades(fit, points),
         level=level,
+        verdicts=tuple(_verdict(fit, points, i) for i in range(len(loss))),
+    )
+
+
+def _verdict(
+    fit: FitResult, points: Mapping[str, Float[np.ndarray, "n"]], row: int
+) -> Verdict:
+    """The verdict on the loss at one point."""
+    point = {name: column[[row]] for name, column in points.items()}
+    value = float(fit.predict(point)[0])
+    return judged(
+        fit.evidence,
+        "L",
+        value,
+        lambda params: fit.form.predict_each(params, point)[:, 0],
+        narrow=NARROW_LOSS * value,
     )
 
 
@@ -91,15 +145,6 @@ def _points(
         if not np.all(np.isfinite(column) & (column > 0)):
             raise ValueError(f"column {name} must be positive and finite: {column}")
     return {name: np.broadcast_to(column, rows) for name, column in values.items()}
-
-
-def _each(fit: FitResult) -> list[dict[str, float]]:
-    """The parameters of every draw."""
-    values = fit.draws.values if fit.draws else {}
-    return [
-        dict(zip(values, draw, strict=True))
-        for draw in zip(*values.values(), strict=True)
-    ]
 
 
 def _missed(fit: FitResult) -> Float[np.ndarray, "m"]:

@@ -101,7 +101,7 @@ def _with_fixed(problem: Problem, name: str, value: float) -> Problem:
 
 
 def _check(fit: FitResult, name: str) -> None:
-    free = [known for known in fit.form.names if known not in fit.fixed]
+    free = fit.free_names
     if name not in free:
         raise ValueError(f"{name} was not fitted; free were {', '.join(free)}")
     if not isfinite(fit.objective):

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from jetlab.laws.information import Linearised
 
-LEAST = 1.0  # degrees of freedom between clusters: no more give no variance
+LEAST = 0.75  # degrees of freedom between clusters: fewer give no variance
 
 
 class RandomEffects(NamedTuple):
@@ -66,7 +66,7 @@ def effects_of(here: Linearised, ids: Int[np.ndarray, "n"]) -> RandomEffects | N
     inside = max(rows - len(size) - (free - absorbed), 1.0)
     mean = np.bincount(ids, r) / size
     within = float(np.sum((r - mean[ids]) ** 2) / inside)
-    if freedom <= LEAST + 1e-9:
+    if len(size) < 3 or freedom < LEAST:
         return None
     total = float(np.sum(size * mean**2) / freedom)
     between = max(0.0, (total - within) / float(np.mean(size)))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws import forms, plan
+from jetlab.laws import forms, plan_certainty
 from jetlab.laws.allocation import allocate, optima
 from jetlab.laws.budget import flops_per_parameter
 from jetlab.laws.draws import Draws
@@ -60,7 +60,7 @@ def predict_rejections(
     if not isfinite(best.loss):
         raise ValueError(f"the law gives no finite loss at {flops:g} FLOPs")
     log_nd = float(np.log(flops / flops_per_parameter(particles)))
-    draws = optima(law.form, plan.params_and_draws(law), log_nd)["loss"][1:]
+    draws = optima(law.form, plan_certainty.params_and_draws(law), log_nd)["loss"][1:]
     losses = draws[np.isfinite(draws)]
     found = tuple(
         forecast_rejection(signal, point, best.loss, losses)
@@ -103,12 +103,12 @@ def _warnings(law: FitResult, loss: float) -> list[str]:
         warnings.append(
             f"R(L) rises with the loss (B = {law.params['B']:.3g}): add runs"
         )
-    if loss < lowest - plan.TOLERANCE:
+    if loss < lowest - plan_certainty.TOLERANCE:
         warnings.append(
             f"the loss {loss:.4g} is below {lowest:.4g}, the lowest in the fit of R(L):"
             " add runs of more jets"
         )
-    if loss > highest + plan.TOLERANCE:
+    if loss > highest + plan_certainty.TOLERANCE:
         warnings.append(
             f"the loss {loss:.4g} is above {highest:.4g}, the highest in the fit of"
             " R(L): add runs of fewer jets"

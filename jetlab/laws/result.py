@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 OUTLYING = 5.0  # robust sigmas
 FINEST = 1e-6  # of log L: a scatter below it is the arithmetic's
-NAMED = 5  # rows that a sentence names; the JSON has all
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -67,6 +66,7 @@ class FitResult:
     residuals: Float[np.ndarray, "n"]
     fixed: dict[str, float] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ties: dict[str, str] = field(default_factory=dict)
     draws: Draws | None = None
     misfit: Misfit = HUBER
     weight: str | None = None
@@ -86,7 +86,7 @@ class FitResult:
           ValueError: for a fit whose table is not complete, as in files of weighted
             fits from before weights were kept.
         """
-        choices = (self.fixed, self.bounds, self.misfit, self.weight)
+        choices = (self.fixed, self.bounds, self.misfit, self.weight, self.ties)
         with jax.enable_x64(True):
             return pose(self.form, self.table, *choices, min_rows=self.rows)
 
@@ -106,7 +106,13 @@ class FitResult:
     @property
     def free(self) -> int:
         """Number of parameters that were fitted."""
-        return len(self.params) - len(self.fixed)
+        return len(self.free_names)
+
+    @property
+    def free_names(self) -> list[str]:
+        """Names of the parameters that were fitted."""
+        given = {*self.fixed, *self.ties}
+        return [name for name in self.form.names if name not in given]
 
     @property
     def outliers(self) -> tuple[int, ...]:
@@ -115,17 +121,6 @@ class FitResult:
         size = np.abs(self.residuals)
         far = np.flatnonzero(size > OUTLYING * max(self.scatter, FINEST))
         return tuple(int(i) for i in far[np.argsort(-size[far])])
-
-    @property
-    def exceptions(self) -> list[str]:
-        """A sentence on the outliers and one on the rows left out, if there are any."""
-        off = [
-            f"{row} ({100 * np.expm1(-self.residuals[row]):+.3g} %)"
-            for row in self.outliers
-        ]
-        out = [f"{row} ({why})" for row, why in self.left_out.items()]
-        far = f"more than {OUTLYING:g} robust sigmas from the law, kept"
-        return [*_listed(off, far), *_listed(out, "left out")]
 
     @cached_property
     def evidence(self) -> "jetlab.laws.verdict.Evidence":
@@ -161,30 +156,24 @@ class FitResult:
     @property
     def message(self) -> str:
         """The verdict and its reasons in one string."""
+        from jetlab.laws import fit_warnings
+
         found = self.issues or (self.outcome, "identified")
-        return "; ".join([*found, *self.exceptions])
+        return "; ".join([*found, *fit_warnings.exceptions(self)])
 
     @property
     def issues(self) -> tuple[str, ...]:
         """Why the fit or a parameter is undecided; empty if none is."""
-        from jetlab.laws import assessment
+        from jetlab.laws import fit_warnings
 
-        return assessment.issues(self)
+        return fit_warnings.issues(self)
 
     @property
     def warnings(self) -> list[str]:
         """Sentences on the fit, its rows and its intervals; empty if all is well."""
-        from jetlab.laws import assessment
+        from jetlab.laws import fit_warnings
 
-        drawn = self.draws.warnings if self.draws else ()
-        found = [
-            *self.issues,
-            *assessment.harmless_failures(self),
-            *self.exceptions,
-            *drawn,
-            *self.remarks,
-        ]
-        return list(dict.fromkeys(found))
+        return fit_warnings.warnings(self)
 
     @property
     def remarks(self) -> list[str]:
@@ -269,9 +258,11 @@ class FitResult:
             figure.savefig(path)
         return figure
 
-    def to_json(self, *, diagnostics: bool = False) -> str:
-        """One object, with null for a number that is not finite; with `diagnostics`
-        also those, as `evidence`, and the remarks.
+    def to_json(
+        self, *, diagnostics: bool = False, level: float = CONFIDENCE_LEVEL
+    ) -> str:
+        """One object, with null for a number that is not finite and intervals at
+        `level`; with `diagnostics` also those, as `evidence`, and the remarks.
 
         Scripts may rely on `params`, `intervals`, `objective`, `converged`,
         `identified` and `rows`; `from_json` reads the rest back.
@@ -279,9 +270,9 @@ class FitResult:
         from jetlab.laws import fit_io
 
         if not diagnostics:
-            return fit_io.to_json(self)
-        evidence = self.diagnostics.record()
-        return fit_io.to_json(self, evidence=evidence, remarks=self.remarks)
+            return fit_io.to_json(self, level)
+        more = {"evidence": self.diagnostics.record(), "remarks": self.remarks}
+        return fit_io.to_json(self, level, **more)
 
     @classmethod
     def from_json(cls, text: str) -> "FitResult":
@@ -289,12 +280,3 @@ class FitResult:
         from jetlab.laws import fit_io
 
         return fit_io.from_json(text)
-
-
-def _listed(items: list[str], what: str) -> list[str]:
-    """One sentence that counts the rows and names the first of them."""
-    if not items:
-        return []
-    noun = "row" if len(items) == 1 else "rows"
-    names = ", ".join(items[:NAMED]) + (", ..." if len(items) > NAMED else "")
-    return [f"{len(items)} {noun} {what}: {names}"]

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws import plan
+from jetlab.laws import plan, plan_certainty
 from jetlab.laws.budget import Costs, flops_per_parameter, require_positive
 from jetlab.laws.optimal_epochs import CHUNK, optimal_epochs, problems_of, solve
 from jetlab.laws.plan import Plan
@@ -77,7 +77,7 @@ def simulate_or_repeat(
         flops_per_jet=flops_per_jet,
         max_epochs=max_epochs,
         particles=particles,
-        **plan.assessment(law, best, bought, assumptions),
+        **plan_certainty.certainty(law, best, bought, assumptions),
     )
 
 
@@ -115,7 +115,7 @@ class EpochLaws:
 def _epoch_laws(law: FitResult, repeats: RepeatModel | None) -> EpochLaws:
     """One epoch by an additive fit has no decay of repeated data: infinite constants in
     Muennighoff's form, any B_rep in the other."""
-    params = plan.params_and_draws(law)
+    params = plan_certainty.params_and_evidence(law)
     if "U" in law.form.columns:
         if repeats is not None:
             raise ValueError(

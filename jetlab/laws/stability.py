@@ -7,7 +7,6 @@ linear in the residuals, so the shift of a refit has a known standard error: row
 both fits share cancel (Hausman, Econometrica 46 (1978) 1251, for nested samples).
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -21,9 +20,6 @@ from jetlab.laws.lack_of_fit import levels
 from jetlab.laws.newton import ProblemBatch
 from jetlab.laws.random_effects import RandomEffects, effects_of
 from jetlab.laws.result import FitResult
-
-Quantity = Callable[[Mapping[str, np.ndarray]], np.ndarray]
-"""A number from arrays of parameters."""
 
 STEP = 1e-4  # of a coordinate, for numerical derivatives
 SPARE = 2  # rows at other points that a refit has beyond its parameters
@@ -40,8 +36,10 @@ class Stability:
       params: parameters of the refits.
       influence: derivative of the coordinates of each refit, less those of the whole
         fit, with respect to the residuals.
-      basis: coordinates of the whole fit, followed by one step along each.
-      scatter: covariance factor of the residuals: S with S S^T their covariance.
+      steps: parameters of the whole fit, followed by those a step along each
+        coordinate.
+      effects: the scatter of the rows.
+      efficiency: standard errors of the misfit over those of least squares.
     """
 
     parts: tuple[str, ...]
@@ -51,13 +49,19 @@ class Stability:
     effects: RandomEffects
     efficiency: float
 
-    def shifts(self, quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
-        """By part: the shift of a quantity, and the standard error of this shift that
-        scatter alone gives it."""
-        at = np.asarray(quantity(self.steps))
+    @property
+    def points(self) -> dict[str, Float[np.ndarray, "p"]]:
+        """Parameters at which `shifts` needs a quantity: the refits, the whole fit, and
+        a step along each coordinate."""
+        return {n: np.append(v, self.steps[n]) for n, v in self.params.items()}
+
+    def shifts(self, values: Float[np.ndarray, "p"]) -> tuple[np.ndarray, np.ndarray]:
+        """By part: the shift of a quantity that has `values` at `points`, and the
+        standard error of this shift that scatter alone gives it."""
+        found, at = np.split(np.asarray(values, float), [len(self.parts)])
         slope = (at[1:] - at[0]) / STEP
         rows = np.einsum("k,mkn->mn", slope, self.influence)
-        return np.asarray(quantity(self.params)) - at[0], self._error(rows)
+        return found - at[0], self._error(rows)
 
     def _error(self, rows: Float[np.ndarray, "m n"]) -> Float[np.ndarray, "m"]:
         own = self.effects.within * np.sum(rows**2, axis=1)

@@ -7,6 +7,7 @@ scaling laws arXiv:2603.22339). The values on the grid are `Parameter.starts` of
 form (`jetlab.laws.terms`), refined to `POINTS`.
 """
 
+from dataclasses import replace
 from itertools import combinations
 
 import jax
@@ -101,7 +102,7 @@ def _solved(
 
 def _is_scale(p: Parameter) -> bool:
     """Whether a parameter has the unit of the loss, as linear ones must."""
-    return p.positive and ("L", 1.0) in p.unit
+    return p.positive and ("L", 1) in p.unit
 
 
 def _axes(space: Space, linear: Bool[np.ndarray, "k"]) -> list[np.ndarray]:
@@ -132,7 +133,7 @@ def _terms(
     space, rows, _ = problem
     scales = [p.name for p in space.free if _is_scale(p)]
     loose = {n: ends for n, ends in space.bounds.items() if n not in scales}
-    space = Space(form=space.form, bounds=loose, fixed=space.fixed, centre=space.centre)
+    space = replace(space, bounds=loose)
     fixed = [p.name for p in space.form.parameters if _is_scale(p)]
     fixed = [name for name in fixed if name in space.fixed]
 
@@ -170,7 +171,7 @@ def _inside(
         return z
     names = {space.free[i].name for i in bounded}
     loose = {n: ends for n, ends in space.bounds.items() if n not in names}
-    free = Space(form=space.form, bounds=loose, fixed=space.fixed, centre=space.centre)
+    free = replace(space, bounds=loose)
     values = free.many_params(z)
     for i in bounded:
         low, high = space.bounds[space.free[i].name]

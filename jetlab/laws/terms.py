@@ -26,7 +26,8 @@ class Parameter:
     `unit` is the dimension of a positive parameter as (column, power) pairs, a power
     being a number or the name of an exponent: A of A/N^alpha has L^1 N^alpha. The
     solver measures the parameter in this unit at the centre of the rows. A minus
-    before the name of an exponent marks a rising term: k of k D^alpha has L^1 D^-alpha.
+    before the name of an exponent marks a rising term: k of k D^alpha has L^1 D^-alpha;
+    "2 eta" is twice the exponent eta.
     `starts` are the values that the search starts from, in this unit.
     """
 
@@ -68,6 +69,17 @@ class Form:
             logs = {name: jnp.log(jnp.asarray(columns[name])) for name in self.columns}
             return np.asarray(_loss(self, self.theta(params), logs))
 
+    def predict_each(
+        self,
+        params: Mapping[str, Float[np.ndarray, "m"]],
+        columns: Mapping[str, Float[np.ndarray, "n"]],
+    ) -> Float[np.ndarray, "m n"]:
+        """The loss at each row of `columns` for each of m sets of parameters."""
+        with jax.enable_x64(True):
+            logs = {name: jnp.log(jnp.asarray(columns[name])) for name in self.columns}
+            each = jax.vmap(partial(_loss, self), in_axes=(0, None))
+            return np.asarray(each(self.theta(params), logs))
+
 
 @partial(jax.jit, static_argnames="form")
 def _loss(form: Form, theta: Theta, logs: Logs) -> Array:
@@ -75,10 +87,17 @@ def _loss(form: Form, theta: Theta, logs: Logs) -> Array:
 
 
 def exponent(power: float | str, theta: Theta) -> ArrayLike:
-    """The power of a column in a unit: a number, or an exponent of the form."""
+    """The power of a column in a unit: a number, or an exponent of the form, its
+    negative or its double."""
     if not isinstance(power, str):
         return power
-    return -theta[power[1:]] if power.startswith("-") else theta[power]
+    factor = -1 if power.startswith("-") else 2 if power.startswith("2 ") else 1
+    return factor * theta[exponent_name(power)]
+
+
+def exponent_name(power: str) -> str:
+    """The exponent in a power of a unit: alpha of "alpha", "-alpha" and "2 alpha"."""
+    return power.removeprefix("-").removeprefix("2 ")
 
 
 def log_sum(*terms: Float[Array, "*#n"]) -> Float[Array, "*n"]:

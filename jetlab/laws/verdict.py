@@ -9,6 +9,7 @@ undecided. A floor that may be zero has an upper limit, and a quantity without a
 end a lower one, both at 95 %.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,12 +19,14 @@ from jaxtyping import Float
 from jetlab.laws.formatting import with_interval
 from jetlab.laws.intervals import around, percentiles
 from jetlab.laws.lack_of_fit import LawTest
-from jetlab.laws.stability import Quantity, Stability
+from jetlab.laws.stability import Stability
+
+Quantity = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+"""A number from arrays of parameters."""
 
 Status = Literal["decided", "upper limit", "lower limit", "undecided", "fixed"]
 
 NARROW = 0.5  # half a 68 % interval over the value: two standard errors from zero
-NARROW_SHARE = 0.1  # half a 68 % interval of a share such as a
 NOTHING = 1e-3  # of the lowest loss: a floor below it is zero
 NEAR = 0.9  # of the lowest loss: an upper limit of a floor above it says nothing
 LIMIT = 0.95  # coverage of limits
@@ -106,44 +109,59 @@ def judged(
     value: float,
     quantity: Quantity,
     *,
-    share: bool = False,
+    narrow: float | None = None,
     floor: bool = False,
 ) -> Verdict:
-    """The verdict on a quantity that follows from the parameters.
-
-    Args:
-      value: of the fit.
-      quantity: its value at each of an array of parameters.
-      share: of a whole, such as a: its interval is narrow in itself, not relative to
-        the value.
-      floor: of the loss, which may be zero.
-    """
+    """The verdict on a quantity that follows from the parameters, by the function that
+    gives it for arrays of them. Args: as `judged_values`."""
     if evidence.doubt:
         return Verdict(
             name=name, status="undecided", value=value, reason=evidence.doubt
         )
-    drawn = np.asarray(quantity(evidence.sample), float)
+    with np.errstate(all="ignore"):
+        drawn = np.asarray(quantity(evidence.sample), float)
+        at = None
+        if evidence.refits is not None:
+            at = np.asarray(quantity(evidence.refits.points), float)
+    return judged_values(evidence, name, value, drawn, at, narrow=narrow, floor=floor)
+
+
+def judged_values(
+    evidence: Evidence,
+    name: str,
+    value: float,
+    drawn: Float[np.ndarray, "draws"],
+    at: Float[np.ndarray, "p"] | None,
+    *,
+    narrow: float | None = None,
+    floor: bool = False,
+) -> Verdict:
+    """The verdict on a quantity by its values.
+
+    Args:
+      value: of the fit.
+      drawn: of each draw.
+      at: at the points of the refits; None where there are none.
+      narrow: half a 68 % interval that decides; half the value by default.
+      floor: whether it is a part of the loss that may be zero.
+    """
     drawn = drawn[np.isfinite(drawn)]
-    if not drawn.size or not np.isfinite(value):
-        why = "it is not finite"
+    if evidence.doubt or not drawn.size or not np.isfinite(value):
+        why = evidence.doubt or "it is not finite"
         return Verdict(name=name, status="undecided", value=value, reason=why)
     ends = around(value, percentiles(drawn))
     half = (ends[1] - ends[0]) / 2
-    limits = (float(np.quantile(drawn, q)) for q in (1 - LIMIT, LIMIT))
-    low, high = limits
+    low, high = (float(np.quantile(drawn, q)) for q in (1 - LIMIT, LIMIT))
     none = floor and value < NOTHING * evidence.lowest
-    why = moved(evidence, name, value, quantity, high if none else half)
-    narrow = half <= (NARROW_SHARE if share else NARROW * abs(value))
+    why = moved(evidence, name, value, at, high if none else half)
     status, limit = "undecided", None
-    if why:
-        pass
-    elif narrow and not none:
+    if not why and not none and half <= (narrow or NARROW * abs(value)):
         status = "decided"
-    else:
+    elif not why:
         why = f"its 68 % interval is {with_interval(value, ends)}: {_advice(floor)}"
         if floor and high < NEAR * evidence.lowest:
             status, limit = "upper limit", high
-        elif not floor and not share and low > NARROW * value:
+        elif not floor and narrow is None and low > NARROW * value:
             status, limit = "lower limit", low
     return Verdict(
         name=name, status=status, value=value, interval=ends, limit=limit, reason=why
@@ -153,20 +171,30 @@ def judged(
 def _advice(floor: bool) -> str:
     if floor:
         return "add rows at larger N and D, or fix it"
-    return "add rows over a wider range, or fix it"
+    return "add rows over a wider range, or fix a parameter"
 
 
 def moved(
-    evidence: Evidence, name: str, value: float, quantity: Quantity, half: float
+    evidence: Evidence,
+    name: str,
+    value: float,
+    at: Float[np.ndarray, "p"] | None,
+    half: float,
 ) -> str:
     """Why the law does not hold for a quantity, by a shift of more than `half` on part
     of the rows; empty if it does, as far as can be seen."""
     failures, refits = evidence.failures, evidence.refits
-    if refits is None:
+    if refits is None or at is None:
         return failures and f"{failures}: no part of the rows can be fitted to compare"
     with np.errstate(all="ignore"):
-        shift, error = refits.shifts(quantity)
+        shift, error = refits.shifts(at)
     half, error = max(half, NOISE * abs(value)), np.maximum(error, 1e-300)
+    later = float(at[len(shift)])  # without the steep start of learning, if any
+    if abs(later - value) > half:
+        return (
+            f"{name} is {value:.3g} with all rows, {later:.3g} without those in the"
+            " steep start of learning"
+        )
     allowed = np.full(len(shift), UNSTABLE)
     if failures:
         halves = np.array(["half" in part for part in refits.parts])

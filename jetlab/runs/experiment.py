@@ -10,7 +10,8 @@ from typing import Any
 from jetlab.atomic import write_text
 from jetlab.data.features import Inputs
 from jetlab.data.source import open_source
-from jetlab.records import Record
+from jetlab.laws.csv_tables import write_csv
+from jetlab.records import Record, Table
 from jetlab.runs import report
 from jetlab.runs.compilation_cache import enable_compilation_cache
 from jetlab.runs.cost import NOMINAL_PARTICLES, at_once, total_flops
@@ -22,7 +23,7 @@ from jetlab.runs.study import Study, load_experiment
 from jetlab.runs.workers import run_on_workers
 from jetlab.types import Source
 
-RESULTS = ("*.png", "*.pdf", "tables.*", "fit*.json", "report.html")
+RESULTS = ("*.png", "*.pdf", "tables.*", "fit*.json", "runs.csv", "report.html")
 """Files of a report, which the next study of the folder deletes."""
 
 
@@ -187,7 +188,8 @@ def _prepare(
 
 
 def make_report(out: Path) -> tuple[Path, Findings]:
-    """Analyse the records in `out` and write figures, tables and `report.html`.
+    """Analyse the records in `out` and write figures, tables, `runs.csv` (one row a
+    finished run) and `report.html`.
 
     Returns:
       The path of the page, and the findings.
@@ -205,6 +207,7 @@ def make_report(out: Path) -> tuple[Path, Findings]:
             f"{out} holds a grid without an analysis: read it in Python with"
             " jetlab.read_runs"
         )
+    write_text(out / "runs.csv", write_csv(Table.of_records(records)))
     enable_compilation_cache(out / "programs")
     module = load_experiment(out / "experiment.py")
     findings = module.analyse(records)

@@ -48,7 +48,6 @@ def analyse(records: Sequence[Record]) -> Findings:
         return Findings(sentences=[*sentences, NO_RUNS])
     floor = known_floor(records[0])
     fits = fit_free_and_fixed(forms.additive, rows, floor)
-    n_p = float(np.mean([record.n_p for record in records]))
     texts, laws = fits_as_json(fits), rejection_laws(records)
     tables = {
         "Table 1: parameters of the law": law_table(fits, floor, records[0].inputs),
@@ -56,11 +55,11 @@ def analyse(records: Sequence[Record]) -> Findings:
     law = preferred(fits)
     if has_optimum(law):
         budgets = budgets_spanned(rows["C"], BEYOND)
-        tables["What a budget should buy"] = plans(law, budgets, n_p)
+        tables["What a budget should buy"] = plans(law, budgets)
     return Findings(
         sentences=[*sentences, *fit_sentences(fits), *_doubts(law)],
         tables=tables,
-        figures=_figures(rows, unlearned, fits, floor, n_p),
+        figures=_figures(rows, unlearned, fits, floor),
         results={name: with_rejections(text, laws) for name, text in texts.items()},
     )
 
@@ -72,7 +71,7 @@ def _doubts(law: FitResult) -> list[str]:
     return [] if law.reliable else ["Plans are indicative only: no fit is reliable."]
 
 
-def plans(law: FitResult, budgets: Sequence[float], n_p: float) -> TextTable:
+def plans(law: FitResult, budgets: Sequence[float]) -> TextTable:
     """The optimal N, D and loss at each budget, and whether they extrapolate."""
     rows = [
         [
@@ -98,7 +97,7 @@ def _size(plan: Plan, name: str) -> str:
 
 
 def _figures(
-    rows: Table, unlearned: Table, fits: Fits, floor: Floor | None, n_p: float
+    rows: Table, unlearned: Table, fits: Fits, floor: Floor | None
 ) -> dict[str, Figure]:
     """Figs. 1a and 1b, and two on the quality of the fit."""
     law = for_figures(fits)
@@ -116,9 +115,9 @@ def _figures(
     }
     if not has_optimum(law):
         return figures
-    path = compute_optimal_path(law, budgets_spanned(rows["C"]), n_p)
+    path = compute_optimal_path(law, budgets_spanned(rows["C"]))
     return {
-        "fig_1a_loss_surface": plots.loss_surface(rows, law, path, n_p),
-        "fig_1b_iso_flops": plots.iso_flops(rows, law, path, n_p),
+        "fig_1a_loss_surface": plots.loss_surface(rows, law, path),
+        "fig_1b_iso_flops": plots.iso_flops(rows, law, path),
         **figures,
     }

@@ -21,7 +21,7 @@ BUDGETS = mpl.colormaps["plasma"]
 
 
 @styled
-def loss_surface(rows: Table, law: FitResult, path: Table, n_p: float) -> Figure:
+def loss_surface(rows: Table, law: FitResult, path: Table) -> Figure:
     """L(N, D) over the runs: iso-loss contours, iso-FLOP lines and the compute-optimal
     `path` (arXiv:2602.15781, Fig. 1a)."""
     figure, ax = axes(6.0, 4.4)
@@ -35,7 +35,9 @@ def loss_surface(rows: Table, law: FitResult, path: Table, n_p: float) -> Figure
     ax.clabel(lines, fmt="%.2f", fontsize=7)
     budgets = LogNorm(path["C"].min(), path["C"].max())
     for C in path["C"]:
-        ax.plot(D, C / (6 * n_p * D), color=BUDGETS(budgets(C)), lw=0.7, alpha=0.7)
+        ax.plot(
+            D, C / (6 * law.particles * D), color=BUDGETS(budgets(C)), lw=0.7, alpha=0.7
+        )
     points = ax.scatter(
         rows["D"], rows["N"], c=rows["L"], cmap=LOSSES, norm=norm, s=34,
         edgecolors="white", linewidths=0.6, zorder=3,
@@ -49,7 +51,7 @@ def loss_surface(rows: Table, law: FitResult, path: Table, n_p: float) -> Figure
 
 
 @styled
-def iso_flops(rows: Table, law: FitResult, path: Table, n_p: float) -> Figure:
+def iso_flops(rows: Table, law: FitResult, path: Table) -> Figure:
     """Loss against N at fixed compute, with the compute-optimal `path` through the
     minima (arXiv:2602.15781, Fig. 1b). Points are the runs, coloured by compute."""
     figure, ax = axes(6.0, 4.4)
@@ -57,7 +59,7 @@ def iso_flops(rows: Table, law: FitResult, path: Table, n_p: float) -> Figure:
     sizes = spread(rows["N"], 3.0)
     reach = rows["D"].min() / 4, rows["D"].max() * 4
     for C in path["C"]:
-        D = C / (6 * n_p * sizes)
+        D = C / (6 * law.particles * sizes)
         near = (reach[0] < D) & (reach[1] > D)
         curve = law.predict({"N": sizes[near], "D": D[near]})
         ax.plot(sizes[near], curve, color=BUDGETS(budgets(C)))

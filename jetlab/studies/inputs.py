@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.shared_exponent import fit_shared_exponent, holdout_errors
+from jetlab.laws.shared_parameters import fit_shared, holdout_errors
 from jetlab.records import Record, Table, TableLike
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
@@ -113,11 +113,11 @@ def _one_exponent(
         {"L_inf": one.floor[0]} if one.floor and floors == "known" else {}
         for one in several
     ]
-    both = fit_shared_exponent(forms.repeated, tables, "beta_rep", fixed)
+    both = fit_shared(forms.repeated, tables, ["beta_rep"], fixed)
     return [
         floors,
         labels,
-        f"{both.value:.3f}",
+        f"{both.values['beta_rep']:.3f}",
         ", ".join(f"{law.params['beta_rep']:.3f}" for law in both.separate),
         _finite(both.p_value, ".2g"),
         _finite(both.delta_aicc, "+.1f"),

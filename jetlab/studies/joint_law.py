@@ -154,7 +154,7 @@ def budgets_spanned(C: np.ndarray, beyond: float = 1) -> list[float]:
     return (10 ** (marks / 2)).tolist() if len(marks) > 1 else [least, most]
 
 
-def compute_optimal_path(law: FitResult, budgets: Sequence[float], n_p: float) -> Table:
+def compute_optimal_path(law: FitResult, budgets: Sequence[float]) -> Table:
     """The optimal N, D and loss at each budget C in FLOPs."""
     plans = frontier(law, budgets)
     names = {"C": "flops", "N": "N", "D": "D", "loss": "loss"}

@@ -14,7 +14,8 @@ from jetlab.laws import forms
 from jetlab.laws.allocation import optima
 from jetlab.laws.intervals import percentiles
 from jetlab.laws.overfitting import classify_curve
-from jetlab.laws.plan import check_law, params_and_draws
+from jetlab.laws.plan import check_law
+from jetlab.laws.plan_certainty import params_and_draws
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
 from jetlab.studies.joint_law import fit_law
@@ -88,7 +89,7 @@ def fit_envelope(lowest: Table, law: FitResult) -> FitResult | None:
 
 
 def compute_factor(
-    law: FitResult, rows: Table, n_p: float
+    law: FitResult, rows: Table
 ) -> tuple[float, tuple[float, float] | None]:
     """The compute of rows (columns C, L) over that of the best single pass of equal
     loss: geometric mean, and 68 % interval over draws of the law and resampled rows.
@@ -101,12 +102,12 @@ def compute_factor(
     """
     check_law(law)
     params = params_and_draws(law)
-    log_nd = float(np.mean(np.log(rows["C"] / (6 * n_p))))
+    log_nd = float(np.mean(np.log(rows["C"] / (6 * law.particles))))
     best = optima(law.form, params, log_nd)
     reducible = rows["L"] - params["L_inf"][:, None]
     with np.errstate(invalid="ignore"):
         steps = np.log((best["loss"] - params["L_inf"])[:, None] / reducible)
-    log_c = log_nd + np.log(6 * n_p) + steps / best["gamma"][:, None]
+    log_c = log_nd + np.log(6 * law.particles) + steps / best["gamma"][:, None]
     logs = np.log(rows["C"]) - log_c
     if not np.isfinite(logs[0]).all():
         raise ValueError(

@@ -61,7 +61,6 @@ class RepetitionResult:
     single: Table
     fits: Fits
     floor: Floor | None
-    n_p: float
     runs: Table
     lowest: Table
     threshold: OverfittingThreshold | str
@@ -108,7 +107,6 @@ def fit_repetition(records: Sequence[Record], single: Table) -> RepetitionResult
         single=single,
         fits=fits,
         floor=floor,
-        n_p=float(np.mean([record.n_p for record in records])),
         runs=runs,
         lowest=lowest,
         threshold=_threshold(runs),
@@ -157,7 +155,7 @@ def _compute_row(found: RepetitionResult) -> list[str]:
         note = "no run overfits: allow more epochs"
     else:
         try:
-            value = with_interval(*compute_factor(found.law, found.lowest, found.n_p))
+            value = with_interval(*compute_factor(found.law, found.lowest))
         except ValueError as error:
             note = str(error)
     name = "compute over that of the best single pass of equal loss"
@@ -236,7 +234,7 @@ def _figures(found: RepetitionResult, records: Sequence[Record]) -> dict[str, Fi
     law, path = found.law, None
     if has_optimum(law):
         budgets = budgets_spanned(found.single["C"], 10)
-        path = compute_optimal_path(law, budgets, found.n_p)
+        path = compute_optimal_path(law, budgets)
     line = None if isinstance(found.threshold, str) else found.threshold
     figures = {
         "fig_2ab_loss_against_compute": plots.loss_against_compute(

@@ -91,7 +91,9 @@ def test_device_hours_are_a_budget(capsys, law):
     _, theirs, _ = run(capsys, "allocate", str(law), "--budget", "3.6e16", "--json")
     assert json.loads(ours) == json.loads(theirs)
     _, out, _ = run(capsys, "allocate", str(law), *hours[:-1])
-    assert out.splitlines()[0].startswith("N: ")
+    assert out.splitlines()[0] == "verdict: decided"
+    assert out.splitlines()[1].startswith("C = 240 N D FLOPs (n_p = 40); 68 % inter")
+    assert out.splitlines()[2].startswith("N: ")
     assert "E: " not in out
 
 
@@ -170,7 +172,8 @@ def test_predicted_rejections(capsys, caplog, physics):
     caplog.clear()
     status, out, _ = run(capsys, *arguments)
     assert status == 0
-    n, d, loss, rejection, where = out.splitlines()
+    verdict, _, n, d, loss, rejection, where = out.splitlines()
+    assert verdict == "verdict: decided"
     assert n.startswith("N: ")
     assert d.startswith("D: ")
     assert loss == f"loss: {found['loss']:.3f}"
@@ -189,7 +192,7 @@ def test_intervals_of_rejections(capsys, physics):
     physics.write_text(json.dumps(whole))
     status, out, _ = run(capsys, "predict", str(physics), "--budget", "1e14")
     assert status == 0
-    line = out.splitlines()[3]
+    line = out.splitlines()[5]
     value, low, high = (
         float(word.strip("(),")) for word in line.partition(": ")[2].split()
     )
@@ -266,8 +269,11 @@ def test_flops_keys(capsys):
     [
         (["frobnicate"], "No such command"),
         (["fit", "nowhere.csv"], "nowhere.csv"),
-        (["fit", "{table}"], "has no column 'N'; it has params, jets, val loss"),
-        (["fit", "{table}", "--columns", "N=params"], "no column given for D, L"),
+        (["fit", "{table}"], "no column N, D, L: write --columns N=...,D=...,L=..."),
+        (
+            ["fit", "{table}", "--columns", "N=params"],
+            "has no column D, L: write",
+        ),
         (["fit", "{table}", *COLUMNS, "--fix", "L_inf=low"], "L_inf=low"),
         (["fit", "{table}", *COLUMNS, "--fix", "gamma=0.1"], "gamma"),
         (["fit", "{table}", *COLUMNS, "--bootstrap", "-1"], "--bootstrap"),

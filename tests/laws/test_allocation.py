@@ -105,7 +105,8 @@ def test_json_keys_are_those_that_scripts_read(law):
     record = json.loads(allocate(law, 1e18).to_json())
     assert set(record) == {
         "N", "D", "E", "loss", "a", "gamma", "budget", "particles", "intervals",
-        "beyond", "extrapolates", "message", "warnings",
+        "beyond", "extrapolates", "message", "warnings", "verdict", "verdicts",
+        "flops_per_N_D",
     }  # fmt: skip
     assert (record["budget"], record["particles"], record["E"]) == (1e18, 40, 1)
     assert record["beyond"].keys() == {"N", "D", "ND"}
@@ -117,7 +118,8 @@ def test_json_keys_are_those_that_scripts_read(law):
 def test_a_plan_prints_its_values_and_warnings(law):
     plan = allocate(law, 1e18)
     lines = repr(plan).splitlines()
-    assert lines[0] == "Plan for 1e+18 FLOPs"
+    start = "Plan for 1e+18 FLOPs (C = 6 n_p N D, n_p = 40): "
+    assert lines[0] == start + "decided"
     assert lines[1] == f"  N         {plan.N:.4g}"
     assert lines[-2] == "  N ~ C^0.333, L - L_inf ~ C^-0.147"
     assert lines[-1].startswith("  warning: extrapolation: ")

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from jetlab.cli.laws import fit_csv
+from jetlab.cli.fit_tables import fit_rows, read_table
 from jetlab.cli.main import main
 from jetlab.laws import forms
 from jetlab.laws.export import export
@@ -14,6 +14,11 @@ from jetlab.laws.result import FitResult
 
 LAW = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
 COLUMNS = {"N": "size", "C": "flops", "L": "loss"}
+
+
+def fit_csv(path, columns, particles=None, **choices):
+    table = read_table(path, columns, "additive", {}, particles)
+    return fit_rows("additive", table, weight=None, particles=particles, **choices)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def test_examples_come_from_compute_and_failed_runs_are_named(fitted):
 
 def test_the_files_say_what_the_fit_says(fitted, tmp_path):
     law = fitted
-    files = export(law, tmp_path / "out", particles=1.0)
+    files = export(law, tmp_path / "out")
     assert {f.name for f in files} == {f.name for f in (tmp_path / "out").iterdir()}
     for name in ("residuals", "profiles", "corner", "contours", "loss"):
         assert (tmp_path / "out" / f"{name}.png").stat().st_size > 5_000
@@ -95,5 +100,5 @@ def test_a_suggestion_that_cannot_be_made_is_refused(
 
 
 def test_a_column_that_was_not_given_is_named(path):
-    with pytest.raises(ValueError, match=r"no column given for D: write --columns N="):
+    with pytest.raises(ValueError, match=r"has no column D: write --columns N="):
         fit_csv(path, {"N": "size", "L": "loss"})

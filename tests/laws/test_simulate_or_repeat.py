@@ -208,6 +208,7 @@ def test_json_keys_are_those_that_scripts_read(law):
         "N", "D", "E", "loss", "simulated", "a", "slope_D", "slope_E", "gamma",
         "repeat_above_cost", "repeat_below_budget", "budget", "jet_cost", "max_epochs",
         "particles", "intervals", "beyond", "extrapolates", "message", "warnings",
+        "verdict", "verdicts", "flops_per_N_D",
     }  # fmt: skip
     assert (record["E"], record["jet_cost"]) == (plan.epochs, COST)
     assert record["max_epochs"] == 50

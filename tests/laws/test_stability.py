@@ -10,8 +10,8 @@ from jetlab.laws.misfit import SQUARES
 from jetlab.laws.stability import parts, stability
 
 
-def by_name(name):
-    return lambda params: np.asarray(params[name])
+def shifts(found, name):
+    return found.shifts(found.points[name])
 
 
 def test_parts_by_hand(grid):
@@ -31,7 +31,7 @@ def test_parts_by_hand(grid):
 def test_exact_rows_do_not_move(exact_law, jets):
     found = stability(exact_law)
     assert found is not None
-    shift, _ = found.shifts(by_name("beta"))
+    shift, _ = shifts(found, "beta")
     np.testing.assert_allclose(shift, 0, atol=1e-6)
 
 
@@ -48,7 +48,7 @@ def test_the_error_of_a_shift_is_that_of_linear_regression(line):
     )
     less = sigma / np.linalg.norm(x - x.mean())
     expected = np.sqrt(less**2 - error**2) * law.scatter / sigma
-    shift, spread = found.shifts(by_name("alpha"))
+    shift, spread = shifts(found, "alpha")
     assert spread[part] == pytest.approx(expected, rel=1e-3)
     slope = -np.polyfit(x, np.log(law.table["L"])[1:], 1)[0]
     assert shift[part] == pytest.approx(slope - law.params["alpha"], abs=1e-6)
@@ -62,7 +62,7 @@ def test_shifts_of_a_law_that_holds_are_as_large_as_their_errors(grid):
         table = grid(sizes, examples, scatter=0.003, seed=seed)
         refits = stability(fit("additive", table, misfit=SQUARES))
         assert refits is not None
-        shift, error = refits.shifts(by_name("beta"))
+        shift, error = shifts(refits, "beta")
         found.append(np.abs(shift / error)[:4])
     assert np.mean(np.array(found) > 1) == pytest.approx(0.32, abs=0.1)
 

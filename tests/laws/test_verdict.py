@@ -29,6 +29,7 @@ def test_no_floor_is_an_upper_limit_beside_firm_exponents(grid):
     law = fit("additive", table, bootstrap=200)
     one = law.verdicts["L_inf"]
     assert one.status == "upper limit"
+    assert one.limit is not None
     assert 1e-9 < one.limit < 0.1
     assert one.words == f"L_inf < {with_interval(one.limit, None)} (95 %)"
     assert law.identified

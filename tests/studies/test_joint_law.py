@@ -106,7 +106,7 @@ def test_a_term_that_is_negligible_at_every_row_has_no_optimum(fits):
 
 def test_the_path_is_the_closed_form(fits):
     law, C = preferred(fits), np.array([1e12, 1e14])
-    path = compute_optimal_path(law, C.tolist(), 40.0)
+    path = compute_optimal_path(law, C.tolist())
     alpha, beta = law.params["alpha"], law.params["beta"]
     ratio = alpha * law.params["A"] / (beta * law.params["B"])
     N = ratio ** (1 / (alpha + beta)) * (C / 240) ** (beta / (alpha + beta))

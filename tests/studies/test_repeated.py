@@ -124,23 +124,23 @@ def test_a_planted_factor_in_compute_is_found(law):
     N = scale * (C / 240) ** (p["beta"] / total)
     loss = forms.additive.predict(LAW, {"N": N, "D": C / 240 / N})
     rows = Table(C=np.array([5, 10, 20]) * C, L=loss)
-    value, interval = compute_factor(law, rows, 40.0)
+    value, interval = compute_factor(law, rows)
     assert value == pytest.approx(10, rel=1e-5)
     assert interval is None
     drawn = {name: np.full(50, x) for name, x in law.params.items()}
     drawn["L_inf"] = drawn["L_inf"] + np.linspace(-0.01, 0.01, 50)
     wide = replace(law, draws=Draws(values=drawn, asked=50, message=""))
-    value, interval = compute_factor(wide, rows, 40.0)
+    value, interval = compute_factor(wide, rows)
     assert value == pytest.approx(10, rel=1e-5)
     assert interval
     assert interval[0] < 10 < interval[1]
     drawn["L_inf"][7] = 0.99 * loss[1]  # above the row of 1e14 FLOPs only
     high = replace(law, draws=Draws(values=drawn, asked=50, message=""))
-    _, without = compute_factor(high, rows, 40.0)
+    _, without = compute_factor(high, rows)
     assert without == pytest.approx(interval, rel=0.05)
 
 
 def test_a_floor_above_a_row_is_refused(law):
     rows = Table(C=np.array([1e12]), L=np.array([0.2]))
     with pytest.raises(ValueError, match=r"L_inf = 0.3 lies above the loss"):
-        compute_factor(law, rows, 40.0)
+        compute_factor(law, rows)

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import f as f_distribution
 
 from jetlab.laws import forms
-from jetlab.laws.shared_exponent import fit_shared_exponent, holdout_errors
+from jetlab.laws.shared_parameters import fit_shared, holdout_errors
 
 D = np.geomspace(1e3, 1e6, 8)
 FLOORS = (0.7, 0.6, 0.3)
@@ -36,8 +36,8 @@ def squares(laws):
 @pytest.mark.parametrize("floors", ["free", "known"])
 def test_a_common_exponent_is_found_exactly(floors):
     known = fixed() if floors == "known" else [{}] * 3
-    found = fit_shared_exponent(forms.repeated, tables((0.23,) * 3), "beta_rep", known)
-    assert found.value == pytest.approx(0.23, abs=1e-5)
+    found = fit_shared(forms.repeated, tables((0.23,) * 3), ["beta_rep"], known)
+    assert found.values["beta_rep"] == pytest.approx(0.23, abs=1e-5)
     for law, floor in zip(found.common, FLOORS, strict=True):
         assert law.params["B_rep"] == pytest.approx(6, rel=1e-3)
         assert law.params["L_inf"] == pytest.approx(floor, rel=1e-3)
@@ -45,28 +45,26 @@ def test_a_common_exponent_is_found_exactly(floors):
 
 def test_one_exponent_suffices_for_rows_of_one():
     """Fewer parameters, the same truth: Akaike's criterion prefers one exponent."""
-    found = fit_shared_exponent(
-        forms.repeated, tables((0.23,) * 3, 0.01), "beta_rep", fixed()
-    )
+    found = fit_shared(forms.repeated, tables((0.23,) * 3, 0.01), ["beta_rep"], fixed())
     assert found.delta_aicc < 0
     assert found.p_value > 0.05
-    assert found.value == pytest.approx(0.23, abs=0.01)
+    assert found.values["beta_rep"] == pytest.approx(0.23, abs=0.01)
 
 
 def test_one_exponent_does_not_suffice_for_rows_of_several():
     rows = tables((0.2, 0.3, 0.4), 0.01)
-    found = fit_shared_exponent(forms.repeated, rows, "beta_rep", fixed())
+    found = fit_shared(forms.repeated, rows, ["beta_rep"], fixed())
     assert found.delta_aicc > 10
     assert found.p_value < 1e-6
     separate = [law.params["beta_rep"] for law in found.separate]
     assert separate == pytest.approx([0.2, 0.3, 0.4], abs=0.02)
-    assert 0.2 < found.value < 0.4
+    assert 0.2 < found.values["beta_rep"] < 0.4
 
 
 def test_f_test_and_criterion_by_their_formulas():
     """24 rows, six separate parameters, two saved; a p-value that is not extreme."""
     rows = tables((0.225, 0.23, 0.235), 0.01)
-    found = fit_shared_exponent(forms.repeated, rows, "beta_rep", fixed())
+    found = fit_shared(forms.repeated, rows, ["beta_rep"], fixed())
     one, each = squares(found.common), squares(found.separate)
     F = ((one - each) / 2) / (each / (24 - 6))
     assert 0.01 < found.p_value < 0.99
@@ -85,7 +83,7 @@ def test_f_test_and_criterion_by_their_formulas():
 def test_few_rows_have_no_criterion(counts, compared):
     """Four parameters in two tables need eleven rows; the F test needs five."""
     rows = [first(t, n) for t, n in zip(tables((0.2, 0.3), 0.01), counts, strict=True)]
-    found = fit_shared_exponent(forms.repeated, rows, "beta_rep", fixed(2))
+    found = fit_shared(forms.repeated, rows, ["beta_rep"], fixed(2))
     assert 0 <= found.p_value <= 1
     assert np.isfinite(found.delta_aicc) == compared
 
@@ -105,7 +103,7 @@ def test_holdout_errors_are_those_of_the_left_out_rows():
     """The largest D is in the third row here; two tables, errors by hand."""
     rows = [{k: np.roll(v, 3) for k, v in t.items()} for t in tables((0.2, 0.3), 0.02)]
     rest = [{k: np.delete(v, 2) for k, v in t.items()} for t in rows]
-    found = fit_shared_exponent(forms.repeated, rest, "beta_rep", fixed(2))
+    found = fit_shared(forms.repeated, rest, ["beta_rep"], fixed(2))
     for laws, error in zip(
         (found.common, found.separate),
         holdout_errors(forms.repeated, rows, "beta_rep", fixed(2)),
@@ -120,13 +118,13 @@ def test_holdout_errors_are_those_of_the_left_out_rows():
 
 def test_one_table_has_no_joint_fit():
     with pytest.raises(ValueError, match="two tables"):
-        fit_shared_exponent(forms.repeated, tables((0.2,) * 3)[:1], "beta_rep", [{}])
+        fit_shared(forms.repeated, tables((0.2,) * 3)[:1], ["beta_rep"], [{}])
 
 
 def test_a_table_without_a_fit_is_refused():
     rows = [*tables((0.2,) * 3)[:1], {"D": D[:1], "L": np.ones(1)}]
     with pytest.raises(ValueError, match="no fit of its own"):
-        fit_shared_exponent(forms.repeated, rows, "beta_rep", [{}, {}])
+        fit_shared(forms.repeated, rows, ["beta_rep"], [{}, {}])
 
 
 @pytest.mark.slow
@@ -139,9 +137,7 @@ def test_p_values_are_uniform_where_there_is_one_exponent():
             {"D": D, "L": (floor + 6 / D**0.23) * np.exp(0.01 * rng.normal(size=8))}
             for floor in FLOORS
         ]
-        found.append(
-            fit_shared_exponent(forms.repeated, rows, "beta_rep", fixed()).p_value
-        )
+        found.append(fit_shared(forms.repeated, rows, ["beta_rep"], fixed()).p_value)
     assert np.mean(np.array(found) < 0.5) == pytest.approx(0.5, abs=0.15)
     assert np.mean(np.array(found) < 0.1) == pytest.approx(0.1, abs=0.09)
 
@@ -152,6 +148,6 @@ def test_few_rows_do_not_let_the_correction_dominate():
         {name: column[::2] for name, column in rows.items()}
         for rows in tables((0.1, 0.4, 0.8), 0.005)
     ]
-    found = fit_shared_exponent(forms.repeated, few, "beta_rep", fixed())
+    found = fit_shared(forms.repeated, few, ["beta_rep"], fixed())
     assert np.isnan(found.delta_aicc)
     assert found.p_value < 1e-3

@@ -1,0 +1,262 @@
+"""The command that fits scaling laws."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from jetlab.cli.fit_tables import (
+    CLUSTER,
+    WEIGHT,
+    fit_rows,
+    needed_columns,
+    read_table,
+)
+from jetlab.cli.options import Bounds, Names, Pairs, as_json, example, seed_option
+
+if TYPE_CHECKING:
+    import jetlab.laws.result
+    import jetlab.records
+
+logger = logging.getLogger(__name__)
+
+
+@click.command(
+    epilog=example(
+        "jetlab fit runs.csv --columns N=params,D=jets,L=loss --json > fit.json"
+    )
+)
+@click.argument("table", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--columns",
+    type=Pairs(str),
+    default={},
+    help="Columns of N, D and L in the table, by default those of these names; C may"
+    " replace D.",
+)
+@click.option(
+    "--form",
+    default="additive",
+    show_default=True,
+    help="additive, overtrained or transfer (N, D); model_only or logarithmic (N);"
+    " data_only or repeated (D); compute_only (C); saturating, broken, exponential or"
+    " rejection (X); repetition or amplified (N, D, and U unique examples).",
+)
+@click.option("--where", multiple=True, help="Rows to fit, as in lr==1e-3.")
+@click.option("--best-of-cell", is_flag=True, help="Fit the lowest loss of each cell.")
+@click.option("--seed-mean", is_flag=True, help="Fit the mean loss of each cell.")
+@click.option("--group", help="Column whose values are fitted separately.")
+@click.option(
+    "--share",
+    type=Names(),
+    default=(),
+    help="With --group: parameters that the groups have in common, with an F test.",
+)
+@click.option(
+    "--fix", type=Pairs(float), default={}, help="Values of parameters, as L_inf=0.32."
+)
+@click.option("--tie", type=Pairs(str), default={}, help="Equal ones, as beta=alpha.")
+@click.option(
+    "--bounds", type=Bounds(), default={}, help="Ranges, as L_inf=0:0.5,alpha=0:1."
+)
+@click.option(
+    "--misfit",
+    type=click.Choice(["huber", "squares", "absolute"]),
+    default="huber",
+    show_default=True,
+    help="Objective in log L.",
+)
+@click.option(
+    "--delta",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Huber's delta, in log L.",
+)
+@click.option(
+    "--asymmetry",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Weight of runs above the law, which may be undertuned.",
+)
+@click.option("--weight", help="Column of the weights of rows.")
+@click.option(
+    "--clusters",
+    show_default="rows of one training run, or of equal N and D",
+    help="Column of labels that correlated rows share, such as those of one trajectory:"
+    " the bootstrap resamples them together.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="Number of bootstrap draws; 0 for no intervals.",
+)
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.68,
+    show_default=True,
+    help="Coverage of the intervals.",
+)
+@seed_option("Of the bootstrap.")
+@click.option(
+    "--particles",
+    type=click.FloatRange(min=0, min_open=True),
+    show_default="that of the table, else 40",
+    help="n_p of C = 6 n_p N D; 1 where D counts tokens.",
+)
+@click.option(
+    "--budget-column", help="Column of C for the approaches by isoFLOP profiles."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for tables and figures."
+)
+@as_json
+def fit(
+    table: Path,
+    columns: dict[str, str],
+    form: str,
+    where: Sequence[str],
+    best_of_cell: bool,
+    seed_mean: bool,
+    group: str | None,
+    share: Sequence[str],
+    fix: dict[str, float],
+    tie: dict[str, str],
+    bounds: dict[str, tuple[float, float]],
+    misfit: Literal["huber", "squares", "absolute"],
+    delta: float,
+    asymmetry: float,
+    weight: str | None,
+    clusters: str | None,
+    bootstrap: int,
+    level: float,
+    seed: int,
+    particles: float | None,
+    budget_column: str | None,
+    out: Path | None,
+    as_json: bool,
+):
+    """Fit a scaling law, L_inf + A/N^alpha + B/D^beta by default.
+
+    TABLE is a CSV file (or one separated by semicolons, tabs or blanks), or a folder of
+    `jetlab run`. Rows without a positive, finite number in every column are excluded,
+    with a warning. The verdict comes first: what is decided, what has a limit at 95 %,
+    and what these rows do not tell. Warnings go to standard error.
+    """
+    from jetlab.laws import selection
+    from jetlab.laws.misfit import Misfit
+    from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
+
+    if best_of_cell and seed_mean:
+        raise click.UsageError("--best-of-cell and --seed-mean exclude each other")
+    if share and not group:
+        raise click.UsageError("--share needs --group")
+    enable_compilation_cache(user_folder())
+    more = {WEIGHT: weight, CLUSTER: clusters, "C": budget_column}
+    rows = read_table(table, columns, form, more, particles)
+    for condition in where:
+        rows = selection.where(rows, condition)
+    needed = needed_columns(form)
+    if best_of_cell:
+        rows = selection.best_of_cells(rows, needed)
+    if seed_mean:
+        rows = selection.means_of_cells(rows, needed)
+    choices = dict(
+        weight=WEIGHT if weight else None,
+        clusters=CLUSTER if clusters else None,
+        fixed=fix,
+        ties=tie,
+        bounds=bounds,
+        misfit=Misfit(kind=misfit, delta=delta, above=asymmetry),
+        bootstrap=bootstrap,
+        seed=seed,
+        particles=particles,
+    )
+    if group:
+        parts = selection.groups(rows, group)
+        laws = {name: fit_rows(form, part, **choices) for name, part in parts.items()}
+        _show_groups(group, laws, _shared(form, laws, share), level, as_json)
+        return
+    law = fit_rows(form, rows, **choices)
+    _log_warnings(law)
+    compared = _approaches(law, rows if budget_column else None)
+    if out is not None:
+        from jetlab.laws.export import export
+
+        export(law, out)
+    if as_json:
+        record = json.loads(law.to_json(diagnostics=True, level=level))
+        click.echo(json.dumps(record | compared, allow_nan=False))
+        return
+    from jetlab.laws.summary import lines
+
+    for line in lines(law, level, approaches=compared):
+        click.echo(line)
+
+
+def _log_warnings(law: "jetlab.laws.result.FitResult", prefix: str = "") -> None:
+    for sentence in law.warnings:
+        logger.warning("warning: %s%s", prefix, sentence)
+
+
+def _approaches(
+    law: "jetlab.laws.result.FitResult", rows: "jetlab.records.Table | None"
+) -> dict[str, Any]:
+    """The exponents by Hoffmann's three approaches, for the additive law of N and D."""
+    from jetlab.laws.chinchilla import compare
+
+    if law.form.name != "additive" or not law.converged:
+        return {}
+    table = law.table if rows is None else rows
+    found = compare(table, particles=law.particles, law=law)
+    return {"approaches": json.loads(found.to_json())}
+
+
+def _shared(
+    form: str, laws: dict[str, "jetlab.laws.result.FitResult"], names: Sequence[str]
+) -> Any:
+    """The laws of all groups with parameters in common; None without any."""
+    from jetlab.laws import forms
+    from jetlab.laws.shared_parameters import fit_shared
+
+    if not names:
+        return None
+    tables = [law.table for law in laws.values()]
+    fixed = [law.fixed for law in laws.values()]
+    return fit_shared(forms.get_form(form), tables, names, fixed)
+
+
+def _show_groups(
+    column: str,
+    laws: dict[str, "jetlab.laws.result.FitResult"],
+    shared: Any,
+    level: float,
+    as_json: bool,
+) -> None:
+    """The laws of the groups, one after the other, and what they share."""
+    from jetlab.laws.summary import lines
+
+    for name, law in laws.items():
+        _log_warnings(law, f"{column} = {name}: ")
+    if as_json:
+        fits = {
+            name: json.loads(law.to_json(diagnostics=True, level=level))
+            for name, law in laws.items()
+        }
+        record = {"groups": fits, "shared": shared and shared.record(list(laws))}
+        click.echo(json.dumps(record, allow_nan=False))
+        return
+    for name, law in laws.items():
+        click.echo(f"{column} = {name}")
+        for line in lines(law, level):
+            click.echo(f"  {line}")
+    if shared:
+        for line in shared.lines(list(laws)):
+            click.echo(line)
