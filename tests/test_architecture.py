@@ -42,10 +42,19 @@ ONLY = {
     },
     "click": {
         f"cli/{name}.py"
-        for name in ("main", "options", "jets", "runs", "laws", "plans")
+        for name in (
+            "main",
+            "options",
+            "fit",
+            "flops",
+            "jets",
+            "plans",
+            "predict",
+            "runs",
+        )
     },
     "jinja2": {"runs/report.py"},
-    "tabulate": {"runs/report.py", "laws/export.py"},
+    "tabulate": {"runs/report.py", "laws/export.py", "laws/summary.py"},
     "distributed": {"runs/dask_backend.py"},
     "dask": {"runs/dask_backend.py"},
     "dask_jobqueue": {"runs/dask_backend.py"},

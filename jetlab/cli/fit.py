@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -245,18 +246,41 @@ def _show_groups(
 
     for name, law in laws.items():
         _log_warnings(law, f"{column} = {name}: ")
+    worths = _worths(laws)
     if as_json:
         fits = {
             name: json.loads(law.to_json(diagnostics=True, level=level))
             for name, law in laws.items()
         }
-        record = {"groups": fits, "shared": shared and shared.record(list(laws))}
+        record = {
+            "groups": fits,
+            "shared": shared and shared.record(list(laws)),
+            "equivalent_compute": {n: asdict(worth) for n, worth in worths.items()},
+        }
         click.echo(json.dumps(record, allow_nan=False))
         return
     for name, law in laws.items():
         click.echo(f"{column} = {name}")
         for line in lines(law, level):
             click.echo(f"  {line}")
+    first = next(iter(laws))
+    for name, worth in worths.items():
+        click.echo(worth.sentence(first, name))
     if shared:
         for line in shared.lines(list(laws)):
             click.echo(line)
+
+
+def _worths(laws: dict[str, "jetlab.laws.result.FitResult"]) -> dict[str, Any]:
+    """What each further group is worth in compute of the first, where that can be
+    said."""
+    from jetlab.laws.equivalent_compute import equivalent_compute
+
+    first, *others = laws
+    found = {}
+    for name in others:
+        try:
+            found[name] = equivalent_compute(laws[first], laws[name])
+        except ValueError as error:
+            logger.warning("warning: %s in compute of %s: %s", name, first, error)
+    return found

@@ -105,6 +105,8 @@ def verdicts(law: FitResult) -> dict[str, Verdict]:
     for name, why in _open_reasons(law).items():
         if name not in law.fixed:
             found[name] = _undecided(law, name, why)
+    if law.evidence.doubt:
+        return found | {n: _undecided(law, n, law.evidence.doubt) for n in law.derived}
     for parameter in law.form.parameters:  # log A is known as well as alpha is
         if parameter.name not in law.fixed and (own := _exponents_of(parameter)):
             found[parameter.name] = _as_exponents(law, found, parameter.name, own)
@@ -165,8 +167,6 @@ def _derived_verdict(
 ) -> Verdict:
     """The verdict on a or gamma: undecided where the exponents are not seen, else by
     its own interval, which may be narrow where those of the exponents are not."""
-    if law.evidence.doubt:
-        return _undecided(law, name, law.evidence.doubt)
     unseen = _open_reasons(law)
     for exponent in ("alpha", "beta"):
         if exponent in unseen and exponent not in law.fixed:
@@ -195,10 +195,11 @@ def _unseen(law: FitResult) -> dict[str, str]:
         x = np.log(np.unique(law.table[column]))
         sample = law.evidence.sample
         power = 2 * sample[exponent] if doubled else sample[exponent]
-        logs = np.log(sample[scale.name]) - np.outer(x, power)
-        low, high = percentiles(logs.T)
-        error = float(np.min(high - low)) / 2
-        if error > NARROW:
+        with np.errstate(all="ignore"):  # a scale that runs to zero has no logarithm
+            logs = np.log(sample[scale.name]) - np.outer(x, power)
+            low, high = percentiles(logs.T)
+            error = float(np.min(high - low)) / 2
+        if not error <= NARROW:
             why = (
                 f"no row shows the term of {column}: it is known to {100 * error:.0f} %"
                 f" at best, {100 * NARROW:.0f} % allowed; add rows at more values of"

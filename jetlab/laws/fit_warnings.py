@@ -6,6 +6,8 @@ import numpy as np
 from jetlab.laws import steep_start
 from jetlab.laws.result import OUTLYING, FitResult
 
+TWO_UNITS = 1.2  # ratio of losses between two labels that may be two units
+UNEQUAL = 0.05  # median spread of the losses of a cell that calls for its best run
 NAMED = 5  # rows that a sentence names; the JSON has all
 
 
@@ -16,6 +18,7 @@ def warnings(law: FitResult) -> list[str]:
     found = [
         *issues(law),
         *harmless_failures(law),
+        *mixtures(law),
         *([start] if start else []),
         *exceptions(law),
         *drawn,
@@ -52,6 +55,52 @@ def issues(law: FitResult) -> tuple[str, ...]:
         if not law.verdicts[name].known:
             names.setdefault(law.verdicts[name].reason, []).append(name)
     return tuple(f"{', '.join(n)} undecided: {why}" for why, n in names.items())
+
+
+def mixtures(law: FitResult) -> list[str]:
+    """Rows that differ by more than N and D: labels on which the residuals depend, with
+    a different unit of L as the likely cause of a large ratio, and cells of unequal
+    losses."""
+    found = []
+    for name, column in law.labels.items():
+        centre = {v: float(np.median(law.residuals[column == v])) for v in set(column)}
+        low, high = (f(centre, key=centre.__getitem__) for f in (min, max))
+        ratio = float(np.exp(centre[high] - centre[low]))
+        if ratio > TWO_UNITS:
+            found.append(
+                f"L of {name} = {low} is {ratio:.3g} times that of {name} = {high} at"
+                f" equal N and D: if they are in one unit, fit them separately (--group"
+                f" {name})"
+            )
+        elif any(test.column == name for test in law.evidence.failed):
+            found.append(
+                f"rows of one N and D differ by {name}: fit one of its values"
+                " (--where), each of them (--group), or the best of each cell"
+                " (--best-of-cell)"
+            )
+    return found or _unequal_cells(law)
+
+
+def _unequal_cells(law: FitResult) -> list[str]:
+    """Cells whose runs differ by far more than runs of one setting do."""
+    if not law.table:
+        return []
+    cells = law.table.cells(law.form.columns)
+    if cells.max() + 1 == law.rows:
+        return []
+    loss = law.table["L"]
+    size = cells.max() + 1
+    high, low = np.full(size, -np.inf), np.full(size, np.inf)
+    np.maximum.at(high, cells, loss)
+    np.minimum.at(low, cells, loss)
+    several = np.bincount(cells) > 1
+    spread = float(np.median((high / low - 1)[several]))
+    if spread < UNEQUAL:
+        return []
+    return [
+        f"runs of one N and D differ by {100 * spread:.2g} % in L: if they differ in"
+        " tuning, fit the best of each cell (--best-of-cell)"
+    ]
 
 
 def harmless_failures(law: FitResult) -> list[str]:

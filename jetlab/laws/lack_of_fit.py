@@ -128,7 +128,7 @@ def _testable(law: FitResult) -> bool:
 
 def labels_of(table: Table, used: Sequence[str]) -> Table:
     """The columns of a table that tell rows of equal N and D apart: of a few values,
-    not each of one N or one D."""
+    which do not follow from N or D."""
     found = {}
     for name, column in table.items():
         if name in (*used, "C") or not 2 <= len(np.unique(column)) <= VALUES:
@@ -140,12 +140,16 @@ def labels_of(table: Table, used: Sequence[str]) -> Table:
 
 
 def _follows(values: np.ndarray, column: np.ndarray) -> bool:
-    """Whether one column is a function of another that has fewer values than rows."""
+    """Whether one column is a monotonic function of another that has fewer values than
+    rows, as the width or a learning rate by width is of N."""
     sizes, group = np.unique(column, return_inverse=True)
     if len(sizes) == len(column):
         return False
     pairs = np.unique(np.stack([group, values]), axis=1)
-    return pairs.shape[1] == len(sizes)
+    steps = np.diff(pairs[1])
+    return pairs.shape[1] == len(sizes) and bool(
+        np.all(steps >= 0) or np.all(steps <= 0)
+    )
 
 
 def levels(column: Float[np.ndarray, "n"]) -> Sequence[float]:

@@ -1,0 +1,91 @@
+"""Laws of one variable: their equations, planted parameters, and a falsifier."""
+
+import numpy as np
+import pytest
+
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.laws.result import FitResult
+
+X = np.logspace(2, 7, 20)
+SATURATING = {"L_inf": 0.3, "L_0": 2.3, "omega": 0.6, "K": 30.0, "gamma": 0.5}
+BROKEN = {"L_inf": 0.2, "B": 3.0, "c_0": 0.1, "X_1": 2e4, "c_1": 0.5, "f_1": 0.3}
+EXPONENTIAL = {"L_inf": 0.4, "B": 1.5, "X_0": 3e5}
+PLANTED = {"saturating": SATURATING, "broken": BROKEN, "exponential": EXPONENTIAL}
+
+
+def noisy(name, scatter=0.003):
+    noise = np.random.default_rng(0).normal(size=len(X))
+    loss = forms.get_form(name).predict(PLANTED[name], {"X": X})
+    return {"X": X, "L": loss * np.exp(scatter * noise)}
+
+
+def test_the_saturating_law_solves_its_equation():
+    p = SATURATING
+    L = forms.saturating.predict(p, {"X": X})
+    left = (L - p["L_inf"]) / (p["L_0"] - L) ** p["omega"]
+    np.testing.assert_allclose(left, p["K"] / X ** p["gamma"], rtol=1e-9)
+
+
+def test_the_broken_law_by_its_formula():
+    p = BROKEN
+    bend = (1 + (X / p["X_1"]) ** (1 / p["f_1"])) ** (-p["c_1"] * p["f_1"])
+    expected = p["L_inf"] + p["B"] / X ** p["c_0"] * bend
+    found = forms.broken.predict(p, {"X": X})
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_parameters_are_found(name):
+    law = fit(name, noisy(name), bootstrap=50)
+    assert law.summary == "decided"
+    for parameter, value in PLANTED[name].items():
+        low, high = law.interval(parameter, 0.95)
+        assert low - 0.1 * value < value < high + 0.1 * value
+        assert law.params[parameter] == pytest.approx(value, rel=0.15)
+
+
+def test_an_exponential_falsifies_a_power_law():
+    """Exact rows of an exponential: no power law with a floor fits them, and the other
+    way round."""
+    curve = noisy("exponential", scatter=0)
+    as_power = fit("data_only", {"D": curve["X"], "L": curve["L"]})
+    assert fit("exponential", curve).objective < 1e-6 * as_power.objective
+    power = {"D": X, "L": 0.3 + 9 / X**0.3}
+    as_curve = fit("exponential", {"X": X, "L": power["L"]})
+    assert fit("data_only", power).objective < 1e-6 * as_curve.objective
+
+
+def test_the_overtrained_law_is_the_additive_one_with_equal_exponents(grid):
+    table = grid(np.logspace(3, 7, 5), np.logspace(3, 8, 6), scatter=0.01)
+    law = fit("overtrained", table)
+    tied = fit("additive", table, ties={"beta": "alpha"})
+    assert tied.params["alpha"] == tied.params["beta"]
+    assert tied.free == law.free == 4
+    assert law.objective == pytest.approx(tied.objective, rel=1e-9)
+    assert 2 * law.params["eta"] == pytest.approx(tied.params["alpha"], rel=1e-6)
+    assert law.params["a"] == pytest.approx(tied.params["A"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"ties": {"beta": "gamma"}}, "has no parameter gamma"),
+        ({"ties": {"A": "B"}}, "only exponents can be tied"),
+        (
+            {"ties": {"beta": "alpha"}, "fixed": {"alpha": 0.3}},
+            "that it equals",
+        ),
+    ],
+)
+def test_ties_that_cannot_be(wide, choices, words):
+    with pytest.raises(ValueError, match=words):
+        fit("additive", wide, **choices)
+
+
+def test_a_tied_fit_survives_json(wide):
+    law = fit("additive", wide, ties={"beta": "alpha"}, bootstrap=16)
+    back = FitResult.from_json(law.to_json())
+    assert (back.ties, back.free) == ({"beta": "alpha"}, 4)
+    assert back.summary == law.summary
+    np.testing.assert_array_equal(law.draws.values["alpha"], law.draws.values["beta"])
