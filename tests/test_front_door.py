@@ -94,7 +94,8 @@ def test_from_jets_to_a_plan_and_a_tagger(store, tmp_path):
     assert (tmp_path / "law.png").stat().st_size > 10_000
 
     plan = jl.allocate(law, flops=1e12)
-    assert plan.N * plan.D * 240 == pytest.approx(1e12)
+    assert law.particles == pytest.approx(table["n_p"].mean())
+    assert plan.N * plan.D * 6 * law.particles == pytest.approx(1e12)
     tagger = jl.load_model(tmp_path / "mine", table.best())
     scores = tagger(jets.valid(100))
     assert scores.shape == (100, 10)

@@ -216,8 +216,8 @@ def _approaches(
     if law.form.name != "additive" or not law.converged:
         return {}
     table = law.table if rows is None else rows
-    found = compare(table, particles=law.particles, law=law)
-    return {"approaches": json.loads(found.to_json())}
+    found = json.loads(compare(table, particles=law.particles, law=law).to_json())
+    return {"approaches": found["approaches"], "approaches_differ": found["words"]}
 
 
 def _shared(

@@ -147,7 +147,8 @@ def scaled(
     bound there: their coordinate is far away, and a tenth of the distance is much."""
     edges = at_edges(problem.space, optimum)
     inner = np.array([p.name not in edges for p in problem.space.free])
-    return np.where(inner, optimum + factor * (z - optimum), z)
+    with np.errstate(invalid="ignore"):  # refits that were lost
+        return np.where(inner, optimum + factor * (z - optimum), z)
 
 
 def refit(

@@ -46,7 +46,7 @@ def lines(
         else "",
         f"objective: {law.objective:.8g} ({law.misfit.words})",
         *(f"- {sentence}" for sentence in law.diagnostics.sentences),
-        *(f"- {one}" for one in approaches.get("approaches", {}).get("remarks", ())),
+        *(f"- {sentence}" for sentence in approaches.get("approaches_differ", ())),
     ]
 
 

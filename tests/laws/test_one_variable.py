@@ -86,6 +86,7 @@ def test_ties_that_cannot_be(wide, choices, words):
 def test_a_tied_fit_survives_json(wide):
     law = fit("additive", wide, ties={"beta": "alpha"}, bootstrap=16)
     back = FitResult.from_json(law.to_json())
+    assert law.draws is not None
     assert (back.ties, back.free) == ({"beta": "alpha"}, 4)
     assert back.summary == law.summary
     np.testing.assert_array_equal(law.draws.values["alpha"], law.draws.values["beta"])
