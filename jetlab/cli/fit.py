@@ -68,14 +68,21 @@ logger = logging.getLogger(__name__)
     type=click.Choice(["huber", "squares", "absolute"]),
     default="huber",
     show_default=True,
-    help="Objective in log L.",
+    help="Objective.",
+)
+@click.option(
+    "--residuals",
+    type=click.Choice(["log L", "L"]),
+    default="log L",
+    show_default=True,
+    help="What the objective is of.",
 )
 @click.option(
     "--delta",
     type=click.FloatRange(min=0, min_open=True),
     default=1e-3,
     show_default=True,
-    help="Huber's delta, in log L.",
+    help="Huber's delta, in units of the residuals.",
 )
 @click.option(
     "--asymmetry",
@@ -132,6 +139,7 @@ def fit(
     tie: dict[str, str],
     bounds: dict[str, tuple[float, float]],
     misfit: Literal["huber", "squares", "absolute"],
+    residuals: Literal["log L", "L"],
     delta: float,
     asymmetry: float,
     weight: str | None,
@@ -175,7 +183,7 @@ def fit(
         fixed=fix,
         ties=tie,
         bounds=bounds,
-        misfit=Misfit(kind=misfit, delta=delta, above=asymmetry),
+        misfit=Misfit(kind=misfit, delta=delta, above=asymmetry, of=residuals),
         bootstrap=bootstrap,
         seed=seed,
         particles=particles,

@@ -82,7 +82,7 @@ def _sample(law: FitResult) -> tuple[dict[str, np.ndarray], str]:
         effects = effects_of(here, ids)
         if effects is None:
             return {}, too_few(int(ids.max()) + 1, law.free)
-        effects = robust(effects, law)
+        effects = robust(effects, here, law)
         scatter = effects.drawn(np.random.default_rng(0), LINEAR_DRAWS)
         scatter *= efficiency(problem, law.rows, law.free)
         steps = scatter @ np.linalg.pinv(here.jacobian).T

@@ -111,8 +111,13 @@ def simulated_losses(
     scatter = effects.drawn(np.random.default_rng(seed), draws)
     weight = np.asarray(rows.weight)[: rows.count]
     power = 0.5 if fit.misfit.kind == "squares" else 1.0
+    scatter = scatter / weight**power
     losses = np.tile(np.asarray(rows.log_loss), (draws, 1))
-    losses[:, : rows.count] += fit.residuals + scatter / weight**power
+    losses[:, : rows.count] += fit.residuals
+    if fit.misfit.of == "L":  # scatter that would leave no loss leaves a hundredth
+        fitted = np.exp(losses[:, : rows.count])
+        scatter = np.log(np.maximum(1 + scatter / fitted, 0.01))
+    losses[:, : rows.count] += scatter
     return losses
 
 

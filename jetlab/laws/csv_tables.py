@@ -46,7 +46,8 @@ def read_csv(path: str | Path, /, *, particles: float = 40.0, **columns: str) ->
 
     Args:
       particles: n_p of D = C / (6 n_p N), for a table with N and C whose D is not
-        named in `columns`, or that has none; 1 where D counts tokens.
+        named in `columns`, or that has none, and of N = C / (6 n_p D) likewise; 1 where
+        D counts tokens.
       columns: the file's name of each column, by the name wanted.
 
     Raises:
@@ -59,6 +60,7 @@ def read_csv(path: str | Path, /, *, particles: float = 40.0, **columns: str) ->
     lines = _lines(path)
     chosen = {name: _index(path, own, lines) for name, own in columns.items()}
     computed = {"D"} if {"N", "C"} <= columns.keys() else set()
+    computed |= {"N"} if {"D", "C"} <= columns.keys() else set()
     others = {
         name: i
         for i, name in enumerate(lines.names)
@@ -67,9 +69,11 @@ def read_csv(path: str | Path, /, *, particles: float = 40.0, **columns: str) ->
     table = Table(
         {name: _column(path, lines, i, name) for name, i in (chosen | others).items()}
     )
-    if "D" not in table and {"N", "C"} <= table.keys():
-        with np.errstate(all="ignore"):
-            table["D"] = table["C"] / (flops_per_parameter(particles) * table["N"])
+    per_jet = flops_per_parameter(particles)
+    for name, other in (("D", "N"), ("N", "D")):
+        if name not in table and {other, "C"} <= table.keys():
+            with np.errstate(all="ignore"):
+                table[name] = table["C"] / (per_jet * table[other])
     return table
 
 

@@ -23,7 +23,7 @@ from jetlab.laws.clusters import Labels, cluster_ids, trajectories
 from jetlab.laws.lack_of_fit import labels_of
 from jetlab.laws.misfit import HUBER, Misfit
 from jetlab.laws.newton import CONVERGED
-from jetlab.laws.objective import Problem, pose, residuals
+from jetlab.laws.objective import Problem, log_residuals, pose
 from jetlab.laws.result import FitResult
 from jetlab.laws.solver import FINALISTS, Optimum, solve
 from jetlab.laws.terms import Form
@@ -169,7 +169,7 @@ def _fit(problem: Problem, misfit: Misfit) -> FitResult:
         return _unsolved(problem, misfit, reason)
     optimum = solve(problem, absolute=misfit.kind == "absolute")
     stray = _not_converged(optimum)
-    left = np.asarray(residuals(jnp.asarray(optimum.z), problem))
+    left = np.asarray(log_residuals(jnp.asarray(optimum.z), problem))
     return _result(
         problem,
         misfit,

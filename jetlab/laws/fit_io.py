@@ -25,6 +25,7 @@ def to_json(fit: FitResult, level: float = CONFIDENCE_LEVEL, **more: Any) -> str
     """A fit as one JSON object, with intervals at a level and further keys if given."""
     drawn = fit.draws and fit.draws.values
     record = {
+        "verdict": fit.summary,
         "form": fit.form.name,
         "formula": fit.form.formula,
         "params": {k: _rounded(v, 17) for k, v in fit.params.items()},
@@ -40,7 +41,6 @@ def to_json(fit: FitResult, level: float = CONFIDENCE_LEVEL, **more: Any) -> str
         "objective": _rounded(fit.objective, 17),
         "converged": fit.converged,
         "identified": fit.identified,
-        "verdict": fit.summary,
         "verdicts": {name: one.record() for name, one in fit.verdicts.items()},
         "outcome": fit.outcome,
         "message": fit.message,

@@ -27,6 +27,7 @@ class Rho(NamedTuple):
     delta: Float[Array, ""]
     threshold: Float[Array, ""]
     above: Float[Array, ""]
+    of_loss: Float[Array, ""]  # 1 for residuals of L, 0 for those of log L
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,19 +44,25 @@ class Misfit:
         `above` = f leaves a share f / (1 + f) of equally weighted rows below it, a
         third at 0.5, a tenth at 1/9. 1 is symmetric.
 
+      of: what the residuals are of: log L, whose scatter is a share of the loss, or L,
+        in which small losses count less. Delta is in its units.
+
     Raises:
-      ValueError: for an unknown kind, or a delta or `above` out of range.
+      ValueError: for an unknown kind or `of`, or a delta or `above` out of range.
     """
 
     kind: Literal["huber", "squares", "absolute"] = "huber"
     delta: float = DELTA
     above: float = 1.0
+    of: Literal["log L", "L"] = "log L"
 
     def __post_init__(self):
         if self.kind not in ("huber", "squares", "absolute"):
             raise ValueError(
                 f"unknown misfit {self.kind!r}; known are huber, squares, absolute"
             )
+        if self.of not in ("log L", "L"):
+            raise ValueError(f"residuals are of log L or of L, not of {self.of!r}")
         if not 0 < self.delta < inf:
             raise ValueError(f"Huber's delta is {self.delta}, not positive and finite")
         if not 0 < self.above <= 1:
@@ -65,15 +72,16 @@ class Misfit:
     def rho(self) -> Rho:
         """The choice as arrays, in the precision in force."""
         threshold = QUADRATIC if self.kind == "squares" else 1.0
-        return Rho(*(jnp.asarray(x) for x in (self.delta, threshold, self.above)))
+        numbers = (self.delta, threshold, self.above, float(self.of == "L"))
+        return Rho(*(jnp.asarray(x) for x in numbers))
 
     @property
     def words(self) -> str:
         """The choice as a phrase."""
         name = {
-            "huber": f"Huber's function of log L, delta {self.delta:g}",
-            "squares": "least squares in log L",
-            "absolute": "least absolute deviations of log L",
+            "huber": f"Huber's function of {self.of}, delta {self.delta:g}",
+            "squares": f"least squares in {self.of}",
+            "absolute": f"least absolute deviations of {self.of}",
         }[self.kind]
         if self.above == 1:
             return name
@@ -81,7 +89,8 @@ class Misfit:
 
     def record(self) -> dict[str, str | float]:
         """The choice as JSON holds it; `Misfit(**record)` reads it."""
-        return asdict(self)
+        record = asdict(self)
+        return record if self.of == "L" else {k: record[k] for k in record if k != "of"}
 
 
 HUBER = Misfit()

@@ -103,7 +103,15 @@ def padded(rows: int) -> int:
 
 
 def residuals(z: Float[Array, "k"], problem: Problem) -> Float[Array, "n"]:
-    """log L_fit - log L, row by row."""
+    """log L_fit - log L, row by row, or L_fit - L where the misfit is of L."""
+    space, rows, rho = problem
+    fitted = space.form.log_loss(space.theta(z), rows.logs)
+    of_loss = jnp.exp(fitted) - jnp.exp(rows.log_loss)
+    return jnp.where(rho.of_loss > 0, of_loss, fitted - rows.log_loss)
+
+
+def log_residuals(z: Float[Array, "k"], problem: Problem) -> Float[Array, "n"]:
+    """log L_fit - log L, row by row, whatever the misfit is of."""
     space, rows, _ = problem
     return space.form.log_loss(space.theta(z), rows.logs) - rows.log_loss
 

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jetlab.laws.clusters import Labels, row_clusters, too_few
-from jetlab.laws.information import covariance, linearise
+from jetlab.laws.information import Linearised, covariance, linearise, scatter
 from jetlab.laws.intervals import CONFIDENCE_LEVEL, student_quantile
 from jetlab.laws.newton import CONVERGED, TOLERANCE, newton
 from jetlab.laws.objective import Problem, objective
@@ -72,7 +72,8 @@ def profile(
     with jax.enable_x64(True):
         whole = fit.problem
         optimum = whole.space.coordinates(fit.params)
-        effects = effects_of(linearise(whole, optimum), ids)
+        here = linearise(whole, optimum)
+        effects = effects_of(here, ids)
         if effects is None:
             raise ValueError(too_few(int(ids.max()) + 1, fit.free))
         problem = _with_fixed(whole, name, fit.params[name])
@@ -87,7 +88,7 @@ def profile(
     (below, low), (above, high) = sides
     values = np.concatenate([below[::-1], [fit.params[name]], above])
     sums = np.concatenate([low[::-1], [best], high])
-    scale = _scale(fit) / _inflation(fit, problem, effects)
+    scale = _scale(fit, here) / _inflation(fit, problem, effects, here)
     statistic = np.maximum(0, sums - sums.min()) * scale
     return _read(name, values, statistic, level, effects.freedom)
 
@@ -159,25 +160,29 @@ def _follow(
     return jax.lax.scan(at, start, values)[1]
 
 
-def _scale(fit: FitResult) -> float:
+def _scale(fit: FitResult, here: Linearised) -> float:
     """2 E[psi'] / E[psi^2] for normal scatter, psi in units of delta. Least squares
     take the scatter from the sum of squares, which makes W that of the F test."""
     if fit.misfit.kind == "squares":
         return fit.misfit.delta**2 * (fit.rows - fit.free) / max(fit.objective, 1e-300)
-    size = max(fit.scatter, 1e-12) / fit.misfit.delta
+    own = here.residuals if fit.misfit.of == "L" else fit.residuals
+    size = max(scatter(own, fit.free, squares=False), 1e-12) / fit.misfit.delta
     t = float(fit.misfit.rho.threshold)
     inside = erf(t / size / sqrt(2))
     edge = sqrt(2 / pi) * t / size * exp(-min(0.5 * (t / size) ** 2, 700.0))
     return 2 * inside / (size**2 * (inside - edge) + t**2 * (1 - inside))
 
 
-def _inflation(fit: FitResult, problem: Problem, effects: RandomEffects) -> float:
+def _inflation(
+    fit: FitResult, problem: Problem, effects: RandomEffects, here: Linearised
+) -> float:
     """q: the factor by which clusters raise the variance of the sum of psi. Least
     squares shrink the G sums, as they shrink residuals, by the share of the degrees of
     freedom between clusters that the law takes."""
     t = float(fit.misfit.rho.threshold)
     weight = np.asarray(problem.rows.weight)[: fit.rows]
-    psi = weight * np.clip(fit.residuals / fit.misfit.delta, -t, t)
+    own = here.residuals / weight if fit.misfit.of == "L" else fit.residuals
+    psi = weight * np.clip(own / fit.misfit.delta, -t, t)
     sums = np.bincount(effects.ids, psi)
     found = max(1.0, float(np.sum(sums**2) / max(np.sum(psi**2), 1e-300)))
     if fit.misfit.kind == "squares":

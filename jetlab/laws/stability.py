@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from jetlab.laws.bootstrap import refit
 from jetlab.laws.clusters import row_clusters
-from jetlab.laws.information import Linearised, efficiency, linearise
+from jetlab.laws.information import Linearised, efficiency, linearise, scatter
 from jetlab.laws.lack_of_fit import levels
 from jetlab.laws.newton import ProblemBatch
 from jetlab.laws.random_effects import RandomEffects, effects_of
@@ -79,7 +79,7 @@ def stability(law: FitResult) -> Stability | None:
         effects = effects_of(here, row_clusters(law))
         if effects is None:
             return None
-        effects = robust(effects, law)
+        effects = robust(effects, here, law)
         masks = {
             name: mask
             for name, mask in parts(law).items()
@@ -107,12 +107,15 @@ def stability(law: FitResult) -> Stability | None:
         )
 
 
-def robust(effects: RandomEffects, law: FitResult) -> RandomEffects:
+def robust(effects: RandomEffects, here: Linearised, law: FitResult) -> RandomEffects:
     """Independent rows scatter as their robust sigma says, which outliers do not
     dominate."""
     if effects.between or len(set(effects.ids)) < law.rows:
         return effects
-    return effects._replace(within=law.scatter**2)
+    squares = law.misfit.kind == "squares"
+    return effects._replace(
+        within=scatter(here.residuals, law.free, squares=squares) ** 2
+    )
 
 
 def parts(law: FitResult) -> dict[str, Bool[np.ndarray, "n"]]:

@@ -4,6 +4,7 @@ evidence."""
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from jetlab.laws.formatting import with_interval
@@ -31,7 +32,7 @@ def lines(
     """The fit as lines, the verdict first. Numbers that the rows do not decide are in
     brackets."""
     rows = [
-        ["", one.name, _number(law, one, level), _status(one), MEANINGS.get(name, "")]
+        ["", one.name, _number(law, one, level), one.status, MEANINGS.get(name, "")]
         for name, one in law.verdicts.items()
     ]
     table = tabulate(rows, tablefmt="plain", disable_numparse=True)
@@ -39,15 +40,20 @@ def lines(
     return [
         f"verdict: {law.summary}",
         f"{law.form.formula}, {law.rows} rows{scatter}",
-        _intervals(law, level),
+        *filter(None, [_intervals(law, level)]),
         *(line.rstrip() for line in table.splitlines()),
-        f"C = 6 n_p N D with n_p = {law.particles:.4g}"
-        if {"N", "D"} <= set(law.form.columns)
-        else "",
+        *_compute(law),
         f"objective: {law.objective:.8g} ({law.misfit.words})",
         *(f"- {sentence}" for sentence in law.diagnostics.sentences),
         *(f"- {sentence}" for sentence in approaches.get("approaches_differ", ())),
     ]
+
+
+def _compute(law: FitResult) -> list[str]:
+    """How compute follows from N and D, for laws of both."""
+    if not {"N", "D"} <= set(law.form.columns):
+        return []
+    return [f"C = 6 n_p N D with n_p = {law.particles:.4g}"]
 
 
 def _intervals(law: FitResult, level: float) -> str:
@@ -68,11 +74,9 @@ def _number(law: FitResult, one: Verdict, level: float) -> str:
     if one.limit is not None:
         sign = "<" if one.status == "upper limit" else ">"
         return f"{sign} {with_interval(one.limit, None)}"
+    if not np.isfinite(one.value):
+        return ""
     drawn = law.draws and law.draws.values
     ends = law.interval(one.name, level) if drawn else None
     text = with_interval(one.value, ends)
     return text if one.known else f"[{text}]"
-
-
-def _status(one: Verdict) -> str:
-    return one.status

@@ -32,7 +32,7 @@ NEAR = 0.9  # of the lowest loss: an upper limit of a floor above it says nothin
 LIMIT = 0.95  # coverage of limits
 UNSTABLE = 3.5  # standard errors of a shift that count where no test fails
 SIGNIFICANT_HALF = 2.0  # and where one does, for the half of the rows that tells least
-NOISE = 1e-6  # of a value: smaller shifts are the arithmetic's
+SMALL = 5e-3  # of a value: smaller shifts decide nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ def moved(
         return failures and f"{failures}: no part of the rows can be fitted to compare"
     with np.errstate(all="ignore"):
         shift, error = refits.shifts(at)
-    half, error = max(half, NOISE * abs(value)), np.maximum(error, 1e-300)
+    half, error = max(half, SMALL * abs(value)), np.maximum(error, 1e-300)
     later = float(at[len(shift)])  # without the steep start of learning, if any
     if abs(later - value) > half:
         return (

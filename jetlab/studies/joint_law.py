@@ -99,17 +99,21 @@ def parameter_rows(
         rows.append(["paper", "", *values, "", ""])
     for kind, law in fits.items():
         values = [value_with_interval(law, name) for name in names]
-        verdict = "yes" if law.reliable else "no"
-        rows.append([kind, str(law.rows), *values, median_residual(law), verdict])
+        rows.append([kind, str(law.rows), *values, median_residual(law), _verdict(law)])
     if floor:
         limit = {"L_inf": f"{floor[0]:.4f} ± {floor[1]:.4f}"}
         rows.append(["Bayes limit", "", *(limit.get(n, "") for n in names), "", ""])
     return rows
 
 
+def _verdict(law: FitResult) -> str:
+    """Whether all, some or none of the quantities are known."""
+    return law.summary.partition(":")[0]
+
+
 def parameter_headers(names: Sequence[str]) -> list[str]:
     """Parameters with 68 % intervals, and how good the fit is."""
-    return ["68 % intervals", "rows", *names, "median residual", "reliable"]
+    return ["68 % intervals", "rows", *names, "median residual", "verdict"]
 
 
 def law_table(fits: Fits, floor: Floor | None, inputs: str) -> TextTable:
@@ -122,12 +126,17 @@ def law_table(fits: Fits, floor: Floor | None, inputs: str) -> TextTable:
 
 def value_with_interval(law: FitResult, name: str) -> str:
     """A parameter or derived exponent as text, with its interval unless it is fixed;
-    empty where there is no number."""
-    value = (law.params | law.derived)[name]
-    if not np.isfinite(value):
+    its limit, if it has one; in brackets if it is undecided; empty where there is no
+    number."""
+    one = law.verdicts[name]
+    if not np.isfinite(one.value):
         return ""
+    if one.limit is not None:
+        sign = "<" if one.status == "upper limit" else ">"
+        return f"{sign} {with_interval(one.limit, None)}"
     drawn = law.intervals and name not in law.fixed
-    return with_interval(value, law.interval(name) if drawn else None)
+    text = with_interval(one.value, law.interval(name) if drawn else None)
+    return text if one.known else f"[{text}]"
 
 
 def median_residual(law: FitResult) -> str:

@@ -106,6 +106,7 @@ def test_examples_follow_from_compute(write):
     assert read_csv(path, N="N", C="C")["D"] == pytest.approx([2.5e4, 1e6])
     assert read_csv(path)["D"].tolist() == [1, 2]
     assert read_csv(write("N,C\n1e6,6e12\n"))["D"] == pytest.approx([2.5e4])
+    assert read_csv(write("D,C\n2.5e4,6e12\n"))["N"] == pytest.approx([1e6])
 
 
 @pytest.mark.parametrize("particles", [0.0, np.nan, np.inf])

@@ -1,10 +1,15 @@
 """Laws of one variable: their equations, planted parameters, and a falsifier."""
 
+import json
+
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
+from jetlab.laws.misfit import Misfit
+from jetlab.laws.profile import profile
 from jetlab.laws.result import FitResult
 
 X = np.logspace(2, 7, 20)
@@ -65,6 +70,29 @@ def test_the_overtrained_law_is_the_additive_one_with_equal_exponents(grid):
     assert law.objective == pytest.approx(tied.objective, rel=1e-9)
     assert 2 * law.params["eta"] == pytest.approx(tied.params["alpha"], rel=1e-6)
     assert law.params["a"] == pytest.approx(tied.params["A"], rel=1e-5)
+
+
+def test_least_squares_in_L_are_scipys():
+    """scipy.optimize.curve_fit minimises the squares of L itself, with the errors of
+    linear regression at the optimum."""
+    D = np.logspace(3, 6, 30)
+    L = 0.5 + 20 * D**-0.4 + 0.01 * np.random.default_rng(0).normal(size=30)
+    found, covariance = curve_fit(
+        lambda D, floor, B, beta: floor + B * D**-beta, D, L, (0.5, 20, 0.4)
+    )
+    squares = Misfit(kind="squares", of="L")
+    law = fit("data_only", {"D": D, "L": L}, misfit=squares, bootstrap=400)
+    assert list(law.params.values()) == pytest.approx(found, rel=1e-5)
+    assert law.objective == pytest.approx(
+        np.sum((L - law.predict({"D": D})) ** 2) / 2, rel=1e-9
+    )
+    error = np.sqrt(np.diag(covariance))
+    for (low, high), expected in zip(law.intervals.values(), error, strict=True):
+        assert (high - low) / 2 == pytest.approx(expected, rel=0.35)
+    assert json.loads(law.to_json())["misfit"]["of"] == "L"
+    assert FitResult.from_json(law.to_json()).misfit == squares
+    low, high = profile(law, "beta").interval
+    assert (high - low) / 2 == pytest.approx(error[2], rel=0.15)
 
 
 @pytest.mark.parametrize(

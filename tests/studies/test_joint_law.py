@@ -61,7 +61,7 @@ def test_the_table_has_the_paper_both_fits_and_the_bayes_limit(fits):
     assert gamma == pytest.approx(0.44 * 0.22 / 0.66, rel=0.03)
     assert float(rows[FREE]["a"].split()[0]) == pytest.approx(1 / 3, rel=0.1)
     assert rows[FREE]["rows"] == "20"
-    assert rows[FREE]["reliable"] == rows[FIXED]["reliable"] == "yes"
+    assert rows[FREE]["verdict"] == rows[FIXED]["verdict"] == "decided"
 
 
 def test_the_median_residual_is_of_log_L_in_per_cent(fits):
@@ -125,7 +125,7 @@ def test_the_files_of_fits_keep_their_names(fits):
 def test_rows_too_few_to_fit_have_no_numbers():
     few = fit_free_and_fixed(forms.additive, planted(0.0).take(range(4)), None)
     (row,) = law_table(few, None, "own").rows
-    assert row == [FREE, "4", *[""] * 8, "no"]
+    assert row == [FREE, "4", *[""] * 8, "undecided"]
     assert not has_optimum(few[FREE])
 
 

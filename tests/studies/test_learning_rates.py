@@ -269,7 +269,7 @@ def test_the_report_on_planted_arms(records):
     assert rows["", "paper"]["alpha"] == "0.440 (0.400, 0.480)"
     assert rows["tuned", "free"]["alpha"].startswith("0.400")
     assert rows["tuned", "free"]["learned"] == "20 of 20"
-    assert rows["tuned", "free"]["reliable"] == "yes"
+    assert rows["tuned", "free"]["verdict"] == "decided"
     assert rows["fixed", "L_inf fixed"]["L_inf"] == "0.330"
     assert rows["", "Bayes limit"]["L_inf"] == "0.3302 ± 0.0051"
     rate = {row[0]: row[1:] for row in found.tables["The best rate"].rows}
