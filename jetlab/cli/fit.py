@@ -170,8 +170,9 @@ def fit(
     enable_compilation_cache(user_folder())
     more = {WEIGHT: weight, CLUSTER: clusters, "C": budget_column}
     rows = read_table(table, columns, form, more, particles)
+    renamed = {own: name for name, own in columns.items()}
     for condition in where:
-        rows = selection.where(rows, condition)
+        rows = selection.where(rows, condition, renamed)
     needed = needed_columns(form)
     if best_of_cell:
         rows = selection.best_of_cells(rows, needed)
@@ -189,7 +190,7 @@ def fit(
         particles=particles,
     )
     if group:
-        parts = selection.groups(rows, group)
+        parts = selection.groups(rows, renamed.get(group, group))
         laws = {name: fit_rows(form, part, **choices) for name, part in parts.items()}
         _show_groups(group, laws, _shared(form, laws, share), level, as_json)
         return

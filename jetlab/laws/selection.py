@@ -3,7 +3,7 @@ cell, and the groups of a column."""
 
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool
@@ -19,9 +19,12 @@ OPERATORS = {
 CONDITION = re.compile(r"\s*(.+?)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*")
 
 
-def where(table: Table, condition: str) -> Table:
+def where(table: Table, condition: str, renamed: Mapping[str, str] = {}) -> Table:
     """The rows that meet a condition: a column, one of == != < <= > >=, and a value, as
     in "lr==1e-3" or "arm != tuned".
+
+    Args:
+      renamed: the table's name of a column by the one that a condition may use.
 
     Raises:
       ValueError: for anything else, a column that the table lacks, an order of text, or
@@ -34,6 +37,7 @@ def where(table: Table, condition: str) -> Table:
             " a value, as in lr==1e-3"
         )
     name, sign, value = found.groups()
+    name = renamed.get(name, name)
     if name not in table:
         raise ValueError(f"the table has no column {name}; it has {', '.join(table)}")
     kept = table.take(_meets(table[name], sign, value, condition))

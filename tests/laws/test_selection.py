@@ -44,6 +44,10 @@ def test_other_conditions_are_refused(condition, words):
         where(TABLE, condition)
 
 
+def test_a_condition_may_use_the_name_of_the_file():
+    assert where(TABLE, "loss<2.2", {"loss": "L"})["N"].tolist() == [2]
+
+
 def test_the_best_of_each_cell():
     best = best_of_cells(TABLE, ["N"])
     assert best["L"].tolist() == [2.5, 2.0]
