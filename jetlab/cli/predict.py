@@ -109,7 +109,7 @@ def _predict_losses(
         click.echo(f"{100 * level:g} % intervals of the law, and of a single new run:")
         for line in found.lines():
             click.echo(line)
-    for reason in dict.fromkeys(one.reason for one in found.verdicts if one.reason):
+    for reason in dict.fromkeys(one.why for one in found.verdicts if one.reason):
         logger.warning("warning: L undecided: %s", reason)
 
 

@@ -1,6 +1,7 @@
 """The verdicts of a fit, and what they rest on."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -156,7 +157,9 @@ def _as_exponents(
     fifth, so its interval is as wide as it may be."""
     for exponent in exponents:
         if not found[exponent].known:
-            return _undecided(law, name, found[exponent].reason)
+            one = found[exponent]
+            same = _undecided(law, name, one.reason)
+            return replace(same, failures=one.failures)
     value = law.params[name]
     ends = around(value, percentiles(law.evidence.sample[name]))
     return Verdict(name=name, status="decided", value=value, interval=ends)

@@ -277,7 +277,7 @@ def _warnings(
         warnings.append(f"extrapolation: {', '.join(outside)}; run the smallest first")
     if not law.reliable:
         warnings.append(
-            f"the present fit is not reliable ({law.message}): fit again after some of"
-            " the runs and ask anew"
+            f"the present fit is {law.summary}: fit again after some of the runs and"
+            " ask anew"
         )
     return tuple(warnings)

@@ -103,7 +103,7 @@ def _number(value: float) -> str:
 
 def _profiles(law: FitResult) -> list[Profile]:
     free = law.free_names
-    if law.misfit.above != 1 or len(free) < 2 or not np.isfinite(law.objective):
+    if law.misfit.above != 1 or len(free) < 2 or law.evidence.doubt:
         return []
     return [profile(law, name) for name in free]
 

@@ -1,10 +1,14 @@
 """Warnings of a fit in sentences: what is undecided and why, tests that the law fails,
 rows that are far off or left out."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from jetlab.laws import steep_start
+from jetlab.laws.formatting import label
 from jetlab.laws.result import OUTLYING, FitResult
+from jetlab.laws.verdict import Verdict
 
 TWO_UNITS = 1.2  # ratio of losses between two labels that may be two units
 UNEQUAL = 0.05  # median spread of the losses of a cell that calls for its best run
@@ -50,11 +54,30 @@ def issues(law: FitResult) -> tuple[str, ...]:
     """Why the fit or parameters are undecided, each reason once."""
     if law.evidence.doubt:
         return (law.evidence.doubt,)
-    names: dict[str, list[str]] = {}
-    for name in law.params:
-        if not law.verdicts[name].known:
-            names.setdefault(law.verdicts[name].reason, []).append(name)
-    return tuple(f"{', '.join(n)} undecided: {why}" for why, n in names.items())
+    return tuple(undecided({name: law.verdicts[name] for name in law.params}))
+
+
+def undecided(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """One sentence for each reason, and one for all quantities that are undecided
+    because the law fails a test."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, one in verdicts.items():
+        if not one.known:
+            reasons.setdefault((one.failures, one.reason), []).append(name)
+    found = [
+        f"{', '.join(names)} undecided: {why}"
+        for (failures, why), names in reasons.items()
+        if not failures
+    ]
+    open_ones = [(f, why, n) for (f, why), n in reasons.items() if f]
+    if open_ones:
+        names = [name for _, _, own in open_ones for name in own]
+        moves = "; ".join(why for _, why, _ in open_ones)
+        found.append(
+            f"{', '.join(names)} undecided, the law does not hold: {open_ones[0][0]};"
+            f" {moves}"
+        )
+    return found
 
 
 def mixtures(law: FitResult) -> list[str]:
@@ -68,9 +91,9 @@ def mixtures(law: FitResult) -> list[str]:
         ratio = float(np.exp(centre[high] - centre[low]))
         if ratio > TWO_UNITS:
             found.append(
-                f"L of {name} = {low} is {ratio:.3g} times that of {name} = {high} at"
-                f" equal N and D: if they are in one unit, fit them separately (--group"
-                f" {name})"
+                f"L of {name} = {label(low)} is {ratio:.3g} times that of {name} ="
+                f" {label(high)} at equal N and D: if they are in one unit, fit them"
+                f" separately (--group {name})"
             )
         elif any(test.column == name for test in law.evidence.failed):
             found.append(

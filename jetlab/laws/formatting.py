@@ -1,5 +1,7 @@
 """Numbers with intervals as text."""
 
+from numbers import Real
+
 
 def with_interval(value: float, interval: tuple[float, float] | None) -> str:
     """0.32 (0.29, 0.34), as arXiv:2602.15781 prints it; the value alone without one."""
@@ -14,6 +16,11 @@ def with_interval(value: float, interval: tuple[float, float] | None) -> str:
         return shown(value)
     low, high = interval
     return f"{shown(value)} ({shown(low)}, {shown(high)})"
+
+
+def label(value: object) -> str:
+    """A value of a column that names rows: short for a number, as it is for text."""
+    return f"{value:.4g}" if isinstance(value, Real) else str(value)
 
 
 def scientific(value: float) -> str:

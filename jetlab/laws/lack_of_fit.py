@@ -102,14 +102,16 @@ def label_trend(here: Linearised, effects: RandomEffects, column: np.ndarray) ->
 
 
 def agreement(law: FitResult, ids: Int[np.ndarray, "n"]) -> float:
-    """p-value of residuals that agree within clusters; 1 where they cannot be
-    tested."""
+    """p-value of residuals that agree within clusters; 1 where that cannot be tested,
+    or leaves no degree of freedom between the clusters for their variance."""
     if not _testable(law):
         return 1.0
     with jax.enable_x64(True):
         here = linearise(law.problem, law.problem.space.coordinates(law.params))
     effects = effects_of(here, np.arange(law.rows))
-    return 1.0 if effects is None else added(here, effects, dummies(ids))
+    if effects is None or effects_of(here, ids) is None:
+        return 1.0
+    return added(here, effects, dummies(ids))
 
 
 def cells_agree(law: FitResult) -> bool:

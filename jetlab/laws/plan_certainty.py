@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jetlab.laws.fit_warnings import undecided
 from jetlab.laws.intervals import percentiles
 from jetlab.laws.result import FitResult
 from jetlab.laws.verdict import Verdict, judged_values
@@ -88,7 +89,7 @@ def certainty(
             if name in law.span
         },
         "extrapolates": bool(outside),
-        "warnings": (*_reliability(verdicts, best["loss"]), *outside, *assumptions),
+        "warnings": (*outside, *_reliability(verdicts, best["loss"]), *assumptions),
     }
 
 
@@ -106,11 +107,12 @@ def _verdict(
     narrow = {"loss": NARROW_LOSS * drawn[0], "a": NARROW_EXPONENT}.get(name)
     one = judged_values(
         law.evidence,
-        f"log10 {name}" if size else name,
+        name,
         float(values[0]),
         values[1:],
         there,
         narrow=NARROW_SIZE if size else narrow,
+        log=size,
     )
     return replace(one, name=name, value=float(drawn[0]), interval=None)
 
@@ -147,14 +149,10 @@ def _reliability(
 ) -> list[str]:
     """Warnings on quantities that are undecided and on draws without an optimum; `loss`
     is that of the fit and of its draws, NaN without an optimum."""
-    reasons: dict[str, list[str]] = {}
-    for name, one in verdicts.items():
-        if not one.known:
-            reasons.setdefault(one.reason, []).append(name)
     warnings = [
-        f"the plan is indicative only, {', '.join(names)} undecided ({why}): add runs"
-        " or fix a parameter before quoting it"
-        for why, names in reasons.items()
+        f"the plan is indicative only, {sentence}: add runs or fix a parameter before"
+        " quoting it"
+        for sentence in undecided(verdicts)
     ]
     lost, drawn = int(np.sum(np.isnan(loss[1:]))), len(loss) - 1
     if lost:

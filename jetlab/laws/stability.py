@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from jetlab.laws.bootstrap import refit
 from jetlab.laws.clusters import row_clusters
+from jetlab.laws.formatting import label
 from jetlab.laws.information import Linearised, efficiency, linearise, scatter
 from jetlab.laws.lack_of_fit import levels
 from jetlab.laws.newton import ProblemBatch
@@ -134,7 +135,7 @@ def parts(law: FitResult) -> dict[str, Bool[np.ndarray, "n"]]:
     found["on the lower half of the losses"] = loss <= np.quantile(loss, 0.5)
     for name, column in law.labels.items():
         for value in np.unique(column):
-            found[f"on the rows of {name} = {value}"] = column == value
+            found[f"on the rows of {name} = {label(value)}"] = column == value
     return found
 
 

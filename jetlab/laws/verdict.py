@@ -69,7 +69,8 @@ class Verdict:
     """What is known of one quantity.
 
     `interval` is at 68 %, `limit` at 95 % (of an upper or a lower limit). `reason` says
-    why a quantity is no more than that; empty for one that is decided.
+    why a quantity is no more than that; empty for one that is decided. `failures` are
+    the tests that the law fails, where these are why.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Verdict:
     interval: tuple[float, float] | None = None
     limit: float | None = None
     reason: str = ""
+    failures: str = ""
 
     @property
     def known(self) -> bool:
@@ -100,7 +102,12 @@ class Verdict:
 
     def record(self) -> dict[str, object]:
         """As JSON holds it."""
-        return {"status": self.status, "limit": self.limit, "reason": self.reason}
+        return {"status": self.status, "limit": self.limit, "reason": self.why}
+
+    @property
+    def why(self) -> str:
+        """The reason, with the tests that the law fails."""
+        return f"{self.failures}: {self.reason}" if self.failures else self.reason
 
 
 def judged(
@@ -135,6 +142,7 @@ def judged_values(
     *,
     narrow: float | None = None,
     floor: bool = False,
+    log: bool = False,
 ) -> Verdict:
     """The verdict on a quantity by its values.
 
@@ -144,6 +152,7 @@ def judged_values(
       at: at the points of the refits; None where there are none.
       narrow: half a 68 % interval that decides; half the value by default.
       floor: whether it is a part of the loss that may be zero.
+      log: whether the values are decimal logarithms of it.
     """
     drawn = drawn[np.isfinite(drawn)]
     if evidence.doubt or not drawn.size or not np.isfinite(value):
@@ -153,18 +162,26 @@ def judged_values(
     half = (ends[1] - ends[0]) / 2
     low, high = (float(np.quantile(drawn, q)) for q in (1 - LIMIT, LIMIT))
     none = floor and value < NOTHING * evidence.lowest
-    why = moved(evidence, name, value, at, high if none else half)
+    why = moved(evidence, name, value, at, high if none else half, log=log)
+    failures = evidence.failures if why else ""
     status, limit = "undecided", None
     if not why and not none and half <= (narrow or NARROW * abs(value)):
         status = "decided"
     elif not why:
-        why = f"its 68 % interval is {with_interval(value, ends)}: {_advice(floor)}"
+        whole = (10**value, (10 ** ends[0], 10 ** ends[1])) if log else (value, ends)
+        why = f"its 68 % interval is {with_interval(*whole)}: {_advice(floor)}"
         if floor and high < NEAR * evidence.lowest:
             status, limit = "upper limit", high
         elif not floor and narrow is None and low > NARROW * value:
             status, limit = "lower limit", low
     return Verdict(
-        name=name, status=status, value=value, interval=ends, limit=limit, reason=why
+        name=name,
+        status=status,
+        value=value,
+        interval=ends,
+        limit=limit,
+        reason=why,
+        failures=failures,
     )
 
 
@@ -180,30 +197,31 @@ def moved(
     value: float,
     at: Float[np.ndarray, "p"] | None,
     half: float,
+    *,
+    log: bool = False,
 ) -> str:
     """Why the law does not hold for a quantity, by a shift of more than `half` on part
     of the rows; empty if it does, as far as can be seen."""
-    failures, refits = evidence.failures, evidence.refits
+    refits = evidence.refits
     if refits is None or at is None:
-        return failures and f"{failures}: no part of the rows can be fitted to compare"
+        return "no part of the rows can be fitted to compare" * bool(evidence.failed)
     with np.errstate(all="ignore"):
         shift, error = refits.shifts(at)
     half, error = max(half, SMALL * abs(value)), np.maximum(error, 1e-300)
     later = float(at[len(shift)])  # without the steep start of learning, if any
+
+    def there(other: float, where: str) -> str:
+        first, second = (10**x if log else x for x in (value, other))
+        return f"{name} is {first:.3g} with all rows, {second:.3g} {where}"
+
     if abs(later - value) > half:
-        return (
-            f"{name} is {value:.3g} with all rows, {later:.3g} without those in the"
-            " steep start of learning"
-        )
+        return there(later, "without those in the steep start of learning")
     allowed = np.full(len(shift), UNSTABLE)
-    if failures:
+    if evidence.failed:
         halves = np.array(["half" in part for part in refits.parts])
         allowed = SIGNIFICANT_HALF * halves
     far = (np.abs(shift) > half) & (np.abs(shift) > allowed * error)
     if not far.any():
         return ""
     worst = int(np.argmax(np.where(far, np.abs(shift) / error, 0)))
-    return (
-        f"{failures or 'the law is not stable'}: {name} is {value:.3g} with all rows,"
-        f" {value + shift[worst]:.3g} {refits.parts[worst]}"
-    )
+    return there(value + float(shift[worst]), refits.parts[worst])

@@ -72,12 +72,13 @@ def _doubts(law: FitResult) -> list[str]:
 
 
 def plans(law: FitResult, budgets: Sequence[float]) -> TextTable:
-    """The optimal N, D and loss at each budget, and whether they extrapolate."""
+    """The optimal N, D and loss at each budget, in brackets where they are undecided,
+    and whether they extrapolate."""
     rows = [
         [
             scientific(plan.flops),
             *(_size(plan, name) for name in ("N", "D")),
-            with_interval(plan.loss, plan.intervals.get("loss")),
+            _marked(plan, "loss", with_interval(plan.loss, plan.intervals.get("loss"))),
             plan.warnings[0].partition(";")[0]
             if plan.extrapolates
             else "interpolation",
@@ -90,10 +91,15 @@ def plans(law: FitResult, budgets: Sequence[float]) -> TextTable:
 def _size(plan: Plan, name: str) -> str:
     """N or D with its interval, as text."""
     value = scientific(getattr(plan, name))
-    if name not in plan.intervals:
-        return value
-    low, high = map(scientific, plan.intervals[name])
-    return f"{value} ({low}, {high})"
+    if name in plan.intervals:
+        low, high = map(scientific, plan.intervals[name])
+        value = f"{value} ({low}, {high})"
+    return _marked(plan, name, value)
+
+
+def _marked(plan: Plan, name: str, text: str) -> str:
+    """A number in brackets where the rows do not decide it."""
+    return text if plan.verdicts[name].known else f"[{text}]"
 
 
 def _figures(

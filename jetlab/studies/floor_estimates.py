@@ -89,8 +89,11 @@ def estimates(rows: Table, *, draws: int = 1000) -> dict[str, Estimate]:
 
 
 def _profile_interval(law: FitResult) -> Interval | None:
-    """None without an upper end: the lowest loss is an upper bound of L_inf, so a
-    profile without one, from a value of nearly zero, was not followed that far."""
+    """None for a law that decides nothing, and without an upper end: the lowest loss is
+    an upper bound of L_inf, so a profile without one, from a value of nearly zero, was
+    not followed that far."""
+    if law.evidence.doubt:  # too few trajectories for a scatter
+        return None
     low, high = profile(law, "L_inf").interval
     return (low, high) if isfinite(high) else None
 

@@ -83,6 +83,6 @@ def _correlation(records: Sequence[Record]) -> list[str]:
     if not any(record.trajectory for record in records):
         return []
     return [
-        "Single passes of equal width, rate and seed are correlated (prefixes of one"
-        " run); the intervals ignore this."
+        "Single passes of equal width, rate and seed are prefixes of one run: the"
+        " intervals take their errors as correlated."
     ]

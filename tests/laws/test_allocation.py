@@ -202,4 +202,4 @@ def test_an_unreliable_fit_gives_an_indicative_plan(law, why):
     plan = allocate(replace(law, **why), 1e12)
     (warning,) = plan.warnings
     assert warning.startswith("the plan is indicative only")
-    assert "(too narrow)" in warning
+    assert "N, D, loss, a, gamma undecided: too narrow: add runs" in warning

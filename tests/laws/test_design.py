@@ -187,7 +187,7 @@ def test_an_unreliable_fit_is_a_warning(law):
     assert select_runs(law, inside, costs, 1.0, floor).warnings == ()
     doubtful = replace(law, doubt="too narrow")
     (warning,) = select_runs(doubtful, inside, costs, 1.0, floor).warnings
-    assert "the present fit is not reliable (too narrow)" in warning
+    assert "the present fit is undecided: too narrow: fit again" in warning
 
 
 def test_candidates_are_half_decades_that_the_budget_affords(law):

@@ -100,7 +100,7 @@ def test_a_bend_in_D_is_found(grid):
     assert p_of(law, "residuals depend on D") < 1e-6
     assert p_of(law, "residuals bend along the rows") < 1e-2
     assert law.verdicts["beta"].status == "undecided"
-    assert "residuals depend on D (p = " in law.verdicts["beta"].reason
+    assert "residuals depend on D (p = " in law.verdicts["beta"].failures
 
 
 def test_runs_of_another_rate_are_found(grid):

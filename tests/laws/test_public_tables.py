@@ -45,7 +45,7 @@ def test_chinchilla_does_not_hold_to_half_a_per_cent(law):
     rises by a tenth without its largest rows."""
     assert not law.identified
     assert {test.column for test in law.evidence.failed} >= {"N"}
-    assert "residuals depend on N (p = " in law.verdicts["beta"].reason
+    assert "residuals depend on N (p = " in law.verdicts["beta"].why
 
 
 def test_chinchilla_headline(chinchilla):

@@ -133,7 +133,7 @@ def test_unreliable_fits_are_warnings(law, hbb):
     assert "the fit of R(L) is not reliable (two rows)" in message
     stopped = replace(law, converged=False, outcome="it stopped")
     message = predict_rejections(stopped, {"Hbb": hbb}, BUDGET).message
-    assert "indicative only, N, D, loss, a, gamma undecided (it stopped)" in message
+    assert "indicative only, N, D, loss, a, gamma undecided: it stopped" in message
 
 
 def test_no_number_without_a_finite_one(law, hbb):
