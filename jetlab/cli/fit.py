@@ -120,7 +120,12 @@ logger = logging.getLogger(__name__)
     help="n_p of C = 6 n_p N D; 1 where D counts tokens.",
 )
 @click.option(
-    "--budget-column", help="Column of C for the approaches by isoFLOP profiles."
+    "--approaches",
+    is_flag=True,
+    help="Add the exponents by Hoffmann's three approaches, and why they differ.",
+)
+@click.option(
+    "--budget-column", help="Column of C, which --approaches needs of runs at budgets."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for tables and figures."
@@ -148,6 +153,7 @@ def fit(
     level: float,
     seed: int,
     particles: float | None,
+    approaches: bool,
     budget_column: str | None,
     out: Path | None,
     as_json: bool,
@@ -196,7 +202,7 @@ def fit(
         return
     law = fit_rows(form, rows, **choices)
     _log_warnings(law)
-    compared = _approaches(law, rows if budget_column else None)
+    compared = _approaches(law, rows) if approaches else {}
     if out is not None:
         from jetlab.laws.export import export
 
@@ -217,14 +223,20 @@ def _log_warnings(law: "jetlab.laws.result.FitResult", prefix: str = "") -> None
 
 
 def _approaches(
-    law: "jetlab.laws.result.FitResult", rows: "jetlab.records.Table | None"
+    law: "jetlab.laws.result.FitResult", rows: "jetlab.records.Table"
 ) -> dict[str, Any]:
-    """The exponents by Hoffmann's three approaches, for the additive law of N and D."""
-    from jetlab.laws.chinchilla import compare
+    """The exponents by Hoffmann's three approaches.
 
-    if law.form.name != "additive" or not law.converged:
-        return {}
-    table = law.table if rows is None else rows
+    Raises:
+      ValueError: for a form other than the additive law of N and D.
+    """
+    from jetlab.laws.chinchilla import compare
+    from jetlab.records import Table
+
+    if law.form.name != "additive":
+        raise ValueError(f"--approaches are of the additive law, not {law.form.name}")
+    budgets = {"C": rows["C"]} if "C" in rows and rows.rows == law.rows else {}
+    table = Table(law.table | budgets)
     found = json.loads(compare(table, particles=law.particles, law=law).to_json())
     return {"approaches": found["approaches"], "approaches_differ": found["words"]}
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from math import log
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
@@ -20,10 +21,12 @@ from scipy.stats import gamma
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
+from jetlab.laws.information import covariance
 from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
 from jetlab.laws.misfit import SQUARES
 from jetlab.laws.result import FitResult
 from jetlab.laws.table_checks import without_logarithm
+from jetlab.laws.verdict import NARROW
 from jetlab.records import TableLike
 
 NEGLIGIBLE = 1e-9
@@ -79,7 +82,7 @@ def fit_rejection(
     A row has weight 1 / (error^2 + s^2), s being the scatter between runs at which
     chi^2 equals the degrees of freedom (Paule and Mandel, J. Res. Natl. Bur. Stand. 87
     (1982) 377): by counting errors alone, the runs that reject least would dominate. C
-    is left out where it is not decided and the fit is as good without.
+    is left out where the rows do not show it and the fit is as good without.
 
     Args and Raises: as `rejection_table`.
     """
@@ -109,15 +112,27 @@ def scatter_between_runs(law: FitResult, error: Float[np.ndarray, "n"]) -> float
 
 
 def _fit_with_or_without_constant(table: TableLike) -> FitResult:
-    """Without C where it is not decided and Akaike's criterion prefers that."""
+    """Without C where the rows do not show it and Akaike's criterion prefers that."""
     law = _fitted(table, {})
-    if law.rows < law.free + 2:
-        return law
-    if law.identified and law.verdicts["C"].status == "decided":
+    if law.rows < law.free + 2 or _shows_constant(law):
         return law
     bare = _fitted(table, {"C": NEGLIGIBLE})
     as_good = bare.objective < law.objective * (1 + 2 / law.rows)
-    return bare if bare.identified and as_good else law
+    return bare if bare.converged and as_good else law
+
+
+def _shows_constant(law: FitResult) -> bool:
+    """Whether C is known to half its size, by the rough error of its logarithm: this is
+    asked in every round of weights, where a verdict would cost ten refits."""
+    if not law.converged:
+        return False
+    with jax.enable_x64(True):
+        z = law.problem.space.coordinates(law.params)
+        try:
+            variance = covariance(law.problem, z)[law.free_names.index("C")]
+        except np.linalg.LinAlgError:
+            return False
+    return bool(np.sqrt(variance[law.free_names.index("C")]) < NARROW)
 
 
 def _fitted(table: TableLike, fixed: Mapping[str, float]) -> FitResult:

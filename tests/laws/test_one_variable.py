@@ -40,7 +40,14 @@ def test_the_broken_law_by_its_formula():
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("saturating", marks=pytest.mark.slow),
+        pytest.param("broken", marks=pytest.mark.slow),
+        "exponential",
+    ],
+)
 def test_planted_parameters_are_found(name):
     law = fit(name, noisy(name), bootstrap=50)
     assert law.summary == "decided"
