@@ -47,17 +47,17 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return drawn
 
 
-def plain_ticks(ax: Axes) -> None:
+def plain_ticks(axis: Axis) -> None:
     """Losses as 0.5, 1, 2: less than a decade needs no powers of ten."""
-    low, high = ax.get_ylim()
+    low, high = sorted(axis.get_view_interval())
     marks = np.array([1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8]) / 10
     marks = np.concatenate([marks, 10 * marks])
     shown = marks[(marks >= low) & (marks <= high)]
     if len(shown) < 3:  # a narrow range
         shown = ticker.MaxNLocator(6).tick_values(low, high)
-    ax.yaxis.set_major_locator(ticker.FixedLocator(list(shown)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(ticker.NullLocator())
+    axis.set_major_locator(ticker.FixedLocator(list(shown)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def decades(axis: Axis) -> None:

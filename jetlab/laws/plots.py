@@ -91,7 +91,7 @@ def loss_against_data(
         text = f"Bayes limit = {limit[0]:.3f} ± {limit[1]:.3f}"
         ax.axhline(limit[0], color="tab:red", lw=1, label=text)
     ax.set(xscale="log", yscale="log", xlim=ends(D), xlabel=xlabel, ylabel=ylabel)
-    plain_ticks(ax)
+    plain_ticks(ax.yaxis)
     ax.legend(ncols=2, loc="best", fontsize=7)
     return figure
 
@@ -118,7 +118,7 @@ def _loss_against_column(law: FitResult) -> Figure:
     _floor(ax, law)
     ax.set(xscale="log", yscale="log", xlim=ends(x), xlabel=f"${column}$")
     ax.set(ylabel="R" if law.form.name == "rejection" else "loss")
-    plain_ticks(ax)
+    plain_ticks(ax.yaxis)
     ax.legend(loc="best", fontsize=7)
     return figure
 
@@ -128,8 +128,12 @@ def _floor(ax: Axes, law: FitResult) -> None:
     floor = law.params.get("L_inf")
     if floor is None:
         return
+    one = law.verdicts["L_inf"]
     text = rf"fitted $L_\infty$ = {floor:.3f}"
-    text += "" if law.identified else " (not identified)"
+    if one.limit is not None:
+        text = rf"$L_\infty$ < {one.limit:.3f} (95 %)"
+    elif not one.known:
+        text += " (undecided)"
     if floor < law.table["L"].min() / 4:  # too far below to be drawn
         ax.plot([], [], ls=":", color="0.3", label=text)
     else:
@@ -149,6 +153,7 @@ def residuals(law: FitResult) -> Figure:
     ax.axhspan(-band, band, color="0.9", zorder=0, label="robust scatter")
     ax.axhline(0, color="0.3", lw=0.8)
     ax.set(xscale="log", xlabel="loss", ylabel="loss above the law [%]")
+    plain_ticks(ax.xaxis)
     ax.legend(loc="best")
     return figure
 
@@ -174,7 +179,7 @@ def profiles(found: Sequence[Profile], law: FitResult) -> Figure:
             ax.locator_params(axis="x", nbins=4)
     panels[0].set_ylabel(r"$\sqrt{W}$")
     if not law.reliable:
-        figure.suptitle("not identified", fontsize=9)
+        figure.suptitle(law.summary.partition(":")[0], fontsize=9)
     return figure
 
 
@@ -241,7 +246,7 @@ def contours(law: FitResult) -> Figure:
     ax.plot(products / best, best, "--", color="tab:blue", label="optimal")
     ax.set(xlabel="$D$", ylabel="$N$")
     if not law.reliable:
-        ax.set_title("not identified", fontsize=9)
+        ax.set_title(law.summary.partition(":")[0], fontsize=9)
     ax.legend(loc="best", frameon=True, framealpha=0.9)
     return figure
 

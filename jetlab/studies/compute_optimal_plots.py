@@ -72,7 +72,7 @@ def iso_flops(rows: Table, law: FitResult, path: Table) -> Figure:
     ax.set(ylabel="validation loss [nats]", xlim=ends(sizes))
     low, high = rows["L"].min(), rows["L"].max()
     ax.set_ylim(low * (low / high) ** 0.08, high * (high / low) ** 0.08)
-    plain_ticks(ax)
+    plain_ticks(ax.yaxis)
     figure.colorbar(points, label=r"compute $C = 6\,n_p N D$ [FLOPs]")
     ax.legend(loc="upper right")
     return figure

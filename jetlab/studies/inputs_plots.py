@@ -66,6 +66,6 @@ def loss_by_inputs(results: Sequence["InputsResult"]) -> Figure:
         ax.plot([], [], color="0.4", lw=2, label="Bayes limit")
     ax.set(xscale="log", yscale="log", xlabel="unique jets $D$", xlim=(least, most))
     ax.set(ylabel="lowest validation loss [nats]")
-    plain_ticks(ax)
+    plain_ticks(ax.yaxis)
     ax.legend(fontsize=7)
     return figure

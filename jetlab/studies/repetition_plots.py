@@ -59,7 +59,7 @@ def loss_against_compute(
         ax.plot(lowest["C"], lowest["L"], "o-", **look)
     ax.set(xscale="log", yscale="log", xlabel=r"compute $6\,n_p N D$ to it [FLOPs]")
     ax.set(ylabel="lowest validation loss [nats]")
-    plain_ticks(ax)
+    plain_ticks(ax.yaxis)
     decades(figure.colorbar(points, label="parameters $N$").ax.yaxis)
     ax.legend(fontsize=7)
     return figure
@@ -89,7 +89,7 @@ def loss_against_data(
         ax.axhline(floor[0], color="tab:red", lw=1, label=text)
     ax.set(xscale="log", yscale="log", xlabel="unique jets")
     ax.set(ylabel="validation loss [nats]")
-    plain_ticks(ax)
+    plain_ticks(ax.yaxis)
     ax.legend()
     if omega is not None:
         _omega(figure.add_subplot(1, 2, 2), omega)
