@@ -45,7 +45,7 @@ def loss_surface(rows: Table, law: FitResult, path: Table) -> Figure:
     ax.plot(path["D"], path["N"], "--", color="tab:blue", lw=2, label="optimal")
     ax.set(xlabel="training jets $D$", ylabel="parameters $N$")
     bar = figure.colorbar(points, label="validation loss [nats]")
-    plain_ticks(bar.ax)
+    plain_ticks(bar.ax.yaxis)
     ax.legend(loc="upper left")
     return figure
 

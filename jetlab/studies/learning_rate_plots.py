@@ -50,7 +50,7 @@ def loss_against_rate(found: Scan, rule: Mapping[float, float]) -> Figure:
     for ax in panels.flat:
         ax.set(xscale="log", yscale="log", xlabel="learning rate")
         ax.tick_params(labelbottom=True)  # a hidden panel below has none
-    plain_ticks(panels[0, 0])
+    plain_ticks(panels[0, 0].yaxis)
     _key(panels[0, 0])
     bar = ScalarMappable(norm=shades, cmap=LENGTHS)
     shown = figure.colorbar(bar, ax=list(panels.flat), label="training jets $D$")

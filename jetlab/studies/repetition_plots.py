@@ -147,7 +147,7 @@ def validation_curves(records: Sequence[Record]) -> Figure:
         decades(ax.xaxis)
         ax.set_title(f"{unique:,.0f} jets", fontsize=9)
     panels[0].set_ylabel("validation loss [nats]")
-    plain_ticks(panels[0])
+    plain_ticks(panels[0].yaxis)
     bar = ScalarMappable(norm=shades, cmap=SIZES)
     shown = figure.colorbar(bar, ax=list(panels), label="parameters $N$")
     decades(shown.ax.yaxis)
