@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from benchmarks.timing import lined_up
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.evidence.bootstrap import bootstrap
+from jetlab.laws.evidence.profile import profile
 from jetlab.laws.fit import fit
-from jetlab.laws.misfit import HUBER, SQUARES, Misfit
-from jetlab.laws.profile import profile
+from jetlab.laws.fitting.misfit import HUBER, SQUARES, Misfit
 from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
 

@@ -28,10 +28,11 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from benchmarks.timing import lined_up
-from jetlab.laws import forms, solver
-from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.csv_tables import read_csv
+from jetlab.laws import forms
+from jetlab.laws.evidence.bootstrap import bootstrap
 from jetlab.laws.fit import fit
+from jetlab.laws.fitting import solver
+from jetlab.laws.tables.csv_tables import read_csv
 from jetlab.records import TableLike
 
 DELTA, DRAWS = 1e-3, 4000

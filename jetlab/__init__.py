@@ -22,11 +22,13 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
     from jetlab.data.shower.source import Shower as Shower
     from jetlab.data.source import open_source as open_source
     from jetlab.data.store import Store as Store
-    from jetlab.laws.allocation import allocate as allocate
-    from jetlab.laws.csv_tables import read_csv as read_csv
     from jetlab.laws.fit import fit as fit
+    from jetlab.laws.plans.allocation import allocate as allocate
+    from jetlab.laws.plans.simulate_or_repeat import (
+        simulate_or_repeat as simulate_or_repeat,
+    )
     from jetlab.laws.result import FitResult as FitResult
-    from jetlab.laws.simulate_or_repeat import simulate_or_repeat as simulate_or_repeat
+    from jetlab.laws.tables.csv_tables import read_csv as read_csv
     from jetlab.models.tagger import Tagger as Tagger
     from jetlab.models.token_layout import flat_layout as flat_layout
     from jetlab.records import Record as Record
@@ -76,10 +78,10 @@ _NAMES = {
     "train": "runs.api",
     # laws
     "FitResult": "laws.result",
-    "allocate": "laws.allocation",
+    "allocate": "laws.plans.allocation",
     "fit": "laws.fit",
-    "read_csv": "laws.csv_tables",
-    "simulate_or_repeat": "laws.simulate_or_repeat",
+    "read_csv": "laws.tables.csv_tables",
+    "simulate_or_repeat": "laws.plans.simulate_or_repeat",
 }
 """Public names, and the module of the package that defines each."""
 

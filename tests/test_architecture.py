@@ -32,9 +32,16 @@ ONLY = {
         f"data/pythia/{name}.py" for name in ("generator", "generator_filter")
     },
     "fastjet": {"data/pythia/jet_finding.py"},
-    "pyarrow": {"data/jetclass/reader.py", "laws/table_checks.py", "runs/scores.py"},
+    "pyarrow": {
+        "data/jetclass/reader.py",
+        "runs/scores.py",
+    },
     "grain": {"data/loader.py"},
-    "jaxopt": {"laws/solver.py", "laws/allocation.py", "laws/optimal_epochs.py"},
+    "jaxopt": {
+        "laws/fitting/solver.py",
+        "laws/plans/allocation.py",
+        "laws/plans/optimal_epochs.py",
+    },
     "matplotlib": {
         str(p.relative_to(ROOT / "jetlab"))
         for p in FILES
@@ -46,6 +53,7 @@ ONLY = {
             "main",
             "options",
             "fit",
+            "fit_groups",
             "flops",
             "jets",
             "plans",

@@ -1,14 +1,13 @@
 """The command that fits scaling laws."""
 
 import json
-import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from jetlab.cli.fit_groups import log_warnings, shared_laws, show_groups
 from jetlab.cli.fit_tables import (
     CLUSTER,
     WEIGHT,
@@ -21,8 +20,6 @@ from jetlab.cli.options import Bounds, Names, Pairs, as_json, example, seed_opti
 if TYPE_CHECKING:
     import jetlab.laws.result
     import jetlab.records
-
-logger = logging.getLogger(__name__)
 
 
 @click.command(
@@ -165,8 +162,8 @@ def fit(
     with a warning. The verdict comes first: what is decided, what has a limit at 95 %,
     and what these rows do not tell. Warnings go to standard error.
     """
-    from jetlab.laws import selection
-    from jetlab.laws.misfit import Misfit
+    from jetlab.laws.fitting.misfit import Misfit
+    from jetlab.laws.tables import selection
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
     if best_of_cell and seed_mean:
@@ -198,10 +195,10 @@ def fit(
     if group:
         parts = selection.groups(rows, renamed.get(group, group))
         laws = {name: fit_rows(form, part, **choices) for name, part in parts.items()}
-        _show_groups(group, laws, _shared(form, laws, share), level, as_json)
+        show_groups(group, laws, shared_laws(form, laws, share), level, as_json)
         return
     law = fit_rows(form, rows, **choices)
-    _log_warnings(law)
+    log_warnings(law)
     compared = _approaches(law, rows) if approaches else {}
     if out is not None:
         from jetlab.laws.export import export
@@ -217,11 +214,6 @@ def fit(
         click.echo(line)
 
 
-def _log_warnings(law: "jetlab.laws.result.FitResult", prefix: str = "") -> None:
-    for sentence in law.warnings:
-        logger.warning("warning: %s%s", prefix, sentence)
-
-
 def _approaches(
     law: "jetlab.laws.result.FitResult", rows: "jetlab.records.Table"
 ) -> dict[str, Any]:
@@ -230,7 +222,7 @@ def _approaches(
     Raises:
       ValueError: for a form other than the additive law of N and D.
     """
-    from jetlab.laws.chinchilla import compare
+    from jetlab.laws.approaches.chinchilla import compare
     from jetlab.records import Table
 
     if law.form.name != "additive":
@@ -239,69 +231,3 @@ def _approaches(
     table = Table(law.table | budgets)
     found = json.loads(compare(table, particles=law.particles, law=law).to_json())
     return {"approaches": found["approaches"], "approaches_differ": found["words"]}
-
-
-def _shared(
-    form: str, laws: dict[str, "jetlab.laws.result.FitResult"], names: Sequence[str]
-) -> Any:
-    """The laws of all groups with parameters in common; None without any."""
-    from jetlab.laws import forms
-    from jetlab.laws.shared_parameters import fit_shared
-
-    if not names:
-        return None
-    tables = [law.table for law in laws.values()]
-    fixed = [law.fixed for law in laws.values()]
-    return fit_shared(forms.get_form(form), tables, names, fixed)
-
-
-def _show_groups(
-    column: str,
-    laws: dict[str, "jetlab.laws.result.FitResult"],
-    shared: Any,
-    level: float,
-    as_json: bool,
-) -> None:
-    """The laws of the groups, one after the other, and what they share."""
-    from jetlab.laws.summary import lines
-
-    for name, law in laws.items():
-        _log_warnings(law, f"{column} = {name}: ")
-    worths = _worths(laws)
-    if as_json:
-        fits = {
-            name: json.loads(law.to_json(diagnostics=True, level=level))
-            for name, law in laws.items()
-        }
-        record = {
-            "groups": fits,
-            "shared": shared and shared.record(list(laws)),
-            "equivalent_compute": {n: asdict(worth) for n, worth in worths.items()},
-        }
-        click.echo(json.dumps(record, allow_nan=False))
-        return
-    for name, law in laws.items():
-        click.echo(f"{column} = {name}")
-        for line in lines(law, level):
-            click.echo(f"  {line}")
-    first = next(iter(laws))
-    for name, worth in worths.items():
-        click.echo(worth.sentence(first, name))
-    if shared:
-        for line in shared.lines(list(laws)):
-            click.echo(line)
-
-
-def _worths(laws: dict[str, "jetlab.laws.result.FitResult"]) -> dict[str, Any]:
-    """What each further group is worth in compute of the first, where that can be
-    said."""
-    from jetlab.laws.equivalent_compute import equivalent_compute
-
-    first, *others = laws
-    found = {}
-    for name in others:
-        try:
-            found[name] = equivalent_compute(laws[first], laws[name])
-        except ValueError as error:
-            logger.warning("warning: %s in compute of %s: %s", name, first, error)
-    return found

@@ -34,8 +34,8 @@ def read_table(
       ValueError: for a column that is missing, with the option to name it, or a cell of
         a number's column that is not one.
     """
-    from jetlab.laws.budget import PARTICLES
-    from jetlab.laws.csv_tables import read_csv
+    from jetlab.laws.plans.budget import PARTICLES
+    from jetlab.laws.tables.csv_tables import read_csv
 
     needed = [*needed_columns(form), "L"]
     given = columns | {name: column for name, column in more.items() if column}
@@ -69,7 +69,7 @@ def fit_rows(
       ValueError: where no row is usable, or for choices that `fit` refuses.
     """
     from jetlab.laws.fit import fit
-    from jetlab.laws.table_checks import usable
+    from jetlab.laws.tables.table_checks import usable
 
     used = [*needed_columns(form), "L", *([WEIGHT] if choices["weight"] else [])]
     rows, left_out = usable(table, used)

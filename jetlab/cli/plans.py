@@ -14,7 +14,7 @@ from jetlab.cli.options import Pairs, as_json, example
 from jetlab.laws.formatting import scientific, with_interval
 
 if TYPE_CHECKING:
-    from jetlab.laws.plan import Plan
+    from jetlab.laws.plans.plan import Plan
     from jetlab.laws.result import FitResult
 
 logger = logging.getLogger(__name__)
@@ -88,11 +88,11 @@ def allocate(
     With a cost of simulation also the number of epochs E: D is then the number of jets
     to simulate, each used E times (once, unless --max-epochs allows more).
     """
-    from jetlab.laws import allocation
-    from jetlab.laws.budget import simulation_flops, training_flops
+    from jetlab.laws.plans import allocation
+    from jetlab.laws.plans.budget import simulation_flops, training_flops
+    from jetlab.laws.plans.simulate_or_repeat import simulate_or_repeat
     from jetlab.laws.repeated_data import repeat_model
     from jetlab.laws.result import FitResult
-    from jetlab.laws.simulate_or_repeat import simulate_or_repeat
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 
     enable_compilation_cache(user_folder())
@@ -137,7 +137,7 @@ def allocate(
 
 def with_particles(law: "FitResult", particles: float | None) -> "FitResult":
     """The fit with another n_p, with a warning where it had one of its own."""
-    from jetlab.laws.budget import require_positive
+    from jetlab.laws.plans.budget import require_positive
 
     if particles is None:
         return law
@@ -205,7 +205,7 @@ def _formatted(name: str, value: float, interval: tuple[float, float] | None) ->
 
 
 def echo_range(plan: "Plan") -> None:
-    from jetlab.laws.plan import INTERPOLATION
+    from jetlab.laws.plans.plan import INTERPOLATION
 
     if not plan.extrapolates:
         click.echo(INTERPOLATION)
@@ -231,7 +231,7 @@ def suggest(
     law: Path, budget: float, target: str, particles: float | None, as_json: bool
 ):
     """Suggest the runs that reduce the error of a fitted value most, for a budget."""
-    from jetlab.laws import design
+    from jetlab.laws.plans import design
     from jetlab.laws.result import FitResult
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
 

@@ -21,7 +21,7 @@ from jetlab.cli.plans import (
 )
 
 if TYPE_CHECKING:
-    from jetlab.laws.plan import RejectionForecast
+    from jetlab.laws.plans.plan import RejectionForecast
     from jetlab.laws.result import FitResult
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def predict(
     if budget is None:
         _predict_losses(FitResult.from_json(text_of(law)), at, level, as_json)
         return
-    from jetlab.laws.rejection_forecast import predict_rejections, read_fits
+    from jetlab.laws.plans.rejection_forecast import predict_rejections, read_fits
 
     fitted, points = read_fits(text_of(law))
     plan = predict_rejections(with_particles(fitted, particles), points, budget)
@@ -92,7 +92,7 @@ def _predict_losses(
     """The loss at each point, with its intervals and its verdict."""
     import numpy as np
 
-    from jetlab.laws.predictions import predictions
+    from jetlab.laws.plans.predictions import predictions
 
     for point in points:
         if set(point) != set(law.form.columns):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.budget import require_positive
-from jetlab.laws.intervals import percentiles
+from jetlab.laws.evidence.intervals import percentiles
+from jetlab.laws.plans.budget import require_positive
 from jetlab.laws.result import FitResult
 
 

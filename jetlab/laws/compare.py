@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.clusters import Labels
 from jetlab.laws.derived import optimal_exponents
-from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
+from jetlab.laws.evidence.bootstrap import bootstrap
+from jetlab.laws.evidence.clusters import Labels
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL, percentiles
 from jetlab.laws.result import FitResult
 from jetlab.records import Table, TableLike
 
@@ -67,7 +67,7 @@ def compare(
     level: float = CONFIDENCE_LEVEL,
 ) -> Difference:
     """Free parameters and derived exponents of two fits to `aligned` tables, the second
-    minus the first. Clusters are those of `jetlab.laws.clusters.row_clusters`.
+    minus the first. Clusters are those of `jetlab.laws.evidence.clusters.row_clusters`.
 
     Raises:
       ValueError: where the forms differ, the tables have unequal numbers of rows, or an

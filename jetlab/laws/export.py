@@ -10,9 +10,9 @@ from tabulate import tabulate
 
 from jetlab.atomic import write_text
 from jetlab.laws import plots
-from jetlab.laws.chinchilla import Approaches, compare
+from jetlab.laws.approaches.chinchilla import Approaches, compare
+from jetlab.laws.evidence.profile import Profile, profile
 from jetlab.laws.formatting import with_interval
-from jetlab.laws.profile import Profile, profile
 from jetlab.laws.result import FitResult
 
 Lines = Sequence[Sequence[str]]

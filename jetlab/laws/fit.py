@@ -16,16 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws import bootstrap as resampling
-from jetlab.laws import forms, identifiability, lack_of_fit
-from jetlab.laws.budget import PARTICLES, flops_per_parameter, require_positive
-from jetlab.laws.clusters import Labels, cluster_ids, trajectories
-from jetlab.laws.lack_of_fit import labels_of
-from jetlab.laws.misfit import HUBER, Misfit
-from jetlab.laws.newton import CONVERGED
-from jetlab.laws.objective import Problem, log_residuals, pose
+from jetlab.laws import forms
+from jetlab.laws.evidence import bootstrap as resampling
+from jetlab.laws.evidence import lack_of_fit
+from jetlab.laws.evidence.clusters import Labels, cluster_ids, trajectories
+from jetlab.laws.evidence.lack_of_fit import labels_of
+from jetlab.laws.fitting import identifiability
+from jetlab.laws.fitting.misfit import HUBER, Misfit
+from jetlab.laws.fitting.newton import CONVERGED
+from jetlab.laws.fitting.objective import Problem, log_residuals, pose
+from jetlab.laws.fitting.solver import FINALISTS, Optimum, solve
+from jetlab.laws.plans.budget import PARTICLES, flops_per_parameter, require_positive
 from jetlab.laws.result import FitResult
-from jetlab.laws.solver import FINALISTS, Optimum, solve
 from jetlab.laws.terms import Form
 from jetlab.records import Table, TableLike
 
@@ -60,14 +62,14 @@ def fit(
       weight: the column of w; only ratios count.
       clusters: labels of the rows, or the name of a column of labels. Rows of one label
         are correlated and are resampled as one. By default those are the rows of one
-        training run (`jetlab.laws.clusters.trajectories`), or of one N where their
+        training run (`laws.evidence.clusters.trajectories`), or of one N where their
         residuals agree, else the rows that agree in the form's columns.
       bootstrap: number of refits to resampled rows, for intervals.
       seed: of the bootstrap.
       particles: n_p of C = 6 n_p N D, which plans made of the fit take; 1 where D
         counts tokens. By default the mean of the table's column n_p; without one C /
         (6 N D), if that is one number on every row; else 40.
-      left_out: the second result of `jetlab.laws.table_checks.usable`, kept for the
+      left_out: the second result of `laws.tables.table_checks.usable`, kept for the
         report: rows without a logarithm are refused here, never dropped.
 
     Returns:

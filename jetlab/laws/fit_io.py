@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.budget import PARTICLES
-from jetlab.laws.draws import Draws
+from jetlab.laws.evidence.draws import Draws
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL
+from jetlab.laws.fitting.misfit import Misfit
 from jetlab.laws.forms import get_form
-from jetlab.laws.intervals import CONFIDENCE_LEVEL
-from jetlab.laws.misfit import Misfit
+from jetlab.laws.plans.budget import PARTICLES
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 from jetlab.records import Table

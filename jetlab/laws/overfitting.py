@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL, percentiles
 
 CurveClass = Literal["overfits", "underfits", "undecided"]
 

@@ -10,9 +10,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from jetlab.laws.allocation import optima
-from jetlab.laws.intervals import CONFIDENCE_LEVEL, ends_of
-from jetlab.laws.plan_certainty import params_and_draws
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL, ends_of
+from jetlab.laws.evidence.profile import Profile
+from jetlab.laws.plans.allocation import optima
+from jetlab.laws.plans.plan_certainty import params_and_draws
 from jetlab.laws.plot_style import (
     LOSSES,
     SIZES,
@@ -22,7 +23,6 @@ from jetlab.laws.plot_style import (
     spread,
     styled,
 )
-from jetlab.laws.profile import Profile
 from jetlab.laws.result import FitResult
 from jetlab.records import TableLike
 

@@ -20,13 +20,13 @@ from scipy.special import polygamma
 from scipy.stats import gamma
 
 from jetlab.laws import forms
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL, percentiles
+from jetlab.laws.evidence.verdict import NARROW
 from jetlab.laws.fit import fit
-from jetlab.laws.information import covariance
-from jetlab.laws.intervals import CONFIDENCE_LEVEL, percentiles
-from jetlab.laws.misfit import SQUARES
+from jetlab.laws.fitting.information import covariance
+from jetlab.laws.fitting.misfit import SQUARES
 from jetlab.laws.result import FitResult
-from jetlab.laws.table_checks import without_logarithm
-from jetlab.laws.verdict import NARROW
+from jetlab.laws.tables.table_checks import without_logarithm
 from jetlab.records import TableLike
 
 NEGLIGIBLE = 1e-9

@@ -10,20 +10,20 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from jetlab.laws import table_checks
-from jetlab.laws.budget import PARTICLES
 from jetlab.laws.derived import optimal_exponents
-from jetlab.laws.draws import Draws
-from jetlab.laws.information import scatter
-from jetlab.laws.intervals import CONFIDENCE_LEVEL, around, percentiles
-from jetlab.laws.misfit import HUBER, Misfit
-from jetlab.laws.objective import Problem, pose
+from jetlab.laws.evidence.draws import Draws
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL, around, percentiles
+from jetlab.laws.fitting.information import scatter
+from jetlab.laws.fitting.misfit import HUBER, Misfit
+from jetlab.laws.fitting.objective import Problem, pose
+from jetlab.laws.plans.budget import PARTICLES
+from jetlab.laws.tables import table_checks
 from jetlab.laws.terms import Form
 from jetlab.records import Table
 
 if TYPE_CHECKING:
-    import jetlab.laws.diagnostics
-    import jetlab.laws.verdict
+    import jetlab.laws.evidence.diagnostics
+    import jetlab.laws.evidence.verdict
 
 OUTLYING = 5.0  # robust sigmas
 FINEST = 1e-6  # of log L: a scatter below it is the arithmetic's
@@ -123,23 +123,23 @@ class FitResult:
         return tuple(int(i) for i in far[np.argsort(-size[far])])
 
     @cached_property
-    def evidence(self) -> "jetlab.laws.verdict.Evidence":
+    def evidence(self) -> "jetlab.laws.evidence.verdict.Evidence":
         """What the verdicts rest on; computed on first use, by some ten refits."""
-        from jetlab.laws import assessment
+        from jetlab.laws.evidence import assessment
 
         return assessment.evidence(self)
 
     @cached_property
-    def verdicts(self) -> "dict[str, jetlab.laws.verdict.Verdict]":
+    def verdicts(self) -> "dict[str, jetlab.laws.evidence.verdict.Verdict]":
         """What is known of each parameter and derived exponent."""
-        from jetlab.laws import assessment
+        from jetlab.laws.evidence import assessment
 
         return assessment.verdicts(self)
 
     @property
     def summary(self) -> str:
         """The verdict on the law in a line."""
-        from jetlab.laws import assessment
+        from jetlab.laws.evidence import assessment
 
         return assessment.summary(self)
 
@@ -156,7 +156,7 @@ class FitResult:
     @property
     def message(self) -> str:
         """The verdict and its reasons in one string."""
-        from jetlab.laws import fit_warnings
+        from jetlab.laws.evidence import fit_warnings
 
         found = self.issues or (self.outcome, "identified")
         return "; ".join([*found, *fit_warnings.exceptions(self)])
@@ -164,14 +164,14 @@ class FitResult:
     @property
     def issues(self) -> tuple[str, ...]:
         """Why the fit or a parameter is undecided; empty if none is."""
-        from jetlab.laws import fit_warnings
+        from jetlab.laws.evidence import fit_warnings
 
         return fit_warnings.issues(self)
 
     @property
     def warnings(self) -> list[str]:
         """Sentences on the fit, its rows and its intervals; empty if all is well."""
-        from jetlab.laws import fit_warnings
+        from jetlab.laws.evidence import fit_warnings
 
         return fit_warnings.warnings(self)
 
@@ -184,10 +184,10 @@ class FitResult:
         return table_checks.remarks(self.table, falls=falls)
 
     @cached_property
-    def diagnostics(self) -> "jetlab.laws.diagnostics.Diagnostics":
+    def diagnostics(self) -> "jetlab.laws.evidence.diagnostics.Diagnostics":
         """Condition number, gap to the floor, trends of the residuals and backtests;
         computed on first use, by some ten fits to parts of the rows."""
-        from jetlab.laws.diagnostics import diagnose
+        from jetlab.laws.evidence.diagnostics import diagnose
 
         return diagnose(self)
 

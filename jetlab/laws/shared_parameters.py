@@ -14,7 +14,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import fdtrc
 
 from jetlab.laws.fit import fit
-from jetlab.laws.misfit import SQUARES
+from jetlab.laws.fitting.misfit import SQUARES
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 from jetlab.records import TableLike

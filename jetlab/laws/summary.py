@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL
+from jetlab.laws.evidence.verdict import LIMIT, Verdict
 from jetlab.laws.formatting import with_interval
-from jetlab.laws.intervals import CONFIDENCE_LEVEL
 from jetlab.laws.result import FitResult
-from jetlab.laws.verdict import LIMIT, Verdict
 
 MEANINGS = {
     "L_inf": "the loss that no N and D go below, in units of L",

@@ -10,7 +10,7 @@ from typing import Any
 from jetlab.atomic import write_text
 from jetlab.data.features import Inputs
 from jetlab.data.source import open_source
-from jetlab.laws.csv_tables import write_csv
+from jetlab.laws.tables.csv_tables import write_csv
 from jetlab.records import Record, Table
 from jetlab.runs import report
 from jetlab.runs.compilation_cache import enable_compilation_cache

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jetlab.laws.evidence.intervals import percentiles, student_factor
 from jetlab.laws.formatting import with_interval
-from jetlab.laws.intervals import percentiles, student_factor
 from jetlab.records import Table
 from jetlab.runs.report import TextTable
 from jetlab.studies import published

@@ -13,8 +13,8 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
+from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL
 from jetlab.laws.formatting import with_interval
-from jetlab.laws.intervals import CONFIDENCE_LEVEL
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
 from jetlab.runs.report import Findings, TextTable

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.allocation import frontier
 from jetlab.laws.formatting import scientific, with_interval
-from jetlab.laws.plan import Plan
+from jetlab.laws.plans.allocation import frontier
+from jetlab.laws.plans.plan import Plan
 from jetlab.laws.plot_style import Figure
 from jetlab.laws.plots import loss_against_data
 from jetlab.laws.result import FitResult

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.diagnostics import levels
+from jetlab.laws.evidence.bootstrap import bootstrap
+from jetlab.laws.evidence.diagnostics import levels
+from jetlab.laws.evidence.profile import profile
 from jetlab.laws.fit import fit
-from jetlab.laws.profile import profile
 from jetlab.laws.result import FitResult
 from jetlab.records import Table
 

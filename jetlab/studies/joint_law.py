@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jetlab.data.features import INPUTS
-from jetlab.laws.allocation import frontier
 from jetlab.laws.fit import fit
 from jetlab.laws.formatting import with_interval
+from jetlab.laws.plans.allocation import frontier
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 from jetlab.records import Record, Table, TableLike

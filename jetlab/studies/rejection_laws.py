@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.evidence.bootstrap import bootstrap
+from jetlab.laws.evidence.intervals import percentiles
 from jetlab.laws.formatting import scientific, with_interval
-from jetlab.laws.intervals import percentiles
-from jetlab.laws.plan import RejectionForecast
+from jetlab.laws.plans.plan import RejectionForecast
+from jetlab.laws.plans.rejection_forecast import WorkingPoint, forecast_rejection
 from jetlab.laws.rejection import estimate_from_limit, fit_rejection
-from jetlab.laws.rejection_forecast import WorkingPoint, forecast_rejection
 from jetlab.laws.result import FitResult
 from jetlab.physics.metrics import BACKGROUND, working_point
 from jetlab.records import Record, Table

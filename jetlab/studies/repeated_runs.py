@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import forms
-from jetlab.laws.allocation import optima
-from jetlab.laws.intervals import percentiles
+from jetlab.laws.evidence.intervals import percentiles
 from jetlab.laws.overfitting import classify_curve
-from jetlab.laws.plan import check_law
-from jetlab.laws.plan_certainty import params_and_draws
+from jetlab.laws.plans.allocation import optima
+from jetlab.laws.plans.plan import check_law
+from jetlab.laws.plans.plan_certainty import params_and_draws
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
 from jetlab.studies.joint_law import fit_law

@@ -8,7 +8,7 @@ import numpy as np
 
 from jetlab.laws import forms
 from jetlab.laws.amplification import amplification
-from jetlab.laws.diagnostics import backtest
+from jetlab.laws.evidence.diagnostics import backtest
 from jetlab.laws.fit import fit
 from jetlab.laws.formatting import scientific, with_interval
 from jetlab.laws.overfitting import OverfittingThreshold, overfitting_threshold

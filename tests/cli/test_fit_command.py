@@ -8,7 +8,7 @@ import pytest
 
 from jetlab.cli.main import main
 from jetlab.laws import forms
-from jetlab.laws.csv_tables import write_csv
+from jetlab.laws.tables.csv_tables import write_csv
 from jetlab.records import Table
 
 LAW = {"L_inf": 0.32, "A": 11.27, "alpha": 0.44, "B": 7.22, "beta": 0.22}
@@ -129,6 +129,7 @@ def test_groups_share_parameters_and_are_worth_compute(capsys, write):
     assert "--share needs --group" in err
 
 
+@pytest.mark.slow
 def test_ties_bounds_delta_and_asymmetry(capsys, write):
     path = write(rows())
     _, out, _ = run(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.cells import cell_means
 from jetlab.laws.fit import fit
-from jetlab.laws.misfit import SQUARES
+from jetlab.laws.fitting.misfit import SQUARES
+from jetlab.laws.tables.cells import cell_means
 
 TABLES = Path(__file__).parents[2] / "../shared/data/laws"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jetlab.laws.draws import Draws
+from jetlab.laws.evidence.draws import Draws
 from jetlab.laws.result import FitResult
 from jetlab.laws.terms import Form
 

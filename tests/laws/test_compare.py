@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
 from jetlab.laws.compare import aligned, compare
+from jetlab.laws.evidence.bootstrap import bootstrap
 from jetlab.laws.fit import fit
 
 KEYS = ("N", "D", "seed")

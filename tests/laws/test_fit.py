@@ -5,9 +5,9 @@ import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit, fit_part
-from jetlab.laws.misfit import ABSOLUTE, SQUARES, Misfit
+from jetlab.laws.fitting.misfit import ABSOLUTE, SQUARES, Misfit
 from jetlab.laws.result import FitResult
-from jetlab.laws.table_checks import usable
+from jetlab.laws.tables.table_checks import usable
 from jetlab.records import Table
 
 

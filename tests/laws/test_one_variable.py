@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import curve_fit
 
 from jetlab.laws import forms
+from jetlab.laws.evidence.profile import profile
 from jetlab.laws.fit import fit
-from jetlab.laws.misfit import Misfit
-from jetlab.laws.profile import profile
+from jetlab.laws.fitting.misfit import Misfit
 from jetlab.laws.result import FitResult
 
 X = np.logspace(2, 7, 20)
@@ -68,6 +68,7 @@ def test_an_exponential_falsifies_a_power_law():
     assert fit("data_only", power).objective < 1e-6 * as_curve.objective
 
 
+@pytest.mark.slow
 def test_the_overtrained_law_is_the_additive_one_with_equal_exponents(grid):
     table = grid(np.logspace(3, 7, 5), np.logspace(3, 8, 6), scatter=0.01)
     law = fit("overtrained", table)

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.allocation import allocate
-from jetlab.laws.bootstrap import refit
-from jetlab.laws.chinchilla import pareto_front
-from jetlab.laws.draws import Draws
+from jetlab.laws.approaches.chinchilla import pareto_front
+from jetlab.laws.approaches.isoflop import IsoflopOptions, isoflop
+from jetlab.laws.evidence.bootstrap import refit
+from jetlab.laws.evidence.draws import Draws
+from jetlab.laws.evidence.intervals import percentiles
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals import percentiles
-from jetlab.laws.isoflop import IsoflopOptions, isoflop
-from jetlab.laws.misfit import ABSOLUTE
-from jetlab.laws.newton import ProblemBatch
-from jetlab.laws.objective import pose
+from jetlab.laws.fitting.misfit import ABSOLUTE
+from jetlab.laws.fitting.newton import ProblemBatch
+from jetlab.laws.fitting.objective import pose
+from jetlab.laws.plans.allocation import allocate
 
 
 @pytest.fixture(scope="module")

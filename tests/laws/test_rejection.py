@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import gamma, norm
 
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
+from jetlab.laws.evidence.bootstrap import bootstrap
 from jetlab.laws.rejection import (
     estimate_from_limit,
     fit_rejection,

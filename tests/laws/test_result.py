@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from jetlab.laws import forms
-from jetlab.laws.bootstrap import bootstrap
-from jetlab.laws.draws import Draws
+from jetlab.laws.evidence.bootstrap import bootstrap
+from jetlab.laws.evidence.draws import Draws
+from jetlab.laws.evidence.intervals import percentiles
 from jetlab.laws.fit import fit
-from jetlab.laws.intervals import percentiles
-from jetlab.laws.misfit import SQUARES, Misfit
-from jetlab.laws.predictions import predictions
+from jetlab.laws.fitting.misfit import SQUARES, Misfit
+from jetlab.laws.plans.predictions import predictions
 from jetlab.laws.result import FitResult
 
 OLD = Path(__file__).parent / "fit_without_losses.json"

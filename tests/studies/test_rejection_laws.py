@@ -11,7 +11,7 @@ from study_records import record as run_record
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
-from jetlab.laws.rejection_forecast import predict_rejections, read_fits
+from jetlab.laws.plans.rejection_forecast import predict_rejections, read_fits
 from jetlab.physics.metrics import EFFICIENCIES
 from jetlab.records import Rejection, Table
 from jetlab.studies import rejection

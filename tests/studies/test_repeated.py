@@ -7,7 +7,7 @@ import pytest
 from study_records import PLATEAU, RISING, record, repeated_record
 
 from jetlab.laws import forms
-from jetlab.laws.draws import Draws
+from jetlab.laws.evidence.draws import Draws
 from jetlab.laws.fit import fit
 from jetlab.records import Table
 from jetlab.studies.repeated_runs import (
