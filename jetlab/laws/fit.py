@@ -111,8 +111,9 @@ def fit_part(law: FitResult, chosen: np.ndarray) -> FitResult:
     part = law.table.take(chosen)
     ids = None if law.clusters is None else cluster_ids(law.clusters[chosen], part.rows)
     choices = (law.fixed, law.bounds, law.misfit, law.weight, law.ties)
+    whole = max(law.rows, law.min_rows)
     with jax.enable_x64(True):
-        problem = pose(law.form, part, *choices, min_rows=law.rows)
+        problem = pose(law.form, part, *choices, min_rows=whole)
         found = _fit(problem, law.misfit)
     return replace(
         found,
@@ -122,6 +123,7 @@ def fit_part(law: FitResult, chosen: np.ndarray) -> FitResult:
         clusters=ids,
         clusters_of=law.clusters_of,
         particles=law.particles,
+        min_rows=whole,
     )
 
 

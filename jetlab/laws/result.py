@@ -51,6 +51,8 @@ class FitResult:
       clusters: number of each row's cluster, where clusters were named or found;
         `clusters_of` says by what.
       particles: n_p of C = 6 n_p N D, for plans.
+      min_rows: to which the table is padded at least, so that fits to parts of a table
+        share the compiled programs of the whole.
       doubt: a reason from outside the fit why it decides nothing.
       left_out: the reason by number (from 0) of each row of the given table that was
         not fitted.
@@ -76,6 +78,7 @@ class FitResult:
     clusters: Int[np.ndarray, "n"] | None = None
     clusters_of: str = ""
     particles: float = PARTICLES
+    min_rows: int = 0
     doubt: str = ""
 
     @cached_property
@@ -88,7 +91,7 @@ class FitResult:
         """
         choices = (self.fixed, self.bounds, self.misfit, self.weight, self.ties)
         with jax.enable_x64(True):
-            return pose(self.form, self.table, *choices, min_rows=self.rows)
+            return pose(self.form, self.table, *choices, min_rows=self.min_rows)
 
     @property
     def points(self) -> dict[str, Float[np.ndarray, "n"]]:

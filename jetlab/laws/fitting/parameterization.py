@@ -105,7 +105,7 @@ class Space:
         self, z: Float[np.ndarray, "b k"]
     ) -> dict[str, Float[np.ndarray, "b"]]:
         """Physical parameters at each row of z."""
-        theta = jax.vmap(self.theta)(jnp.asarray(z))
+        theta = _thetas(self, jnp.asarray(z))
         values = {
             p.name: np.exp(np.minimum(theta[p.name], LARGEST))
             if p.positive
@@ -135,6 +135,11 @@ class Space:
         """A bounded parameter starts at even quantiles of its interval."""
         share = (p.starts.index(value) + 1) / (len(p.starts) + 1)
         return float(np.log(share / (1 - share)))
+
+
+@jax.jit
+def _thetas(space: Space, z: Float[Array, "b k"]) -> dict[str, Float[Array, "b"]]:
+    return jax.vmap(space.theta)(z)
 
 
 def _internal(p: Parameter, value: Array) -> Array:
