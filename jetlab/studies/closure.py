@@ -267,8 +267,8 @@ def _toy_table(found: Closure) -> TextTable:
     rows = [
         [
             name, f"{one.reliable:.2f}", f"{one.with_interval:.2f}",
-            f"{one.coverage:.2f}", f"{100 * one.width:.1f} %",
-            f"{100 * one.error:.1f} %", f"{found.p_value(name):.2f}",
+            _finite(one.coverage, "{:.2f}"), _finite(100 * one.width, "{:.1f} %"),
+            _finite(100 * one.error, "{:.1f} %"), f"{found.p_value(name):.2f}",
         ]
         for name, one in named.items()
     ]  # fmt: skip
@@ -277,6 +277,11 @@ def _toy_table(found: Closure) -> TextTable:
         "median half width", "median error", "p-value",
     ]  # fmt: skip
     return TextTable(headers, rows)
+
+
+def _finite(value: float, layout: str) -> str:
+    """A number as text; empty for one that no toy gives."""
+    return layout.format(value) if isfinite(value) else ""
 
 
 def _omega_table(found: Closure) -> TextTable:
