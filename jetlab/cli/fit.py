@@ -168,6 +168,8 @@ def fit(
 
     if best_of_cell and seed_mean:
         raise click.UsageError("--best-of-cell and --seed-mean exclude each other")
+    if approaches and form != "additive":
+        raise click.UsageError(f"--approaches are of the additive law, not of {form}")
     if share and not group:
         raise click.UsageError("--share needs --group")
     enable_compilation_cache(user_folder())
@@ -217,16 +219,10 @@ def fit(
 def _approaches(
     law: "jetlab.laws.result.FitResult", rows: "jetlab.records.Table"
 ) -> dict[str, Any]:
-    """The exponents by Hoffmann's three approaches.
-
-    Raises:
-      ValueError: for a form other than the additive law of N and D.
-    """
+    """The exponents by Hoffmann's three approaches."""
     from jetlab.laws.approaches.chinchilla import compare
     from jetlab.records import Table
 
-    if law.form.name != "additive":
-        raise ValueError(f"--approaches are of the additive law, not {law.form.name}")
     budgets = {"C": rows["C"]} if "C" in rows and rows.rows == law.rows else {}
     table = Table(law.table | budgets)
     found = json.loads(compare(table, particles=law.particles, law=law).to_json())

@@ -23,6 +23,11 @@ def label(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, Real) else str(value)
 
 
+def zeroed(value: float) -> float:
+    """A positive number, or 0 below a thousandth."""
+    return 0.0 if value < 1e-3 else value
+
+
 def scientific(value: float) -> str:
     """Two decimals and a short exponent: 1.23e-4."""
     return f"{value:.2e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")

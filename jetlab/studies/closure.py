@@ -14,7 +14,7 @@ import numpy as np
 from jetlab.laws import forms
 from jetlab.laws.amplification import Amplification, amplification
 from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL
-from jetlab.laws.formatting import with_interval
+from jetlab.laws.formatting import with_interval, zeroed
 from jetlab.laws.result import FitResult
 from jetlab.records import Record, Table
 from jetlab.runs.report import Findings, TextTable
@@ -247,8 +247,8 @@ def _floor_table(found: Closure) -> TextTable:
 
 def _estimate(one: Estimate, floor: Floor | None) -> str:
     """Value and interval, with flags; numbers below a thousandth are shown as 0."""
-    ends = one.interval and (_zeroed(one.interval[0]), _zeroed(one.interval[1]))
-    text = with_interval(_zeroed(one.value), ends)
+    ends = one.interval and (zeroed(one.interval[0]), zeroed(one.interval[1]))
+    text = with_interval(zeroed(one.value), ends)
     text += "" if one.interval else ", no interval"
     text += "" if one.reliable else ", not reliable"
     if floor is None or one.interval is None:
@@ -256,10 +256,6 @@ def _estimate(one: Estimate, floor: Floor | None) -> str:
     text += "; covers" if one.covers(floor[0]) else "; misses"
     pull = one.pull(floor[0])
     return text + (f", pull {pull:+.1f}" if pull is not None else "")
-
-
-def _zeroed(value: float) -> float:
-    return 0.0 if value < 1e-3 else value
 
 
 def _toy_table(found: Closure) -> TextTable:

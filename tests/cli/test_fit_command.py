@@ -217,6 +217,16 @@ def test_a_folder_of_runs_is_a_table(capsys, tmp_path, monkeypatch):
     assert json.loads(out)["particles"] == 10
 
 
+def test_a_form_without_a_size_that_matters_says_so(capsys, write, caplog):
+    run(capsys, "fit", write(rows()), "--form", "model_only", *QUICK)
+    words = "L depends on D, which model_only lacks: take a form with it"
+    assert any(words in record.getMessage() for record in caplog.records)
+    status, _, err = run(capsys, "fit", write(rows()), "--form", "model_only",
+                         "--approaches")  # fmt: skip
+    assert status == 2
+    assert "--approaches are of the additive law" in err
+
+
 def test_warnings_are_logged(capsys, write, caplog):
     caplog.set_level(logging.WARNING)
     table = rows()

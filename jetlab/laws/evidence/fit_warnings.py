@@ -12,6 +12,7 @@ from jetlab.laws.result import OUTLYING, FitResult
 
 TWO_UNITS = 1.2  # ratio of losses between two labels that may be two units
 UNEQUAL = 0.05  # median spread of the losses of a cell that calls for its best run
+SIZES = ("N", "D")
 NAMED = 5  # rows that a sentence names; the JSON has all
 
 
@@ -85,7 +86,15 @@ def mixtures(law: FitResult) -> list[str]:
     a different unit of L as the likely cause of a large ratio, and cells of unequal
     losses."""
     found = []
+    failed = {test.column for test in law.evidence.failed}
     for name, column in law.labels.items():
+        if name in SIZES:
+            if name in failed:
+                found.append(
+                    f"L depends on {name}, which {law.form.name} lacks: take a form"
+                    f" with it, or fit one {name} (--where)"
+                )
+            continue
         centre = {v: float(np.median(law.residuals[column == v])) for v in set(column)}
         low, high = (f(centre, key=centre.__getitem__) for f in (min, max))
         ratio = float(np.exp(centre[high] - centre[low]))
@@ -95,7 +104,7 @@ def mixtures(law: FitResult) -> list[str]:
                 f" {label(high)} at equal N and D: if they are in one unit, fit them"
                 f" separately (--group {name})"
             )
-        elif any(test.column == name for test in law.evidence.failed):
+        elif name in failed:
             found.append(
                 f"rows of one N and D differ by {name}: fit one of its values"
                 " (--where), each of them (--group), or the best of each cell"
