@@ -78,12 +78,17 @@ def _parameters(
     lines = [
         [
             name,
-            with_interval(value, law.intervals.get(name)),
+            _marked(law, name, with_interval(value, law.intervals.get(name))),
             "fixed" if name in law.fixed else _interval(by_name.get(name)),
         ]
         for name, value in law.params.items()
     ]
     return ["parameter", "value (68 %, draws)", "68 %, profile"], lines
+
+
+def _marked(law: FitResult, name: str, text: str) -> str:
+    """A number in brackets where the rows do not decide it."""
+    return text if law.verdicts[name].known else f"[{text}]"
 
 
 def _approaches(beside: Approaches) -> str:
