@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jetlab.cli.fit_groups import log_warnings, shared_laws, show_groups
+from jetlab.cli.fit_groups import shared_laws, show_groups
 from jetlab.cli.fit_tables import (
     CLUSTER,
     WEIGHT,
@@ -15,7 +15,16 @@ from jetlab.cli.fit_tables import (
     needed_columns,
     read_table,
 )
-from jetlab.cli.options import Bounds, Names, Pairs, as_json, example, seed_option
+from jetlab.cli.options import (
+    Bounds,
+    Names,
+    Pairs,
+    as_json,
+    example,
+    level_option,
+    log_warnings,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     import jetlab.laws.result
@@ -102,13 +111,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Number of bootstrap draws; 0 for no intervals.",
 )
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.68,
-    show_default=True,
-    help="Coverage of the intervals.",
-)
+@level_option
 @seed_option("Of the bootstrap.")
 @click.option(
     "--particles",
@@ -159,8 +162,8 @@ def fit(
 
     TABLE is a CSV file (or one separated by semicolons, tabs or blanks), or a folder of
     `jetlab run`. Rows without a positive, finite number in every column are excluded,
-    with a warning. The verdict comes first: what is decided, what has a limit at 95 %,
-    and what these rows do not tell. Warnings go to standard error.
+    with a warning. The verdict is printed first: it names the quantities that the rows
+    decide, limit at 95 % or leave open. Warnings go to standard error.
     """
     from jetlab.laws.fitting.misfit import Misfit
     from jetlab.laws.tables import selection
@@ -200,7 +203,7 @@ def fit(
         show_groups(group, laws, shared_laws(form, laws, share), level, as_json)
         return
     law = fit_rows(form, rows, **choices)
-    log_warnings(law)
+    log_warnings(law.warnings)
     compared = _approaches(law, rows) if approaches else {}
     if out is not None:
         from jetlab.laws.export import export

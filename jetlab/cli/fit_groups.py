@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jetlab.cli.options import log_warnings
+
 if TYPE_CHECKING:
     import jetlab.laws.result
 
 logger = logging.getLogger(__name__)
-
-
-def log_warnings(law: "jetlab.laws.result.FitResult", prefix: str = "") -> None:
-    for sentence in law.warnings:
-        logger.warning("warning: %s%s", prefix, sentence)
 
 
 def shared_laws(
@@ -44,7 +41,7 @@ def show_groups(
     from jetlab.laws.summary import lines
 
     for name, law in laws.items():
-        log_warnings(law, f"{column} = {name}: ")
+        log_warnings(law.warnings, f"{column} = {name}: ")
     worths = _worths(laws)
     if as_json:
         fits = {

@@ -2,12 +2,15 @@
 
 import functools
 import json
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+
+logger = logging.getLogger(__name__)
 
 
 class Pairs(click.ParamType):
@@ -107,6 +110,21 @@ shard_option = click.option(
     type=Shard(),
     help="Do part I of N: one task of an array job on a shared file system.",
 )
+
+
+level_option = click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.68,
+    show_default=True,
+    help="Coverage of the intervals.",
+)
+
+
+def log_warnings(warnings: Sequence[str], prefix: str = "") -> None:
+    """Warnings of a fit or a plan, to standard error."""
+    for warning in warnings:
+        logger.warning("warning: %s%s", prefix, warning)
 
 
 def seed_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

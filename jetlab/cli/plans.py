@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jetlab.cli.options import Pairs, as_json, example
+from jetlab.cli.options import Pairs, as_json, example, log_warnings
 from jetlab.laws.formatting import scientific, with_interval
 
 if TYPE_CHECKING:
@@ -209,11 +209,6 @@ def echo_range(plan: "Plan") -> None:
 
     if not plan.extrapolates:
         click.echo(INTERPOLATION)
-
-
-def log_warnings(warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        logger.warning("warning: %s", warning)
 
 
 @click.command(epilog=example("jetlab suggest fit.json --budget 1e16 --target L_inf"))

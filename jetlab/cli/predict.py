@@ -1,20 +1,18 @@
 """The command that predicts losses and background rejections."""
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from jetlab.cli.options import Pairs, as_json, example
+from jetlab.cli.options import Pairs, as_json, example, level_option, log_warnings
 from jetlab.cli.plans import (
     FIT,
     echo_range,
     echo_values,
     echo_verdict,
-    log_warnings,
     particles_option,
     text_of,
     with_particles,
@@ -23,8 +21,6 @@ from jetlab.cli.plans import (
 if TYPE_CHECKING:
     from jetlab.laws.plans.plan import RejectionForecast
     from jetlab.laws.result import FitResult
-
-logger = logging.getLogger(__name__)
 
 
 @click.command(
@@ -38,13 +34,7 @@ logger = logging.getLogger(__name__)
     "--at", type=Pairs(float), multiple=True, help="Point of the loss, as N=1e8,D=1e9."
 )
 @click.option("--budget", type=float, help="FLOPs of training, for rejections.")
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.68,
-    show_default=True,
-    help="Coverage of the intervals of --at.",
-)
+@level_option
 @particles_option
 @as_json
 def predict(
@@ -109,8 +99,8 @@ def _predict_losses(
         click.echo(f"{100 * level:g} % intervals of the law, and of a single new run:")
         for line in found.lines():
             click.echo(line)
-    for reason in dict.fromkeys(one.why for one in found.verdicts if one.reason):
-        logger.warning("warning: L undecided: %s", reason)
+    reasons = dict.fromkeys(one.why for one in found.verdicts if one.reason)
+    log_warnings(list(reasons), "L undecided: ")
 
 
 def _three_digits(forecast: "RejectionForecast") -> str:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from jetlab.laws.derived import optimal_exponents
 from jetlab.laws.evidence.draws import Draws
 from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL, around, percentiles
-from jetlab.laws.fitting.information import scatter
+from jetlab.laws.fitting.information import Linearised, linearise, scatter
 from jetlab.laws.fitting.misfit import HUBER, Misfit
 from jetlab.laws.fitting.objective import Problem, pose
 from jetlab.laws.plans.budget import PARTICLES
@@ -92,6 +92,12 @@ class FitResult:
         choices = (self.fixed, self.bounds, self.misfit, self.weight, self.ties)
         with jax.enable_x64(True):
             return pose(self.form, self.table, *choices, min_rows=self.min_rows)
+
+    @cached_property
+    def linearised(self) -> Linearised:
+        """Residuals and Jacobian at the optimum, of the problem that was solved."""
+        with jax.enable_x64(True):
+            return linearise(self.problem, self.problem.space.coordinates(self.params))
 
     @property
     def points(self) -> dict[str, Float[np.ndarray, "n"]]:

@@ -16,7 +16,7 @@ from jetlab.laws.evidence.steep_start import steep_start
 from jetlab.laws.evidence.verdict import NARROW, Evidence, Quantity, Verdict, judged
 from jetlab.laws.fit import fit_part
 from jetlab.laws.fitting import identifiability
-from jetlab.laws.fitting.information import efficiency, linearise
+from jetlab.laws.fitting.information import efficiency
 from jetlab.laws.result import FINEST, FitResult
 from jetlab.laws.terms import Parameter, exponent_name
 
@@ -79,7 +79,7 @@ def _sample(law: FitResult) -> tuple[dict[str, np.ndarray], str]:
     with jax.enable_x64(True):
         problem = law.problem
         optimum = problem.space.coordinates(law.params)
-        here = linearise(problem, optimum)
+        here = law.linearised
         effects = effects_of(here, ids)
         if effects is None:
             return {}, too_few(int(ids.max()) + 1, law.free)
@@ -103,7 +103,8 @@ def verdicts(law: FitResult) -> dict[str, Verdict]:
     """What is known of each parameter and derived exponent. `law.verdicts` keeps
     them."""
     found = {name: _parameter_verdict(law, name) for name in law.params}
-    for name, why in _open_reasons(law).items():
+    unseen = _open_reasons(law)
+    for name, why in unseen.items():
         if name not in law.fixed:
             found[name] = _undecided(law, name, why)
     if law.evidence.doubt:
@@ -112,7 +113,7 @@ def verdicts(law: FitResult) -> dict[str, Verdict]:
         if parameter.name not in law.fixed and (own := _exponents_of(parameter)):
             found[parameter.name] = _as_exponents(law, found, parameter.name, own)
     for name in law.derived:
-        found[name] = _derived_verdict(law, found, name)
+        found[name] = _derived_verdict(law, unseen, name)
     return found
 
 
@@ -165,12 +166,9 @@ def _as_exponents(
     return Verdict(name=name, status="decided", value=value, interval=ends)
 
 
-def _derived_verdict(
-    law: FitResult, found: Mapping[str, Verdict], name: str
-) -> Verdict:
+def _derived_verdict(law: FitResult, unseen: Mapping[str, str], name: str) -> Verdict:
     """The verdict on a or gamma: undecided where the exponents are not seen, else by
     its own interval, which may be narrow where those of the exponents are not."""
-    unseen = _open_reasons(law)
     for exponent in ("alpha", "beta"):
         if exponent in unseen and exponent not in law.fixed:
             return _undecided(law, name, unseen[exponent])

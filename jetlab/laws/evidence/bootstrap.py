@@ -28,7 +28,6 @@ from jetlab.laws.evidence.draws import Draws
 from jetlab.laws.evidence.intervals import student_factor
 from jetlab.laws.evidence.random_effects import RandomEffects, effects_of
 from jetlab.laws.fitting.identifiability import at_edges
-from jetlab.laws.fitting.information import linearise
 from jetlab.laws.fitting.newton import CONVERGED, ProblemBatch, newton_batch
 from jetlab.laws.fitting.objective import Problem, Rows
 from jetlab.laws.fitting.solver import levenberg_marquardt
@@ -69,10 +68,10 @@ def bootstrap(
     with jax.enable_x64(True):
         problem = fit.problem
         optimum = problem.space.coordinates(fit.params)
-        here = linearise(problem, optimum)
-        effects = effects_of(here, ids) if simulate and few(ids, fit.free) else None
+        simulate &= few(ids, fit.free)
+        effects = effects_of(fit.linearised, ids) if simulate else None
         count = int(ids.max()) + 1
-        if effects is None and ((simulate and few(ids, fit.free)) or count <= fit.free):
+        if effects is None and (simulate or count <= fit.free):
             why = too_few(count, fit.free)
             return Draws(values={}, asked=0, message=why, warnings=(why,))
         starts = np.broadcast_to(optimum, (draws, len(optimum)))

@@ -14,14 +14,17 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import fdtrc
 
 from jetlab.laws.evidence.clusters import row_clusters
-from jetlab.laws.evidence.random_effects import RandomEffects, effects_of
-from jetlab.laws.fitting.information import Linearised, linearise
+from jetlab.laws.evidence.random_effects import (
+    RandomEffects,
+    cluster_means,
+    effects_of,
+)
+from jetlab.laws.fitting.information import Linearised, scatter
 from jetlab.laws.result import FINEST, FitResult
 from jetlab.records import Table, codes
 
@@ -56,8 +59,7 @@ def law_tests(law: FitResult) -> tuple[LawTest, ...]:
     """The tests of a fit; none for exact rows and for a fit without parameters."""
     if not _testable(law):
         return ()
-    with jax.enable_x64(True):
-        here = linearise(law.problem, law.problem.space.coordinates(law.params))
+    here = law.linearised
     effects = _effects(here, row_clusters(law))
     if effects is None or not effects.within:
         return ()
@@ -106,8 +108,7 @@ def agreement(law: FitResult, ids: Int[np.ndarray, "n"]) -> float:
     or leaves no degree of freedom between the clusters for their variance."""
     if not _testable(law):
         return 1.0
-    with jax.enable_x64(True):
-        here = linearise(law.problem, law.problem.space.coordinates(law.params))
+    here = law.linearised
     effects = effects_of(here, np.arange(law.rows))
     if effects is None or effects_of(here, ids) is None:
         return 1.0
@@ -118,9 +119,8 @@ def cells_agree(law: FitResult) -> bool:
     """Whether runs of one cell err alike."""
     if not _testable(law):
         return False
-    with jax.enable_x64(True):
-        here = linearise(law.problem, law.problem.space.coordinates(law.params))
-    return replicates(here, law.table.cells(law.form.columns)) < SIGNIFICANT
+    cells = law.table.cells(law.form.columns)
+    return replicates(law.linearised, cells) < SIGNIFICANT
 
 
 def _testable(law: FitResult) -> bool:
@@ -185,11 +185,13 @@ def added(
     between the trajectories.
     """
     law, r = effects.whitened(here.jacobian), effects.whitened(here.residuals)
-    sigma = 1.4826 * np.median(np.abs(r)) * np.sqrt(len(r) / (len(r) - law.shape[1]))
+    sigma = scatter(r, law.shape[1], squares=True)
     r = np.clip(r, -CUT * sigma, CUT * sigma)
     own = _beside(law, effects.whitened(columns))
     explained, count = float(np.sum((own.T @ r) ** 2)), own.shape[1]
-    if _within(effects, here.jacobian) and not _within(effects, columns):
+    trajectories = _within(effects, here.jacobian)
+    along = _within(effects, columns)
+    if trajectories and not along:
         clusters = _beside(law, effects.whitened(dummies(effects.ids)))
         whole, left = float(np.sum((clusters.T @ r) ** 2)), effects.freedom - count
     else:
@@ -199,7 +201,7 @@ def added(
     if not count or left < 1:
         return 1.0
     ratio = explained / count / (max(whole - explained, 1e-300) / left)
-    if _within(effects, columns) and _within(effects, here.jacobian):
+    if trajectories and along:
         count, left = 1, max(effects.freedom, 1.0)
     return float(fdtrc(count, left, ratio))
 
@@ -221,9 +223,8 @@ def _within(effects: RandomEffects, columns: Float[np.ndarray, "n m"]) -> bool:
     ids = effects.ids
     if ids.max() + 1 == len(ids):
         return False
-    means = np.stack([np.bincount(ids, c) for c in columns.T], axis=1)
-    means = (means / np.bincount(ids)[:, None])[ids]
-    return bool(np.abs(columns - means).max() > 1e-9 * np.abs(columns).max())
+    inside = columns - cluster_means(columns, ids)[ids]
+    return bool(np.abs(inside).max() > 1e-9 * np.abs(columns).max())
 
 
 def _bend(

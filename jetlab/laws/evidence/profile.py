@@ -71,8 +71,7 @@ def profile(
     ids = row_clusters(fit, labels)
     with jax.enable_x64(True):
         whole = fit.problem
-        optimum = whole.space.coordinates(fit.params)
-        here = linearise(whole, optimum)
+        here = fit.linearised
         effects = effects_of(here, ids)
         if effects is None:
             raise ValueError(too_few(int(ids.max()) + 1, fit.free))

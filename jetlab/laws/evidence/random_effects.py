@@ -41,11 +41,18 @@ class RandomEffects(NamedTuple):
         """Columns in which the scatter has unit variance and no correlation."""
         size = np.bincount(self.ids)
         flat = columns.reshape(len(columns), -1)
-        means = np.stack([np.bincount(self.ids, c) for c in flat.T], axis=1)
-        means = (means / size[:, None])[self.ids]
+        means = cluster_means(flat, self.ids)[self.ids]
         common = np.sqrt(self.within + size * self.between)[self.ids, None]
         white = (flat - means) / np.sqrt(self.within) + means / common
         return white.reshape(columns.shape)
+
+
+def cluster_means(
+    columns: Float[np.ndarray, "n k"], ids: Int[np.ndarray, "n"]
+) -> Float[np.ndarray, "g k"]:
+    """Mean of each column over the rows of each cluster."""
+    size = np.bincount(ids)
+    return np.stack([np.bincount(ids, column) / size for column in columns.T], axis=1)
 
 
 def effects_of(here: Linearised, ids: Int[np.ndarray, "n"]) -> RandomEffects | None:
@@ -60,7 +67,7 @@ def effects_of(here: Linearised, ids: Int[np.ndarray, "n"]) -> RandomEffects | N
         within = float(r @ r / freedom) if freedom else 0.0
         return RandomEffects(ids, 0.0, within, freedom) if freedom else None
     basis = np.linalg.qr(jacobian)[0]
-    means = np.stack([np.bincount(ids, c) / size for c in basis.T], axis=1)
+    means = cluster_means(basis, ids)
     absorbed = float(np.sum(size[:, None] * means**2))  # trace of the projections
     freedom = len(size) - absorbed
     inside = max(rows - len(size) - (free - absorbed), 1.0)

@@ -17,7 +17,7 @@ from jetlab.laws.evidence.bootstrap import refit
 from jetlab.laws.evidence.clusters import row_clusters
 from jetlab.laws.evidence.lack_of_fit import levels
 from jetlab.laws.evidence.random_effects import RandomEffects, effects_of
-from jetlab.laws.fitting.information import Linearised, efficiency, linearise, scatter
+from jetlab.laws.fitting.information import Linearised, efficiency, scatter
 from jetlab.laws.fitting.newton import ProblemBatch
 from jetlab.laws.formatting import label
 from jetlab.laws.result import FitResult
@@ -76,7 +76,7 @@ def stability(law: FitResult) -> Stability | None:
     with jax.enable_x64(True):
         problem = law.problem
         optimum = problem.space.coordinates(law.params)
-        here = linearise(problem, optimum)
+        here = law.linearised
         effects = effects_of(here, row_clusters(law))
         if effects is None:
             return None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jetlab.laws.evidence.assessment import NARROW_SHARE
 from jetlab.laws.evidence.fit_warnings import undecided
 from jetlab.laws.evidence.intervals import percentiles
 from jetlab.laws.evidence.verdict import Verdict, judged_values
@@ -18,7 +19,6 @@ SIZES = ("N", "D")
 JUDGED = ("N", "D", "loss", "a", "gamma")
 NARROW_SIZE = 0.3  # half a 68 % interval of log10 N or D that decides: a factor of two
 NARROW_LOSS = 0.05  # of the loss, as a share
-NARROW_EXPONENT = 0.1  # of a
 TOLERANCE = 1e-9
 """Relative distance outside the fitted range that still counts as inside."""
 
@@ -104,7 +104,7 @@ def _verdict(
     with np.errstate(all="ignore"):
         values = np.log10(drawn) if size else drawn
         there = None if at is None else np.log10(at) if size else at
-    narrow = {"loss": NARROW_LOSS * drawn[0], "a": NARROW_EXPONENT}.get(name)
+    narrow = {"loss": NARROW_LOSS * drawn[0], "a": NARROW_SHARE}.get(name)
     one = judged_values(
         law.evidence,
         name,
@@ -114,7 +114,7 @@ def _verdict(
         narrow=NARROW_SIZE if size else narrow,
         log=size,
     )
-    return replace(one, name=name, value=float(drawn[0]), interval=None)
+    return replace(one, value=float(drawn[0]), interval=None)
 
 
 def _intervals(
