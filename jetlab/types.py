@@ -113,6 +113,26 @@ class Source(Protocol):
         ...
 
 
+class Posterior(NamedTuple):
+    """The probability of each class given a jet, of a sample of jets.
+
+    `exact` is whether it is given just what the network reads, so that its entropy is
+    the lowest loss; else it is given more of the jet, and the lowest loss is higher.
+    """
+
+    probability: Float[np.ndarray, "b k"]  # float64
+    exact: bool
+
+
+@runtime_checkable
+class KnowsPosterior(Protocol):
+    """A source that can say how probable each class of a validation jet is."""
+
+    def posterior(self, count: int, inputs: "Inputs") -> Posterior | None:
+        """The posterior of the jets of `valid(count)`; None where it is not known."""
+        ...
+
+
 Groups = tuple[tuple[int, int], ...]
 """(jets, particles) of each group: a number of jets, and the most particles of one."""
 
@@ -165,7 +185,8 @@ class Task(Protocol):
     """What a network learns: everything that training must ask and cannot know.
 
     A task is a frozen dataclass, so that it is part of a run's identity and of the key
-    of its compiled programs. `jetlab.tasks.tagging.Tagging` is one in 80 lines.
+    of its compiled programs. `jetlab.tasks.tagging.Tagging` is one in 80 lines. A task
+    whose loss depends on the class of a jet may also be a `JudgesPosteriors`.
     """
 
     @property
@@ -219,4 +240,16 @@ class Task(Protocol):
 
     def floor(self, source: str, inputs: "Inputs") -> tuple[float, float] | None:
         """The loss that no network can beat and its error, where it is known."""
+        ...
+
+
+@runtime_checkable
+class JudgesPosteriors(Protocol):
+    """A task whose loss can be averaged over the classes of a jet."""
+
+    def excess_losses(
+        self, outputs: Shaped[np.ndarray, "b *o"], posterior: Float[np.ndarray, "b k"]
+    ) -> tuple[Float[np.ndarray, "b"], Float[np.ndarray, "b"]]:
+        """The expected loss of each jet under the posterior, as what it exceeds the
+        lowest possible expected loss by, and that lowest loss."""
         ...

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
+from scipy.special import entr, log_softmax, xlogy
 
 from jetlab.data.features import Inputs
 from jetlab.data.shower.bayes_limit import known_limit
@@ -51,6 +52,14 @@ class Tagging:
         """-ln p(true class) of each jet."""
         return optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
 
+    def excess_losses(
+        self, outputs: Float[np.ndarray, "b k"], posterior: Float[np.ndarray, "b k"]
+    ) -> tuple[Float[np.ndarray, "b"], Float[np.ndarray, "b"]]:
+        """KL(posterior || prediction) and the entropy of the posterior, in nats."""
+        predicted = log_softmax(np.asarray(outputs, np.float64), axis=1)
+        entropy = entr(posterior).sum(1)
+        return -(posterior * predicted).sum(1) - entropy, entropy
+
     def metrics(
         self,
         outputs: Float[np.ndarray, "b k"],
@@ -69,8 +78,10 @@ class Tagging:
     def chance_loss(
         self, targets: Int[np.ndarray, "b"], classes: tuple[str, ...]
     ) -> float:
-        """ln(classes): validation jets are balanced by class."""
-        return math.log(len(classes))
+        """The entropy of the class shares: ln(classes) for balanced jets."""
+        number = len(classes)
+        shares = np.bincount(targets, minlength=number) / len(targets)
+        return math.log(number) - float(xlogy(shares, number * shares).sum())
 
     def floor(self, source: str, inputs: Inputs) -> tuple[float, float] | None:
         """The Bayes limit of simulated jets."""

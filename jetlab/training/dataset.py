@@ -6,6 +6,7 @@ decides.
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -28,9 +29,11 @@ from jetlab.training.evaluate import ValidationSet, validation_set
 from jetlab.training.mesh import make_mesh, put_global, replicated
 from jetlab.training.run_config import RunConfig, length_groups
 from jetlab.training.scan import SCAN_LENGTH, MicroBatches
-from jetlab.types import FlatJets, Jets, Source, Task
+from jetlab.types import FlatJets, Jets, KnowsPosterior, Source, Task
 
-READ = 65_536  # jets featurised at a time
+READ = 65_536  # jets of which the packing of a stream is chosen
+PART = 16_000  # jets read at a time, by `READERS` threads
+READERS = 2
 
 
 class Dataset(NamedTuple):
@@ -124,9 +127,15 @@ def _validation(source: Source, run: RunConfig) -> ValidationSet:
             f"{run.num_valid} validation jets do not hold one of each of the"
             f" {len(source.classes)} classes: take more"
         )
-    examples = with_offsets(*_examples(jets, run.input_config, run.task))
-    labels = jets.label.astype(np.int32)
-    return validation_set(examples, labels, grouped=length_groups(run.model))
+    posterior = None
+    if isinstance(source, KnowsPosterior):
+        posterior = source.posterior(run.num_valid, run.input_config)
+    return validation_set(
+        with_offsets(*_examples(jets, run.input_config, run.task)),
+        jets.label.astype(np.int32),
+        grouped=length_groups(run.model),
+        posterior=posterior,
+    )
 
 
 class _Resident:
@@ -219,12 +228,13 @@ def _read(
     source: Source, inputs: Inputs, task: Task, start: int, stop: int
 ) -> FlatJets:
     """Training jets start to stop of a source, on the host."""
-    return _joined(
-        [
-            _examples(source.train(first, min(first + READ, stop)), inputs, task)
-            for first in range(start, stop, READ)
-        ]
-    )
+
+    def part(first: int) -> FlatJets:
+        jets = source.train(first, min(first + PART, stop))
+        return _examples(jets, inputs, task)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return _joined(list(pool.map(part, range(start, stop, PART))))
 
 
 def _joined(parts: Sequence[FlatJets]) -> FlatJets:

@@ -25,7 +25,7 @@ from jetlab.training.mesh import (
 )
 from jetlab.training.scan import MicroBatches, compiler_options
 from jetlab.training.step import Engine
-from jetlab.types import Task
+from jetlab.types import JudgesPosteriors, Posterior, Task
 
 BLOCK = 512  # jets at a time: bounds the memory of attention
 
@@ -42,7 +42,8 @@ class ValidationSet(NamedTuple):
 
     Jets are sorted by length and dealt round-robin to the blocks, so blocks have
     similar lengths: almost nothing is padded, and no block overflows. `labels` are the
-    classes of the jets, `targets` what the task predicts.
+    classes of the jets, `targets` what the task predicts, `posterior` the probability
+    of each class where it is known.
     """
 
     jets: DeviceJets
@@ -50,10 +51,15 @@ class ValidationSet(NamedTuple):
     packing: Packing
     labels: Int[np.ndarray, "b"]
     targets: Shaped[np.ndarray, "b *t"]
+    posterior: Posterior | None = None
 
 
 def validation_set(
-    jets: DeviceJets, labels: Int[np.ndarray, "b"], *, grouped: bool
+    jets: DeviceJets,
+    labels: Int[np.ndarray, "b"],
+    *,
+    grouped: bool,
+    posterior: Posterior | None = None,
 ) -> ValidationSet:
     """Validation jets in blocks, which the devices share. `grouped` is whether
     attention runs over groups of jets of similar length."""
@@ -71,7 +77,8 @@ def validation_set(
     mesh = make_mesh(devices)
     blocks = put_global(MicroBatches(rows, 0 * ones, ones), by_replica(mesh))
     loaded = put_global(jets, replicated(mesh))
-    return ValidationSet(loaded, blocks, packing, labels, np.asarray(jets.targets))
+    targets = np.asarray(jets.targets)
+    return ValidationSet(loaded, blocks, packing, labels, targets, posterior)
 
 
 def make_evaluate(
@@ -122,6 +129,45 @@ def evaluate_program(task: Task, engine: Engine, packing: Packing) -> Callable:
         return jax.tree.map(in_order, results)
 
     return evaluate
+
+
+class Loss(NamedTuple):
+    """A validation loss and its sampling error, and further numbers on it by name."""
+
+    mean: float
+    error: float
+    details: dict[str, float]
+
+
+def validation_loss(
+    task: Task,
+    reached: Predictions,
+    labels: Int[np.ndarray, "b"],
+    posterior: Posterior | None,
+) -> Loss:
+    """The mean loss of validation jets.
+
+    Where the posterior of the jets is known, it is the expected loss over their
+    classes, which the draw of the labels does not scatter. The details are then the
+    loss on the labels and, for an exact posterior, the lowest loss of these jets
+    (`floor`) and the excess of the expected loss over it, each with its sampling error.
+    """
+    sampled = stratified_mean(reached.loss, labels)
+    if posterior is None or not isinstance(task, JudgesPosteriors):
+        return Loss(*sampled, {})
+    outputs = np.asarray(reached.outputs)
+    excess, lowest = task.excess_losses(outputs, posterior.probability)
+    found = {"label_loss": sampled}
+    if posterior.exact:
+        found |= {"floor": _mean(lowest), "excess": _mean(excess)}
+    details = {name: value for name, (value, _) in found.items()}
+    errors = {f"{name}_error": error for name, (_, error) in found.items()}
+    return Loss(*_mean(excess + lowest), {**details, **errors})
+
+
+def _mean(each: Float[np.ndarray, "b"]) -> tuple[float, float]:
+    """The mean and its standard error."""
+    return float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
 
 
 def stratified_mean(

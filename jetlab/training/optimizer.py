@@ -1,4 +1,4 @@
-"""AdamW with its hyperparameters in the state, and early stopping.
+"""AdamW with its hyperparameters in the state, averaged weights, and early stopping.
 
 Hyperparameters are arrays of the optimizer's state, so one compiled program serves runs
 that differ in them.
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -32,10 +33,63 @@ def adamw() -> optax.GradientTransformationExtraArgs:
 
 def set_hyperparams(state: Any, hyperparams: Hyperparams) -> Any:
     """The state of `adamw()` with these hyperparameters."""
+    if isinstance(state, Averaged):
+        return state._replace(inner=set_hyperparams(state.inner, hyperparams))
     values = hyperparams._asdict().items()
     return state._replace(
         hyperparams={k: jnp.asarray(v, jnp.float32) for k, v in values}
     )
+
+
+class Averaged(NamedTuple):
+    """The state of an optimizer, and the average of the weights after its steps."""
+
+    inner: Any
+    average: Any
+    count: Int[Array, ""]
+
+
+WIDEST_AVERAGE = 12**-0.5
+"""The relative width of the mean of all steps, the widest power-law average."""
+
+
+def power_of_average(width: float) -> float:
+    """The power p of an average whose weight of step t rises as t^p, by its relative
+    width: the standard deviation of that weight over the steps so far, as a share of
+    their number.
+
+    width^2 = (p + 1) / ((p + 2)^2 (p + 3)), the standard deviation of the density
+    (p + 1) t^p on (0, 1), as in arXiv:2312.02696, Appendix C.
+    """
+    s = width**2
+    roots = np.roots([s, 7 * s, 16 * s - 1, 12 * s - 1])
+    return float(max(r.real for r in roots if abs(r.imag) < 1e-9))
+
+
+def averaged(
+    inner: optax.GradientTransformationExtraArgs, width: float
+) -> optax.GradientTransformationExtraArgs:
+    """An optimizer that also keeps the power-law average of the weights of a relative
+    `width`. At every step it covers the same share of the run so far, so one trajectory
+    serves runs of every length."""
+    power = power_of_average(width)
+
+    def init(params: Any) -> Averaged:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return Averaged(inner.init(params), zeros, jnp.zeros((), jnp.int32))
+
+    def update(grads: Any, state: Any, params: Any = None, **more: Any) -> Any:
+        updates, after = inner.update(grads, state.inner, params, **more)
+        count = state.count + 1
+        share = 1 - (1 - 1 / count.astype(jnp.float32)) ** (power + 1)
+        average = jax.tree.map(
+            lambda a, p: a + share * (p - a),
+            state.average,
+            optax.apply_updates(params, updates),
+        )
+        return updates, Averaged(after, average, count)
+
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore
 
 
 class Best(NamedTuple):

@@ -9,24 +9,31 @@ import numpy as np
 
 from jetlab.records import Record
 from jetlab.training.dataset import Dataset
-from jetlab.training.evaluate import Predictions, stratified_mean
+from jetlab.training.evaluate import Predictions, validation_loss
 from jetlab.training.run_config import RunConfig, cost
 from jetlab.training.step import num_params
 from jetlab.training.trajectory import Trajectory
 
 
 def finished(
-    predictions: Predictions, dataset: Dataset, steps: int, weights: Mapping[str, str]
+    predictions: Predictions,
+    dataset: Dataset,
+    steps: int,
+    weights: Mapping[str, str],
+    **details: float,
 ) -> dict[str, Any]:
-    """The fields of a finished run whose loss was reached after `steps`."""
-    valid = dataset.valid
-    loss, error = stratified_mean(predictions.loss, valid.labels)
-    outputs = np.asarray(predictions.outputs)
+    """The fields of a finished run whose loss was reached after `steps`; `details` are
+    further metrics."""
+    valid, task = dataset.valid, dataset.task
+    loss = validation_loss(task, predictions, valid.labels, valid.posterior)
+    metrics = task.metrics(
+        np.asarray(predictions.outputs), valid.targets, dataset.classes
+    )
     return {
         "status": "done",
-        "loss": loss,
-        "loss_error": error,
-        "metrics": dataset.task.metrics(outputs, valid.targets, dataset.classes),
+        "loss": loss.mean,
+        "loss_error": loss.error,
+        "metrics": {**metrics, **loss.details, **details},
         "steps": steps,
         "weights": dict(weights),
     }
@@ -72,6 +79,7 @@ def record_of(
         cut=progress.cut,
         precision=run.precision,
         patience=run.patience,
+        averaging=run.averaging,
         seconds=progress.seconds,
         device=jax.devices()[0].device_kind,
         version=version("jetlab"),

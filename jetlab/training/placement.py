@@ -21,9 +21,9 @@ from jetlab.types import ModelConfig, Task
 
 
 @lru_cache(64)
-def _engine(task: Task, model: ModelConfig, precision: str) -> Engine:
+def _engine(task: Task, model: ModelConfig, precision: str, averaging: float) -> Engine:
     """The same engine for the same model and task: its programs are traced once."""
-    return make_engine(model, task.loss, PRECISIONS[precision])
+    return make_engine(model, task.loss, PRECISIONS[precision], averaging)
 
 
 @lru_cache(64)
@@ -39,7 +39,7 @@ class Placement:
 
     def __init__(self, run: RunConfig, dataset: Dataset):
         self._run, self._dataset = run, dataset
-        self._engine = _engine(run.task, run.model, run.precision)
+        self._engine = _engine(run.task, run.model, run.precision, run.averaging)
         self._evaluate = make_evaluate(run.task, self._engine, dataset.valid)
 
     def open(self, trajectories: int) -> None:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Key
 from jetlab.training.mesh import by_replica, put_schedules, replicated, shard_scan
 from jetlab.training.optimizer import Best, Hyperparams, no_best, update_best
 from jetlab.training.scan import GatherFn, MicroBatches, Scan
-from jetlab.training.step import Engine, TrainState
+from jetlab.training.step import Engine, TrainState, average_of
 
 QUICK = {"xla_backend_optimization_level": "0"}
 """Compiler options of programs that run once: they compile in a third of the time."""
@@ -65,14 +65,18 @@ class Replicas:
         return losses
 
     def params(self, replica: int) -> Any:
-        """The parameters of a run as they are."""
+        """The parameters of a run after its last step."""
         return self._programs.get(self.state.train.params, replica)
+
+    def average(self, replica: int) -> Any:
+        """The averaged parameters of a run, or the last where it averages none."""
+        return self._programs.get(average_of(self.state.train), replica)
 
     def update_best(self, replica: int, loss: float) -> tuple[int, int]:
         """Compare a validation loss with the best: the best's step, evaluations since
         it."""
         train, best = self._programs.get(self.state, replica)
-        best = update_best(best, train.params, jnp.float32(loss), train.step)
+        best = update_best(best, average_of(train), jnp.float32(loss), train.step)
         new = ReplicaState(train, best)
         self.state = self._programs.put(self.state, replica, new)
         return int(best.step), int(best.waited)

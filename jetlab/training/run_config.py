@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jetlab.data.features import INPUTS, Inputs, resolve_inputs
 from jetlab.records import identity
+from jetlab.training.optimizer import WIDEST_AVERAGE
 from jetlab.training.step import num_params
 from jetlab.types import ModelConfig, Task
 
@@ -21,13 +22,17 @@ class RunConfig:
     `source` is the identity of the jets, `pool` how many of its training jets the
     study may draw from: the run's `num_train` are a random part of them. With
     `patience` a run ends after that number of evaluations without a better validation
-    loss, and the best one counts. A run with `init_from` begins with its weights.
+    loss, and the best one counts. With `averaging`, the weights that count are a
+    power-law average over the run of that relative width
+    (`jetlab.training.optimizer.averaged`). A run with `init_from` begins with its
+    weights.
     `arm` is the study's name for what the run is compared under ("fixed", "repeated");
     it decides no number and is no part of the identity. The defaults are those of
     arXiv:2602.15781, Section 2.
 
     Raises:
-      ValueError: for inputs, a precision or a number of jets that cannot be.
+      ValueError: for inputs, a precision, an averaging or a number of jets that cannot
+        be.
     """
 
     identity_name: ClassVar[str] = "Run"
@@ -46,6 +51,7 @@ class RunConfig:
     seed: int = 0
     precision: str = "float32"
     patience: int = 0
+    averaging: float = 0.0
     init_from: "RunConfig | None" = None
     arm: str = field(default="", metadata={"identity": None})
 
@@ -55,6 +61,11 @@ class RunConfig:
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
             raise ValueError(f"precision {self.precision!r}: choose from {known}")
+        if not (self.averaging == 0 or 0.01 <= self.averaging <= WIDEST_AVERAGE):
+            raise ValueError(
+                f"averaging {self.averaging:g}: choose a relative width from 0.01 to"
+                f" {WIDEST_AVERAGE:.3f}, the mean of all steps, or 0 for none"
+            )
         if self.num_train % self.batch or not 0 < self.num_train <= self.pool:
             raise ValueError(
                 f"num_train is {self.num_train}: take a multiple of the batch "
@@ -80,7 +91,8 @@ class RunConfig:
     def compile_key(self) -> tuple[Any, ...]:
         """Runs of equal keys share one compiled program."""
         stops = self.patience > 0
-        return self.task, self.model, self.inputs, self.batch, self.precision, stops
+        key = self.task, self.model, self.inputs, self.batch, self.precision, stops
+        return (*key, self.averaging) if self.averaging else key
 
     @property
     def data_key(self) -> tuple[Any, ...]:

@@ -11,7 +11,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jetlab.training.optimizer import Hyperparams, adamw, set_hyperparams
+from jetlab.training.optimizer import (
+    Averaged,
+    Hyperparams,
+    adamw,
+    averaged,
+    set_hyperparams,
+)
 from jetlab.types import ModelConfig
 
 Loss = Callable[[Any, Any, nnx.Rngs], Float[Array, ""]]
@@ -46,15 +52,19 @@ class Engine(NamedTuple):
 
 
 def make_engine(
-    model: ModelConfig, loss: Loss, compute: DTypeLike = jnp.float32
+    model: ModelConfig,
+    loss: Loss,
+    compute: DTypeLike = jnp.float32,
+    averaging: float = 0.0,
 ) -> Engine:
-    """Training of any model under any loss with AdamW.
+    """Training of any model under any loss with AdamW; with `averaging`, weights are
+    averaged too (`jetlab.training.optimizer.averaged`).
 
     The module's static part is taken once; the state is a plain pytree that can be
     scanned, vmapped, sharded and saved. Parameters, gradients and optimizer are kept
     in float32; the loss is computed with parameters rounded to `compute`.
     """
-    tx = adamw()
+    tx = averaged(adamw(), averaging) if averaging else adamw()
     abstract = nnx.eval_shape(lambda: model.build(nnx.Rngs(0)))
     graphdef, _ = nnx.split(abstract, nnx.Param)
 
@@ -82,6 +92,13 @@ def make_engine(
         return TrainState(params, opt_state, state.key, state.step + 1)
 
     return Engine(init, gradient, update, module)
+
+
+def average_of(state: TrainState) -> Any:
+    """The averaged parameters of a run, or those after its last step where it averages
+    none."""
+    own = state.opt_state
+    return own.average if isinstance(own, Averaged) else state.params
 
 
 def abstract_params(model: ModelConfig) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from jetlab.records import Record
 from jetlab.training.checkpoint import CHECKPOINT_INTERVAL, Checkpoints, Saved
 from jetlab.training.dataset import Dataset, ScanInputs
-from jetlab.training.evaluate import stratified_mean
+from jetlab.training.evaluate import Loss, Predictions, validation_loss
 from jetlab.training.optimizer import Hyperparams
 from jetlab.training.outcome import failed, finished, record_of
 from jetlab.training.placement import Placement
@@ -178,9 +178,9 @@ class Trainer:
     def _evaluate(self, replica: int) -> Iterator[Record]:
         """Evaluate a trajectory where it stands."""
         trajectory, begin = self._at[replica], time.perf_counter()
-        params = self._replicas.params(replica)
+        params = self._replicas.average(replica)
         reached = self._placement.evaluate(params)
-        loss, _ = stratified_mean(reached.loss, self._dataset.valid.labels)
+        loss = self._loss(reached).mean
         step = trajectory.progress.batches
         trajectory.progress.seconds += time.perf_counter() - begin
         if not np.isfinite(loss):
@@ -193,23 +193,34 @@ class Trainer:
             if ended:
                 best = self._replicas.best_params(replica)
                 reached = self._placement.evaluate(best)
-                kept = {"final": params, "best": best}
+                kept = {"final": self._replicas.params(replica), "best": best}
                 runs = [trajectory.run]
                 yield from self._finish(runs, trajectory, reached, best_step, kept)
         else:
-            runs, kept = trajectory.runs_ending_here(), {"final": params}
-            yield from self._finish(runs, trajectory, reached, step, kept)
+            runs = trajectory.runs_ending_here()
+            kept, details = {"final": params}, {}
+            if trajectory.run.averaging:
+                last = self._replicas.params(replica)
+                kept = {"final": last, "averaged": params}
+                details = {"last_loss": self._loss(self._placement.evaluate(last)).mean}
+            yield from self._finish(runs, trajectory, reached, step, kept, **details)
             ended = trajectory.ended
         if ended:
             del self._at[replica]
+
+    def _loss(self, reached: Predictions) -> Loss:
+        valid = self._dataset.valid
+        task = self._dataset.task
+        return validation_loss(task, reached, valid.labels, valid.posterior)
 
     def _finish(
         self,
         runs: Sequence[RunConfig],
         trajectory: Trajectory,
-        reached: Any,
+        reached: Predictions,
         step: int,
         params: dict[str, Any],
+        **details: float,
     ) -> Iterator[Record]:
         """Records of finished runs; their weights are on the disk before."""
         for run in self._unknown(runs):
@@ -220,7 +231,7 @@ class Trainer:
                     name: save_weights(self._weights, run, classes, values)
                     for name, values in params.items()
                 }
-            outcome = finished(reached, self._dataset, step, weights)
+            outcome = finished(reached, self._dataset, step, weights, **details)
             yield from self._record([run], trajectory, outcome)
 
     def _diverge(self, replica: int) -> Iterator[Record]:

@@ -20,8 +20,9 @@ from jetlab.data.store import Store
 from jetlab.data.store_writer import write
 from jetlab.models.tagger import Tagger
 from jetlab.models.token_layout import flat_layout
-from jetlab.runs.experiment import Experiment, make_report
+from jetlab.runs.experiment import Experiment
 from jetlab.runs.ledger import Ledger
+from jetlab.runs.study_report import make_report
 from jetlab.training import trainer
 from jetlab.training.dataset import open_dataset
 from jetlab.training.placement import Placement

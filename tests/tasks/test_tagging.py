@@ -79,7 +79,10 @@ def test_chance_and_floor_of_the_shower():
     assert isinstance(Tagging(), Task)
     chance = Tagging().chance_loss(np.arange(10), source.classes)
     assert chance == math.log(10)
-    assert Tagging().chance_loss(np.arange(10), source.classes[:3]) == math.log(3)
+    assert Tagging().chance_loss(np.arange(3), source.classes[:3]) == math.log(3)
+    entropy = math.log(4) - 0.75 * math.log(3)  # of the shares 3/4 and 1/4
+    found = Tagging().chance_loss(np.array([0, 0, 0, 1]), ("a", "b"))
+    assert found == pytest.approx(entropy, rel=1e-12)
     loss, error = Tagging().floor(source.identity, INPUTS["full-40"]) or (0, 0)
     assert 0 < error < loss < chance
     assert Tagging().floor("my jets", INPUTS["full-40"]) is None

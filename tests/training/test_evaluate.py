@@ -11,12 +11,14 @@ from jetlab.models.tagger import Tagger
 from jetlab.tasks.tagging import Tagging
 from jetlab.training.batching import with_offsets
 from jetlab.training.evaluate import (
+    Predictions,
     make_evaluate,
     stratified_mean,
+    validation_loss,
     validation_set,
 )
 from jetlab.training.step import make_engine
-from jetlab.types import FlatJets
+from jetlab.types import FlatJets, Posterior
 
 
 def test_blocks_cover_each_jet_once():
@@ -82,3 +84,53 @@ def test_error_is_the_standard_deviation_of_repeated_samples():
         means.append(loss)
         errors.append(error)
     assert np.std(means) == pytest.approx(np.mean(errors), rel=0.1)
+
+
+def judged(losses, outputs, probability, labels, *, exact=True):
+    """The loss of a tagger with these losses and logits."""
+    reached = Predictions(jnp.asarray(losses), jnp.asarray(outputs))
+    return validation_loss(Tagging(), reached, labels, Posterior(probability, exact))
+
+
+def test_a_known_posterior_takes_the_draw_of_the_labels_out_of_the_loss():
+    """Two classes, p = 0.8 and 0.4 of the second: a network that says one half of all
+    jets has the loss ln 2, of which the entropies are the floor."""
+    p = np.repeat([0.8, 0.4], 500)
+    probability = np.stack([1 - p, p], axis=1)
+    labels = np.random.default_rng(0).binomial(1, p).astype(np.int32)
+    halves = np.full(1000, np.log(2)), np.zeros((1000, 2), np.float32)
+    loss = judged(*halves, probability, labels)
+    entropy = (
+        -(0.8 * np.log(0.8) + 0.2 * np.log(0.2)),
+        -(0.4 * np.log(0.4) + 0.6 * np.log(0.6)),
+    )
+    assert loss.mean == pytest.approx(np.log(2), rel=1e-12)
+    assert loss.details["floor"] == pytest.approx(np.mean(entropy), rel=1e-12)
+    assert loss.details["excess"] == pytest.approx(np.log(2) - np.mean(entropy))
+    spread = np.abs(np.subtract(*entropy)) / 2 / np.sqrt(999)
+    assert loss.details["floor_error"] == pytest.approx(spread)
+    assert loss.details["excess_error"] == pytest.approx(spread)
+    assert loss.error == pytest.approx(0, abs=1e-9)
+    assert loss.details["label_loss"] == pytest.approx(np.log(2))
+
+
+def test_the_posterior_itself_has_no_excess():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(400, 5)).astype(np.float32)
+    probability = np.asarray(jax.nn.softmax(logits.astype(np.float64)))
+    labels = np.array([rng.choice(5, p=p / p.sum()) for p in probability], np.int32)
+    each = -np.log(probability[np.arange(400), labels])
+    loss = judged(each, logits, probability, labels)
+    assert loss.details["excess"] == pytest.approx(0, abs=1e-7)
+    assert loss.mean == pytest.approx(loss.details["floor"])
+    miss = loss.details["label_loss"] - loss.mean
+    assert 0 < abs(miss) < 4 * loss.details["label_loss_error"]
+    assert loss.error < 0.7 * loss.details["label_loss_error"]
+
+
+def test_a_posterior_of_more_than_the_inputs_gives_no_floor():
+    probability, labels = np.full((100, 2), 0.5), np.zeros(100, np.int32)
+    halves = np.full(100, np.log(2)), np.zeros((100, 2), np.float32)
+    loss = judged(*halves, probability, labels, exact=False)
+    assert loss.mean == pytest.approx(np.log(2))
+    assert loss.details.keys() == {"label_loss", "label_loss_error"}
