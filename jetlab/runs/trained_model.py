@@ -1,5 +1,6 @@
 """Trained networks: loaded from the folder of their runs, applied to any jets."""
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from jetlab.data import ragged
-from jetlab.data.features import featurize
+from jetlab.data.features import Inputs, featurize
 from jetlab.records import Record
 from jetlab.runs.ledger import Ledger
 from jetlab.training.batching import (
@@ -22,9 +23,9 @@ from jetlab.training.batching import (
 )
 from jetlab.training.evaluate import Predictions, evaluate_program
 from jetlab.training.mesh import by_replica, make_mesh, put_global, replicated
-from jetlab.training.run_config import PRECISIONS, RunConfig, length_groups
+from jetlab.training.run_config import PRECISIONS, length_groups
 from jetlab.training.step import Engine, make_engine
-from jetlab.training.weights import load_weights, params_of
+from jetlab.training.weights import Weights, load_weights, params_of
 from jetlab.types import Jets
 
 CHUNK = 8192
@@ -33,6 +34,9 @@ CHUNK = 8192
 BLOCK = 512
 """Jets of a micro-batch: bounds the memory of attention."""
 
+SHAPES = 8
+"""Numbers of rows of a block, at equal distances up to that of the longest jets."""
+
 
 class TrainedModel:
     """A trained network: call it with jets for its outputs, one row a jet.
@@ -40,20 +44,26 @@ class TrainedModel:
         tagger = load_model("runs/mine", table.best())
         logits = tagger(jets.valid(1000))        # (1000, classes)
 
-    For a tagger the outputs are logits in the order of `classes`.
+    For a tagger the outputs are logits in the order of `classes`. `digest` is a hash of
+    the weights and the spec of their run, `record` the run's where it is known.
     """
 
-    def __init__(
-        self, run: RunConfig, classes: tuple[str, ...], params: Any, record: Record
-    ):
-        self.run, self.classes, self.record = run, classes, record
-        self.params = params
+    def __init__(self, weights: Weights, digest: str, record: Record | None = None):
+        self.run, self.classes, self.record = weights.run, weights.classes, record
+        self.params = params_of(weights, weights.run.model)
+        self.digest = digest
         self._fixed_packing: Packing | None = None
 
+    @property
+    def inputs(self) -> Inputs:
+        """The features and particles that it reads."""
+        return self.run.input_config
+
     def __repr__(self) -> str:
+        loss = f", loss {self.record.loss:.4g}" if self.record else ""
         return (
             f"TrainedModel({self.run.task.name}, width {self.run.model.width},"
-            f" {self.run.input_config.label}, loss {self.record.loss:.4g})"
+            f" {self.inputs.label}{loss})"
         )
 
     def __call__(self, jets: Jets) -> Shaped[np.ndarray, "b ..."]:
@@ -102,12 +112,18 @@ class TrainedModel:
         return tuple(columns)
 
     def _packing(self, counts: Int[np.ndarray, "b"]) -> Packing:
-        """The static shape of a block, from the first jets that are evaluated."""
+        """The static shape of a block: one of `SHAPES`, by the mean number of particles
+        of these jets; where attention needs groups, from the first jets evaluated, as
+        each program takes long to compile."""
+        most = self.inputs.particles
+        shown = np.minimum(counts, most)
+        if not length_groups(self.run.model):
+            share = 1.02 * float(shown.mean()) / most  # blocks differ by less
+            rows = BLOCK * most * min(SHAPES, math.ceil(SHAPES * share)) // SHAPES
+            rows = max(most, rows)
+            return Packing(batch=BLOCK, rows=rows, longest=(most,) * BLOCK, groups=())
         if self._fixed_packing is None:
-            most = self.run.input_config.particles
-            shown = np.minimum(counts, most)
-            grouped = length_groups(self.run.model)
-            self._fixed_packing = choose_packing(shown, BLOCK, most, grouped=grouped)
+            self._fixed_packing = choose_packing(shown, BLOCK, most, grouped=True)
         return self._fixed_packing
 
     @cached_property
@@ -172,9 +188,17 @@ def load_model(folder: str | Path, run: str | Mapping[str, Any]) -> TrainedModel
             f"the weights of run {name} were not kept, only those of {kept}: train with"
             ' keep="all" to keep all'
         )
-    weights = load_weights(path)
-    params = params_of(weights, weights.run.model)
-    return TrainedModel(weights.run, weights.classes, params, record)
+    return model_of(path, record)
+
+
+def model_of(path: Path, record: Record | None = None) -> TrainedModel:
+    """The network of a file of weights.
+
+    Raises:
+      ValueError: for a file that is missing, damaged, or of a class that cannot be
+        imported here.
+    """
+    return TrainedModel(load_weights(path), path.stem[:12], record)
 
 
 def best_run(folder: str | Path) -> str:

@@ -15,9 +15,9 @@ from jetlab.data import store as store_module
 from jetlab.data.features import FEATURES
 from jetlab.data.jetclass.convert import convert
 from jetlab.data.shower.source import Shower
-from jetlab.data.source import absolute_name, open_source
 from jetlab.data.store import Store, describe
 from jetlab.data.store_writer import write
+from jetlab.runs.sources import absolute_name, open_source
 from jetlab.types import CLASSES, Jets
 from tests.data.jetclass_files import SHARED, branches, spoil, write_tree
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from jetlab.cli.main import main
-from jetlab.data.source import open_source
 from jetlab.runs.experiment import Experiment
 from jetlab.runs.groups import groups_of
 from jetlab.runs.ledger import Ledger
+from jetlab.runs.sources import open_source
 from jetlab.runs.workers import GroupTask, train_group
 
 EXPERIMENT = '''"""Two widths on a few jets."""
