@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
-MARGIN = 0.05
-"""Share of the chance loss by which a run must beat it to count as having learned."""
-
+from jetlab import onset
 
 TableLike = Mapping[str, np.ndarray]
 """Columns of equal length by name: a `Table` or any dictionary of arrays."""
@@ -65,6 +63,7 @@ class Record:
     cut: int = 0  # batches that took several micro-batches
     precision: str = "float32"
     patience: int = 0
+    averaging: float = 0.0  # relative width of the average of the weights
     weights: Mapping[str, str] = field(default_factory=dict)  # file by "final", "best"
     seconds: float
     device: str
@@ -205,18 +204,20 @@ class Table(dict[str, np.ndarray]):
         order = np.lexsort((self._column("L"), groups))
         return self.take(np.sort(order[np.unique(groups[order], return_index=True)[1]]))
 
-    def learned(self, margin: float = MARGIN) -> "Table":
-        """The rows whose loss beats that of a model that ignores its inputs by at least
-        a share `margin`. Laws grow without limit towards small N and D, and a run that
-        has not begun to learn is on none of them."""
-        return self.take(self._learned(margin))
+    def learned(self) -> "Table":
+        """The rows that have begun to follow a law: that beat the loss of a model that
+        ignores its inputs by 5 % and come after the change point of their trajectory
+        (`jetlab.onset`)."""
+        return self.take(self._learned)
 
-    def unlearned(self, margin: float = MARGIN) -> "Table":
+    def unlearned(self) -> "Table":
         """The other rows."""
-        return self.take(~self._learned(margin))
+        return self.take(~self._learned)
 
-    def _learned(self, margin: float) -> Bool[np.ndarray, "n"]:
-        return self._column("L") < (1 - margin) * self._column("chance_loss")
+    @property
+    def _learned(self) -> Bool[np.ndarray, "n"]:
+        self._column("L"), self._column("chance_loss")
+        return onset.has_learned(self)
 
     def _column(self, name: str) -> Shaped[np.ndarray, "n"]:
         if name not in self:

@@ -267,7 +267,6 @@ def test_learned_requires_a_loss_below_the_margin():
     found = Table(L=losses, chance_loss=[2.0] * 5)
     assert found.learned()["L"].tolist() == [1.89, 1.8999]
     assert found.unlearned()["L"].tolist() == [1.9, 1.9001, 2.5]
-    assert found.learned(0.0)["L"].tolist() == losses[:4]
 
 
 def test_an_empty_table_stays_empty():
