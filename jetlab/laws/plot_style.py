@@ -1,6 +1,8 @@
 """House style of all figures: axes, ticks and colours."""
 
 from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -45,6 +47,13 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
     drawn.__doc__ = draw.__doc__
     return drawn
+
+
+def write_figure(figure: Figure, target: Path | BytesIO, kind: str) -> None:
+    """A figure as "png", "svg" or "pdf"; the same figure as SVG is the same file."""
+    with mpl.rc_context({"svg.hashsalt": "jetlab"}):
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(target, format=kind, metadata=metadata)
 
 
 def plain_ticks(axis: Axis) -> None:

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
@@ -18,6 +19,7 @@ from jetlab.laws.plot_style import (
     LOSSES,
     SIZES,
     axes,
+    decades,
     ends,
     plain_ticks,
     spread,
@@ -29,6 +31,7 @@ from jetlab.records import TableLike
 BAND = 400  # draws that make the band of the optimal path
 SHOWN = 4.0  # of sqrt(W): a profile is drawn up to it
 LISTED = 10  # sizes in a legend; more have a colour bar
+FAINTEST = 1e-4  # of the upper end of 68 %: smaller draws are drawn there
 
 
 def loss_figure(law: FitResult) -> Figure:
@@ -54,6 +57,7 @@ def loss_against_data(
     law: FitResult,
     left_out: TableLike | None = None,
     limit: tuple[float, float] | None = None,
+    foretold: Sequence[tuple[float, float, float]] = (),
     *,
     xlabel: str = "$D$",
     ylabel: str = "loss",
@@ -62,9 +66,11 @@ def loss_against_data(
 
     Args:
       left_out: a table of runs that were not fitted, drawn as open circles.
-      limit: a known limit of the loss (value, error).
+      limit: the known lowest loss (value, error).
+      foretold: N, D and loss of runs outside the fit, drawn as stars on the law's curve
+        of their N.
     """
-    figure, ax = axes()
+    figure, ax = axes(5.2, 4.8)
     rows, D = law.table, spread(law.table["D"], 3.0)
     sizes = np.unique(rows["N"])
     if left_out is not None:
@@ -86,13 +92,20 @@ def loss_against_data(
             )  # fmt: skip
     if len(sizes) > LISTED:
         _many_sizes(figure, ax, law, sizes, D)
+    for N, at, loss in foretold:
+        curve = law.predict({"N": np.full(len(D), N), "D": D})
+        ax.plot(D, curve, ":", color="tab:orange")
+        label = f"foretold: N = {N:,.0f}"
+        ax.plot([at], [loss], "*", ms=11, color="tab:orange", label=label, zorder=4)
     _floor(ax, law)
     if limit is not None:
-        text = f"Bayes limit = {limit[0]:.3f} ± {limit[1]:.3f}"
-        ax.axhline(limit[0], color="tab:red", lw=1, label=text)
+        error = f" ± {limit[1]:.3f}" if limit[1] else ""
+        text = f"Bayes limit = {limit[0]:.3f}{error}"
+        ax.axhline(limit[0], color="tab:red", lw=1, ls="--", label=text)
     ax.set(xscale="log", yscale="log", xlim=ends(D), xlabel=xlabel, ylabel=ylabel)
     plain_ticks(ax.yaxis)
-    ax.legend(ncols=2, loc="best", fontsize=7)
+    decades(ax.xaxis)
+    figure.legend(ncols=3, loc="outside lower center", fontsize=7)
     return figure
 
 
@@ -124,7 +137,8 @@ def _loss_against_column(law: FitResult) -> Figure:
 
 
 def _floor(ax: Axes, law: FitResult) -> None:
-    """A line at L_inf, if the law has one within reach of the rows."""
+    """A line at L_inf, if the law has one within reach of the rows, and a band over its
+    interval where it is decided."""
     floor = law.params.get("L_inf")
     if floor is None:
         return
@@ -138,6 +152,8 @@ def _floor(ax: Axes, law: FitResult) -> None:
         ax.plot([], [], ls=":", color="0.3", label=text)
     else:
         ax.axhline(floor, ls=":", color="0.3", label=text)
+        if one.interval and one.status == "decided":
+            ax.axhspan(*one.interval, color="0.3", alpha=0.12, lw=0)
 
 
 @styled
@@ -185,8 +201,10 @@ def profiles(found: Sequence[Profile], law: FitResult) -> Figure:
 
 @styled
 def corner(law: FitResult) -> Figure:
-    """The draws of every pair of free parameters, and the histogram of each."""
-    draws = law.draws.values if law.draws else {}
+    """The draws of every pair of free parameters, and the histogram of each. Draws far
+    outside the others lie at the edge."""
+    values = law.draws.values if law.draws else {}
+    draws = {n: _within_reach(v) for n, v in values.items()}
     names = [n for n, v in draws.items() if np.ptp(v) > 0]
     wide = {n for n in names if draws[n].min() > 0 and _wide(draws[n])}
     size = len(names)
@@ -216,6 +234,17 @@ def corner(law: FitResult) -> Figure:
         if j == 0 and i:
             ax.set_ylabel(below)
     return figure
+
+
+def _within_reach(values: Float[np.ndarray, "draws"]) -> Float[np.ndarray, "draws"]:
+    """Values clipped to 96 % of them, and positive ones to `FAINTEST`: a parameter that
+    runs to zero goes on for hundreds of decades."""
+    if not values.size:
+        return values
+    low, upper, high = np.quantile(values, (0.02, 0.84, 0.98))
+    if values.min() > 0:
+        low = max(low, FAINTEST * upper)
+    return np.clip(values, low, high)
 
 
 @styled

@@ -169,7 +169,7 @@ def test_the_figure_has_the_rows_and_the_curves(law, tmp_path):
     D = np.asarray(curves[0].get_xdata(), float)
     expected = law.predict({"N": np.full(120, 1e3), "D": D})
     np.testing.assert_array_equal(curves[0].get_ydata(), expected)
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert f"fitted $L_\\infty$ = {law.params['L_inf']:.3f}" in labels
 
 
