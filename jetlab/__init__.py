@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
     from jetlab.data.features import Inputs as Inputs
     from jetlab.data.jetclass.convert import convert as convert
     from jetlab.data.shower.source import Shower as Shower
-    from jetlab.data.source import open_source as open_source
     from jetlab.data.store import Store as Store
+    from jetlab.data.taught import Taught as Taught
     from jetlab.laws.fit import fit as fit
     from jetlab.laws.plans.allocation import allocate as allocate
     from jetlab.laws.plans.simulate_or_repeat import (
@@ -37,7 +37,8 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
     from jetlab.runs.api import train as train
     from jetlab.runs.grid import Grid as Grid
     from jetlab.runs.grid import grid as grid
-    from jetlab.runs.grid import log_spaced as log_spaced
+    from jetlab.runs.sizes import log_spaced as log_spaced
+    from jetlab.runs.sources import open_source as open_source
     from jetlab.runs.trained_model import TrainedModel as TrainedModel
     from jetlab.runs.trained_model import load_model as load_model
     from jetlab.tasks.tagging import Tagging as Tagging
@@ -56,8 +57,9 @@ _NAMES = {
     "Shower": "data.shower.source",
     "Source": "types",
     "Store": "data.store",
+    "Taught": "data.taught",
     "convert": "data.jetclass.convert",
-    "open_source": "data.source",
+    "open_source": "runs.sources",
     # tasks and models
     "Batch": "types",
     "ModelConfig": "types",
@@ -73,7 +75,7 @@ _NAMES = {
     "TrainedModel": "runs.trained_model",
     "grid": "runs.grid",
     "load_model": "runs.trained_model",
-    "log_spaced": "runs.grid",
+    "log_spaced": "runs.sizes",
     "read_runs": "runs.api",
     "train": "runs.api",
     # laws

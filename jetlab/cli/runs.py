@@ -16,11 +16,13 @@ from jetlab.cli.options import (
 
 logger = logging.getLogger(__name__)
 
+SOURCES = "shower, taught, taught:MODEL@SOURCE, or the folder of a store."
+
 source_option = click.option(
     "--source",
     default="shower",
     show_default=True,
-    help="The built-in shower, or the folder of a store.",
+    help=SOURCES,
 )
 runs_argument = click.argument("runs", type=click.Path(path_type=Path))
 
@@ -34,7 +36,11 @@ runs_argument = click.argument("runs", type=click.Path(path_type=Path))
 @click.option(
     "--size", default="laptop", show_default=True, help="A size of the experiment."
 )
-@source_option
+@click.option(
+    "--source",
+    show_default="the experiment's own, else the shower",
+    help=SOURCES,
+)
 @click.option(
     "--inputs",
     multiple=True,
@@ -47,7 +53,7 @@ runs_argument = click.argument("runs", type=click.Path(path_type=Path))
 def run(
     experiment: Path,
     size: str,
-    source: str,
+    source: str | None,
     inputs: tuple[str, ...],
     out: Path,
     on: str,
@@ -61,15 +67,16 @@ def run(
     and writes the report.
     """
     from jetlab.data.features import parse_inputs
-    from jetlab.runs.experiment import Experiment, make_report
+    from jetlab.runs.experiment import Experiment, default_source
     from jetlab.runs.ledger import Ledger
+    from jetlab.runs.study_report import make_report
 
     if shard and on != "local":
         raise click.UsageError(f"--shard and --on {on}: choose one of them")
     study = Experiment(
         file=experiment,
         size=size,
-        source=source,
+        source=source or default_source(experiment),
         out=out,
         inputs=tuple(map(parse_inputs, inputs)),
     )
@@ -81,6 +88,10 @@ def run(
         click.echo(f"{unfinished} of {sum(counts.values())} runs are unfinished")
         return
     page, findings = make_report(out)
+    parts = {"known": findings.known, "not known": findings.unknown}
+    for heading, lines in {**parts, "next": findings.advice}.items():
+        for line in lines:
+            click.echo(f"{heading}: {line}")
     for sentence in findings.sentences:
         click.echo(sentence)
     click.echo(f"report: {page}")
@@ -104,7 +115,7 @@ def status(runs: Path, as_json: bool):
 @runs_argument
 def report(runs: Path):
     """Write figures, tables and report.html again from the records of a folder."""
-    from jetlab.runs.experiment import make_report
+    from jetlab.runs.study_report import make_report
 
     page, _ = make_report(runs)
     click.echo(page)
@@ -140,13 +151,14 @@ def apply(runs: Path, name: str | None, source: str, jets: int | None, out: Path
     jets of the shower come after the training jets of the study.
     """
     from jetlab.atomic import refuse_existing
-    from jetlab.data.source import open_source
     from jetlab.runs.compilation_cache import enable_compilation_cache, user_folder
     from jetlab.runs.scores import write_scores
+    from jetlab.runs.sources import open_source
     from jetlab.runs.trained_model import best_run, load_model
 
     refuse_existing(out)
     enable_compilation_cache(user_folder())
     model = load_model(runs, name or best_run(runs))
     written = write_scores(model, open_source(source), out, jets)
-    show({"run": model.run.id, "loss": model.record.loss, "jets": written})
+    reached = model.record and model.record.loss
+    show({"run": model.run.id, "loss": reached, "jets": written})

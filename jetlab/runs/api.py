@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from jetlab.data.source import SHOWER, open_source
 from jetlab.data.store import Store
 from jetlab.records import Table
 from jetlab.runs.experiment import train_study
 from jetlab.runs.grid import Grid
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.retention import Keep
+from jetlab.runs.sources import SHOWER, TAUGHT, open_source
 from jetlab.runs.study import Study
 from jetlab.types import Source
 
@@ -67,8 +67,9 @@ def _name(source: Source) -> str:
     """The name by which workers open a source."""
     if isinstance(source, Store):
         return str(source.path)
-    if source.identity == open_source(SHOWER).identity:
-        return SHOWER
+    for name in (SHOWER, TAUGHT):
+        if source.identity == open_source(name).identity:
+            return name
     raise ValueError(
         f"workers cannot open {source.identity}: write its jets into a store, or train"
         " with on='local'"

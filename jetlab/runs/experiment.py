@@ -4,27 +4,40 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from jetlab.atomic import write_text
 from jetlab.data.features import Inputs
-from jetlab.data.source import open_source
-from jetlab.laws.tables.csv_tables import write_csv
-from jetlab.records import Record, Table
-from jetlab.runs import report
+from jetlab.records import Record
 from jetlab.runs.compilation_cache import enable_compilation_cache
 from jetlab.runs.cost import NOMINAL_PARTICLES, at_once, total_flops
 from jetlab.runs.dispatch import check
 from jetlab.runs.ledger import Ledger
-from jetlab.runs.report import Findings
 from jetlab.runs.runner import run_study
+from jetlab.runs.sources import SHOWER, open_source
 from jetlab.runs.study import Study, load_experiment
 from jetlab.runs.workers import run_on_workers
 from jetlab.types import Source
 
-RESULTS = ("*.png", "*.pdf", "tables.*", "fit*.json", "runs.csv", "report.html")
+RESULTS = (
+    "*.png",
+    "*.svg",
+    "*.pdf",
+    "tables.*",
+    "fit*.json",
+    "runs.csv",
+    "report.html",
+)
 """Files of a report, which the next study of the folder deletes."""
+
+
+def default_source(file: Path) -> str:
+    """The name of the source of an experiment's file, its `SOURCE`; the shower where it
+    has none.
+
+    Raises:
+      ValueError: for a file that is not an experiment.
+    """
+    return getattr(load_experiment(file), "SOURCE", SHOWER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +47,7 @@ class Experiment:
     Attributes:
       file: a Python file with `study` and `SIZES`.
       size: a key of its `SIZES`.
-      source: "shower", or the folder of a store.
+      source: a name of `jetlab.runs.sources.open_source`.
       out: folder of records, weights and report.
       inputs: input configurations in place of the size's own.
     """
@@ -185,55 +198,3 @@ def _prepare(
             "arms": [run.arm for run in study.runs],
         }
     )
-
-
-def make_report(out: Path) -> tuple[Path, Findings]:
-    """Analyse the records in `out` and write figures, tables, `runs.csv` (one row a
-    finished run) and `report.html`.
-
-    Returns:
-      The path of the page, and the findings.
-
-    Raises:
-      ValueError: where `out` holds no study, a study without an analysis or of a
-        version without arms, or no finished run.
-    """
-    ledger = Ledger(out)
-    plan, records = ledger.plan(), ledger.planned_records()
-    if not any(record.status == "done" for record in records):
-        raise ValueError(f"no run in {out} has finished: see 'jetlab status {out}'")
-    if not (out / "experiment.py").exists():
-        raise ValueError(
-            f"{out} holds a grid without an analysis: read it in Python with"
-            " jetlab.read_runs"
-        )
-    write_text(out / "runs.csv", write_csv(Table.of_records(records)))
-    enable_compilation_cache(out / "programs")
-    module = load_experiment(out / "experiment.py")
-    findings = module.analyse(records)
-    findings.save(out)
-    page = report.render_html(_title(module), findings, _facts(plan, records))
-    write_text(out / "report.html", page)
-    return out / "report.html", findings
-
-
-def _title(module: ModuleType) -> str:
-    return (module.__doc__ or module.__name__).strip().splitlines()[0]
-
-
-def _facts(plan: dict[str, Any], records: Sequence[Record]) -> dict[str, str]:
-    """The lines under the title of a report."""
-    distinct = {record.id: record for record in records}.values()
-    done = [record for record in distinct if record.status == "done"]
-    others = [record for record in distinct if record.status != "done"]
-    facts = {
-        "jets": plan["source"],
-        "size": plan["size"],
-        "runs": f"{len(done)} done of {len(set(plan['runs']))}",
-        "compute": f"{sum(r.C for r in done):.2e} FLOPs (6 n_p N D)",
-        "device": ", ".join(sorted({record.device for record in done})),
-        "jetlab": ", ".join(sorted({record.version for record in done})),
-    }
-    for record in others:
-        facts[f"run {record.id}"] = f"{record.status}: {record.message}"
-    return facts

@@ -1,12 +1,10 @@
 """Grids of runs: the axes of a study, and the runs that they span."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, overload
-
-import numpy as np
 
 from jetlab.data.features import (
     Inputs,
@@ -15,25 +13,26 @@ from jetlab.data.features import (
 )
 from jetlab.models import scaling
 from jetlab.runs.cost import Cost, cost_of
+from jetlab.runs.sizes import BATCH, balanced, clip_sizes
+from jetlab.runs.sizes import log_spaced as log_spaced  # as experiments import it
 from jetlab.tasks.tagging import Tagging
 from jetlab.training.run_config import RunConfig
-from jetlab.types import Source, Task
+from jetlab.types import KnowsPosterior, ModelConfig, Source, Task
 
-BATCH = 128
 PAPER_RATE = 1e-4
 """The constant rate of arXiv:2602.15781, Section 2."""
+
+AVERAGING = 0.1
+"""Relative width of the average of the weights (experiments/LOG.md, 2026-11-28)."""
 
 PATIENCE = 12
 """Early stopping of repeated runs: evaluations without a lower validation loss."""
 
-SHORTEST = 32
-"""Batches of the smallest training set of a `Size`: shorter runs learn nothing."""
+FORECAST = "forecast"
+"""The arm of a run whose loss is foretold by the law of the others."""
 
 NUM_VALID = 20_000
 """Default number of validation jets."""
-
-MIN_VALID = 10
-"""Validation jets of each class: fewer give no error of the loss."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,8 @@ def grid(
     patience: int = 0,
     num_valid: int | None = None,
     pool: int | None = None,
+    averaging: float = AVERAGING,
+    layers: int | None = None,
     arm: str = "",
     task: Task | None = None,
     one_trajectory: bool = True,
@@ -115,13 +116,17 @@ def grid(
       inputs: names of input configurations, or configurations of your own.
       width: model width d.
       num_train: training jets D, multiples of the batch.
-      seed: of initialisation, dropout and the order of jets.
-      learning_rate: None takes that of the width (`jetlab.models.scaling`).
+      seed: of initialisation, dropout and the order of jets. Widths of one seed read
+        the same jets in the same order, so their losses fluctuate together.
+      learning_rate: None takes that of the width and the steps of the longest run
+        (`jetlab.models.scaling`).
       epochs: passes over the training jets.
       patience: early stopping after this many evaluations; 0 for none.
       num_valid: validation jets, 20,000 by default, equally many of each class.
       pool: training jets are drawn from the first `pool` of the source; by default the
         largest `num_train`.
+      averaging: relative width of the average of the weights; 0 for the last weights.
+      layers: of the model, where the task's default has another number.
       arm: label of these runs in a study.
       task: what the model learns; tagging by default.
       one_trajectory: see `Grid`.
@@ -136,26 +141,35 @@ def grid(
     drawn_from = max(sizes) if pool is None else pool
     _require_jets(drawn_from, source)
     num_valid = balanced(NUM_VALID if num_valid is None else num_valid, source)
+    steps = max(sizes) * epochs // fields.get("batch", BATCH)
     axes = (_axis(inputs), _axis(width), sizes, _axis(seed), _axis(learning_rate))
     runs = tuple(
         RunConfig(
             source=source.identity,
             task=task,
             inputs=config,
-            model=task.model(d, resolve_inputs(config), source),
+            model=_model(task, d, resolve_inputs(config), source, layers),
             pool=drawn_from,
             num_train=D,
             num_valid=num_valid,
             epochs=epochs,
-            learning_rate=scaling.learning_rate(d) if rate is None else rate,
+            learning_rate=scaling.learning_rate(d, steps) if rate is None else rate,
             seed=s,
             patience=patience,
+            averaging=averaging,
             arm=arm,
             **fields,
         )
         for config, d, D, s, rate in itertools.product(*axes)
     )
     return Grid(source, runs, one_trajectory)
+
+
+def _model(
+    task: Task, width: int, inputs: Inputs, source: Source, layers: int | None
+) -> ModelConfig:
+    model: Any = task.model(width, inputs, source)
+    return model if layers is None else replace(model, layers=layers)
 
 
 def _require_jets(pool: int, source: Source) -> None:
@@ -173,52 +187,6 @@ def _axis(values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def log_spaced(
-    low: float, high: float, count: int, *, multiple: int = BATCH
-) -> list[int]:
-    """`count` sizes at equal ratios from low to high, rounded to whole batches."""
-    sizes = np.geomspace(low, high, count)
-    return [multiple * max(1, round(size / multiple)) for size in sizes]
-
-
-def balanced(num_valid: int, source: Source) -> int:
-    """`num_valid`, or all that the source holds out, rounded down to equal classes.
-
-    Raises:
-      ValueError: for fewer than `MIN_VALID` jets of each class.
-    """
-    classes, held_out = len(source.classes), source.held_out
-    count = num_valid if held_out is None else min(num_valid, held_out)
-    if count < MIN_VALID * classes:
-        has = "" if held_out is None else f" and the source holds out {held_out:,}"
-        raise ValueError(
-            f"num_valid is {num_valid:,}{has}: at least {MIN_VALID} validation jets of"
-            f" each of the {classes} classes are needed, {MIN_VALID * classes} in all"
-        )
-    return count // classes * classes
-
-
-def clip_sizes(
-    num_train: Sequence[int], size: int | None, batch: int = BATCH
-) -> list[int]:
-    """Training sizes scaled down to the `size` jets of a source, at equal ratios from
-    no fewer than `SHORTEST` batches.
-
-    Raises:
-      ValueError: for a source with fewer than 2 `SHORTEST` batches.
-    """
-    if size is None or size >= max(num_train):
-        return list(num_train)
-    if size < 2 * SHORTEST * batch:
-        raise ValueError(
-            f"the source has {size:,} training jets: a grid needs at least"
-            f" {2 * SHORTEST * batch:,}"
-        )
-    share = size // batch * batch / max(num_train)
-    low = min(share * max(num_train), max(share * min(num_train), SHORTEST * batch))
-    return log_spaced(low, share * max(num_train), len(num_train), multiple=batch)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """The axes of a study at one size, for each of the `inputs`.
@@ -229,8 +197,13 @@ class Size:
         `repeated_widths` (by default `widths`), until early stopping.
       seen: most jets that a repeated run sees: it has max(2, seen / D) epochs.
       num_valid: validation jets.
-      seeds: number of seeds.
-      learning_rates: None is that of the width.
+      num_valid_known: the same where their posterior is known, so that fewer give a
+        more precise loss.
+      seeds: number of seeds of each width.
+      learning_rates: None is that of the width and the steps.
+      averaging, layers: see `grid`.
+      forecast: width and training jets of a run outside the grid (arm "forecast"),
+        trained after the others, whose loss the law of the others foretells.
     """
 
     inputs: Sequence[str | Inputs]
@@ -240,8 +213,12 @@ class Size:
     repeated_widths: Sequence[int] = ()
     seen: int = 0
     num_valid: int
+    num_valid_known: int | None = None
     seeds: int = 1
     learning_rates: Sequence[float | None] = (None,)
+    averaging: float = AVERAGING
+    layers: int | None = None
+    forecast: tuple[int, int] | None = None
 
     def runs(self, source: Source) -> tuple[RunConfig, ...]:
         """All runs, with sizes clipped to the jets of the source.
@@ -255,27 +232,65 @@ class Size:
         repeated = [size for size in self.repeated if size <= max(single, default=0)]
         if not single:
             repeated = clip_sizes(self.repeated, source.size)
+        foretold = self._forecast(single, source)
         spanned_by = partial(
             grid,
             source,
-            seed=range(self.seeds),
-            learning_rate=self.learning_rates,
-            num_valid=self.num_valid,
-            pool=max(single or repeated),
+            num_valid=self._num_valid(source),
+            pool=max([*single, *(size for _, size in foretold)] or repeated),
+            averaging=self.averaging,
+            layers=self.layers,
         )
+        of_size = partial(self._seeded, spanned_by)
         runs: list[RunConfig] = []
         for inputs in self.inputs:
             for size in repeated:
-                runs += spanned_by(
+                runs += of_size(
+                    self.repeated_widths or self.widths,
                     inputs=inputs,
-                    width=self.repeated_widths or self.widths,
                     num_train=size,
                     epochs=max(2, self.seen // size),
                     patience=PATIENCE,
                     arm="repeated",
                 )
             if single:
+                runs += of_size(
+                    self.widths, inputs=inputs, num_train=single, arm="single"
+                )
+            for width, size in foretold:
                 runs += spanned_by(
-                    inputs=inputs, width=self.widths, num_train=single, arm="single"
+                    inputs=inputs, width=width, num_train=size, arm=FORECAST
                 )
         return tuple(runs)
+
+    def _seeded(
+        self, spanned_by: Callable[..., Grid], widths: Sequence[int], **fields: Any
+    ) -> list[RunConfig]:
+        """The runs of all widths, each with seeds of its own: two widths with one order
+        of jets would have common fluctuations, which no fit expects."""
+        every = sorted({*self.widths, *self.repeated_widths})
+        runs: list[RunConfig] = []
+        for width in widths:
+            first = every.index(width) * self.seeds
+            runs += spanned_by(
+                width=width,
+                seed=range(first, first + self.seeds),
+                learning_rate=self.learning_rates,
+                **fields,
+            )
+        return runs
+
+    def _num_valid(self, source: Source) -> int:
+        if self.num_valid_known and isinstance(source, KnowsPosterior):
+            return self.num_valid_known
+        return self.num_valid
+
+    def _forecast(self, single: Sequence[int], source: Source) -> list[tuple[int, int]]:
+        """Width and training jets of the forecast's run, scaled down as those of the
+        grid are; none without a forecast."""
+        if self.forecast is None or not single:
+            return []
+        width, asked = self.forecast
+        asked = asked * max(single) / max(self.num_train)
+        most = asked if source.size is None else min(asked, source.size)
+        return [(width, int(most) // BATCH * BATCH)]

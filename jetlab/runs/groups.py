@@ -4,10 +4,15 @@ Runs of one compiled program on the same jets are a group: they train as replica
 share a folder of checkpoints.
 """
 
-from collections.abc import Callable, Iterable
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
+from jetlab.atomic import write_text
 from jetlab.records import Record
+from jetlab.runs.grid import FORECAST
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.retention import Retention
 from jetlab.runs.study import Study
@@ -16,15 +21,21 @@ from jetlab.training.weights import load_weights, params_of
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 
 def groups_of(study: Study) -> list[list[RunConfig]]:
-    """The groups of a study: parents before their children (`init_from`), then by
-    decreasing cost. A run under several arms appears once."""
+    """The groups of a study by stage, then by decreasing cost. A run under several arms
+    appears once."""
     distinct = list({run.id: run for run in study.runs}.values())
-    groups = group_by(distinct, lambda run: (generation(run), run.group)).values()
-    return sorted(
-        groups, key=lambda group: (generation(group[0]), -sum(map(work, group)))
-    )
+    groups = group_by(distinct, lambda run: (stage(run), run.group)).values()
+    return sorted(groups, key=lambda group: (stage(group[0]), -sum(map(work, group))))
+
+
+def stage(run: RunConfig) -> tuple[int, bool]:
+    """Runs of a later stage need the results of earlier ones: children the weights of
+    their parents (`init_from`), and a forecast the records of the grid."""
+    return generation(run), run.arm == FORECAST
 
 
 def generation(run: RunConfig) -> int:
@@ -93,3 +104,23 @@ def _state(parent: Record | None) -> str:
     if parent is None:
         return "it has not finished; its shard, or a study that holds it, goes first"
     return f"its status is {parent.status}"
+
+
+def foretell(
+    study: Study, ledger: Ledger, groups: Iterable[Sequence[RunConfig]]
+) -> None:
+    """Write the forecasts of the runs in these groups to `forecast.json`, before they
+    are trained; nothing for other runs."""
+    runs = [run for group in groups for run in group if run.arm == FORECAST]
+    if not runs or study.foretell is None:
+        return
+    records, made = ledger.planned_records(), []
+    for run in runs:
+        try:
+            made.append(study.foretell(records, run))
+        except ValueError as error:
+            logger.warning("no forecast for D=%d: %s", run.num_train, error)
+    for forecast in made:
+        logger.info(forecast.sentence)
+    text = json.dumps([asdict(forecast) for forecast in made], indent=1)
+    write_text(ledger.folder / "forecast.json", text)

@@ -61,9 +61,11 @@ class Ledger:
         return self.folder / "weights"
 
     def weights_file(self, record: Record) -> Path | None:
-        """The weights of the lowest validation loss where a run stopped early, else
-        those after the last step; None for a run that left none."""
-        name = record.weights.get("best") or record.weights.get("final")
+        """The weights that have the loss of the record: those of the lowest validation
+        loss where a run stopped early, the averaged ones where it averaged, else those
+        after the last step; None for a run that left none."""
+        left = record.weights
+        name = left.get("best") or left.get("averaged") or left.get("final")
         return self.weights / name if name else None
 
     def merge(self) -> None:

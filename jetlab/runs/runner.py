@@ -13,16 +13,19 @@ from jetlab.runs.dispatch import take_shard
 from jetlab.runs.groups import (
     dataset_key,
     ended,
+    foretell,
     group_by,
     groups_of,
     initial_params,
     label,
     retention_of,
+    stage,
     work,
 )
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.retention import Retention
 from jetlab.runs.study import Study
+from jetlab.runs.study_report import ProgressPage
 from jetlab.training.dataset import Dataset, open_dataset
 from jetlab.training.run_config import RunConfig
 from jetlab.training.trainer import Trainer
@@ -53,14 +56,17 @@ def run_study(
         if Ledger(folder).is_locked():
             raise ValueError(f"a worker is still training in {folder}: wait for it")
     missing = [g for g in groups if any(run.id not in known for run in g)]
-    retention = retention_of(study, ledger)
+    retention, page = retention_of(study, ledger), ProgressPage(ledger, study.name)
+    page.update()
     with _progress(study, groups, known) as bar:
         for part in group_by(missing, lambda group: dataset_key(group[0])).values():
             first = part[0][0]
             bar.set_postfix_str(f"reading {first.pool + first.num_valid} jets")
             dataset = open_dataset(source, first)
             bar.set_postfix_str("compiling")
-            _train(study, part, dataset, ledger, known, retention, bar)
+            for groups in group_by(part, lambda group: stage(group[0])).values():
+                foretell(study, ledger, groups)
+                _train(study, groups, dataset, ledger, known, retention, bar, page)
 
 
 def _train(
@@ -71,6 +77,7 @@ def _train(
     known: set[str],
     retention: Retention,
     bar: tqdm,
+    page: ProgressPage,
 ) -> None:
     """Train groups on the same jets, `at_once()` of them concurrently."""
     lock, stop = threading.Lock(), threading.Event()
@@ -97,6 +104,7 @@ def _train(
             with lock:
                 ledger.add(record)
                 retention.add(record)
+                page.update()
                 bar.set_postfix_str(_outcome(record))
 
     with ThreadPoolExecutor(at_once()) as pool:

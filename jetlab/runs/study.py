@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from jetlab.records import Record
 from jetlab.runs.grid import Size
@@ -36,13 +36,21 @@ def for_each_inputs(analyse: Analysis) -> Analysis:
             for label in labels
         }
         return Findings(
-            sentences=[f"{n}: {s}" for n, one in parts.items() for s in one.sentences],
+            sentences=_lines(parts, "sentences"),
+            known=_lines(parts, "known"),
+            unknown=_lines(parts, "unknown"),
+            advice=_lines(parts, "advice"),
+            captions=_labelled("{}_{}", {n: one.captions for n, one in parts.items()}),
             tables=_labelled("{}, {}", {n: one.tables for n, one in parts.items()}),
             figures=_labelled("{}_{}", {n: one.figures for n, one in parts.items()}),
             results=_labelled("{}_{}", {n: one.results for n, one in parts.items()}),
         )
 
     return analyse_each
+
+
+def _lines(parts: Mapping[str, Findings], name: str) -> list[str]:
+    return [f"{n}: {line}" for n, one in parts.items() for line in getattr(one, name)]
 
 
 def _labelled(layout: str, parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
@@ -63,6 +71,8 @@ class Study:
       analyse: None for a grid without an analysis.
       one_trajectory: see `Grid`.
       keep: whose weights are kept, see `jetlab.runs.retention`.
+      foretell: from the records so far and a run of the arm "forecast" to its forecast,
+        a dataclass with a `sentence`.
 
     Raises:
       ValueError: for an unknown `keep`.
@@ -73,6 +83,7 @@ class Study:
     analyse: Analysis | None = None
     one_trajectory: bool = True
     keep: Keep = "best"
+    foretell: Callable[[Sequence[Record], RunConfig], Any] | None = None
 
     def __post_init__(self):
         if self.keep not in get_args(Keep):
@@ -81,13 +92,14 @@ class Study:
 
 
 def study_of(
-    name: str, sizes: Mapping[str, Size], analyse: Analysis
+    name: str, sizes: Mapping[str, Size], analyse: Analysis, **options: Any
 ) -> Callable[[str, Source], Study]:
     """A function from a size and a source to their study: `study` in an experiment's
-    file."""
+    file. `options` are further fields of `Study`."""
 
     def study(size: str, source: Source) -> Study:
-        return Study(name=name, runs=sizes[size].runs(source), analyse=analyse)
+        runs = sizes[size].runs(source)
+        return Study(name=name, runs=runs, analyse=analyse, **options)
 
     return study
 

@@ -11,22 +11,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jetlab.data.source import absolute_name, open_source
 from jetlab.records import Record
 from jetlab.runs.compilation_cache import enable_compilation_cache
 from jetlab.runs.dispatch import map_tasks
 from jetlab.runs.groups import (
     dataset_key,
     ended,
-    generation,
+    foretell,
     group_by,
     groups_of,
     initial_params,
     label,
     retention_of,
+    stage,
 )
 from jetlab.runs.ledger import Ledger
+from jetlab.runs.sources import absolute_name, open_source
 from jetlab.runs.study import Study
+from jetlab.runs.study_report import ProgressPage
 from jetlab.training.dataset import Dataset, open_dataset
 from jetlab.training.run_config import RunConfig
 from jetlab.training.trainer import Trainer
@@ -72,9 +74,9 @@ def run_on_workers(
       Unfinished: after all other groups have finished, with the groups that failed.
       ValueError, OSError: for a cluster that cannot be started or is lost.
     """
-    retention = retention_of(study, ledger)
-    generations = group_by(groups_of(study), lambda group: generation(group[0]))
-    for groups in generations.values():
+    retention, page = retention_of(study, ledger), ProgressPage(ledger, study.name)
+    for groups in group_by(groups_of(study), lambda group: stage(group[0])).values():
+        foretell(study, ledger, groups)
         known = ended(ledger)
         tasks = [
             _task(study, group, ledger, known, retention.saves) for group in groups
@@ -93,6 +95,7 @@ def run_on_workers(
                 if record.id not in task.known:
                     ledger.add(record)
                     retention.add(record)
+                    page.update()
 
 
 def _task(

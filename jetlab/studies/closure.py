@@ -30,16 +30,19 @@ from jetlab.studies.floor_estimates import (
     toys,
     truncations,
 )
+from jetlab.studies.headline import first_screen
 from jetlab.studies.joint_law import (
     FIXED,
     Fits,
     Floor,
+    begun,
     fit_free_and_fixed,
     fit_law,
     fit_sentences,
     fits_as_json,
     known_floor,
     law_table,
+    preferred,
 )
 from jetlab.studies.repeated_runs import envelope, fit_envelope, repeated_runs
 from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sentences
@@ -52,8 +55,7 @@ NARROW = 3.0  # binomial errors of the coverage below 68 %
 
 class GridOmega(NamedTuple):
     """omega at the smallest and the largest repeated data set, from single passes (cut
-    "D") or repeated data sets (cut "U") up to `end`. `known` where L_inf was fixed to
-    the Bayes limit."""
+    "D") or repeated data sets (cut "U") up to `end`. `known` where L_inf was fixed."""
 
     cut: str
     end: float
@@ -96,16 +98,16 @@ class Closure:
 def analyse(records: Sequence[Record]) -> Findings:
     """The fits to the whole grid, and the closure test."""
     single = Table.of_records(records).where(arm="single")
-    rows, unlearned = single.learned(), single.unlearned()
+    rows, unlearned = begun(forms.additive, single)
     sentences = [*quality_sentences(records), *unlearned_sentences(unlearned)]
     if not rows.rows:
         return Findings(sentences=[*sentences, NO_RUNS])
     floor = known_floor(records[0])
     fits = fit_free_and_fixed(forms.additive, rows, floor)
-    found = report(
-        closure_test(rows, envelope(repeated_runs(records)), fits, floor, TOYS)
-    )
+    lowest = envelope(repeated_runs(records))
+    found = report(closure_test(rows, lowest, fits, floor, TOYS))
     return Findings(
+        **first_screen(preferred(fits), floor),
         sentences=[*sentences, *fit_sentences(fits), *found.sentences],
         tables={
             "Table 1: parameters of the law": law_table(fits, floor, records[0].inputs),

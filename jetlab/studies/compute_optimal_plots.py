@@ -9,6 +9,7 @@ from jetlab.laws.plot_style import (
     LOSSES,
     SIZES,
     axes,
+    decades,
     ends,
     plain_ticks,
     spread,
@@ -46,6 +47,7 @@ def loss_surface(rows: Table, law: FitResult, path: Table) -> Figure:
     ax.set(xlabel="training jets $D$", ylabel="parameters $N$")
     bar = figure.colorbar(points, label="validation loss [nats]")
     plain_ticks(bar.ax.yaxis)
+    decades(ax.xaxis)
     ax.legend(loc="upper left")
     return figure
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jetlab.data.features import INPUTS
+from jetlab.laws.evidence.steep_start import steep_start
 from jetlab.laws.fit import fit
 from jetlab.laws.formatting import with_interval
 from jetlab.laws.plans.allocation import frontier
@@ -28,16 +29,42 @@ Fits = Mapping[str, FitResult]
 """Fits of one law to the same rows: `FREE` and, where the floor is known, `FIXED`."""
 
 FREE, FIXED = "free", "L_inf fixed"
+FEWEST = 3  # rows beside the parameters, which a fit needs
 SMALLEST_TERM = 1e-12  # of the loss: a smaller term of a law is none
 
 
 def known_floor(record: Record) -> Floor | None:
-    """The Bayes limit of a run's jets and inputs; None where it is not known, as for
-    own inputs and other tasks."""
+    """The lowest loss on a run's validation jets, or the Bayes limit of its jets and
+    inputs; None where neither is known, as for own inputs and other tasks."""
+    if "floor" in record.metrics:  # of the very jets that the losses are of
+        return record.metrics["floor"], 0.0
     task, inputs = Tagging(), INPUTS.get(record.inputs)
     if record.task != task.name or inputs is None:
         return None
     return task.floor(record.source, inputs)
+
+
+ROUNDS = 8  # of fits, each without the rows that the one before found too steep
+
+
+def begun(form: Form, runs: Table) -> tuple[Table, Table]:
+    """The runs that follow a law, and those that have not begun to: within 5 % of the
+    chance loss, before the change point of their trajectory (`Table.learned`), or far
+    above the law at the smallest D of their trajectory. The last are found by fits to
+    ever fewer rows, until one finds no more (`jetlab.laws.evidence.steep_start`)."""
+    rows, left_out = runs.learned(), runs.unlearned()
+    for _ in range(ROUNDS):
+        if rows.rows < len(form.parameters) + FEWEST:
+            break
+        law = fit(form, rows)
+        steep = steep_start(law) if law.converged else np.zeros(rows.rows, bool)
+        if not steep.any() or rows.rows - steep.sum() < len(form.parameters) + FEWEST:
+            break
+        left_out = Table(
+            {n: np.concatenate([left_out[n], rows[n][steep]]) for n in rows}
+        )
+        rows = rows.take(~steep)
+    return rows, left_out
 
 
 def fit_free_and_fixed(form: Form, table: TableLike, floor: Floor | None) -> Fits:
@@ -91,17 +118,19 @@ def parameter_rows(
     paper: Mapping[str, Value] = {},
     floor: Floor | None = None,
 ) -> list[list[str]]:
-    """Published values, fits and the Bayes limit as rows under `parameter_headers`, of
-    the first two what there is."""
+    """Published values, fits and the known floor as rows under `parameter_headers`, of
+    the first two what there is. The published values are of JetClass, and stay away
+    from jets with a known floor."""
     rows = []
-    if paper:
+    if paper and not floor:
         values = [with_interval(*paper[n]) if n in paper else "" for n in names]
-        rows.append(["paper", "", *values, "", ""])
+        rows.append(["paper, JetClass", "", *values, "", ""])
     for kind, law in fits.items():
         values = [value_with_interval(law, name) for name in names]
         rows.append([kind, str(law.rows), *values, median_residual(law), _verdict(law)])
     if floor:
-        limit = {"L_inf": f"{floor[0]:.4f} ± {floor[1]:.4f}"}
+        error = f" ± {floor[1]:.4f}" if floor[1] else ""
+        limit = {"L_inf": f"{floor[0]:.4f}{error}"}
         rows.append(["Bayes limit", "", *(limit.get(n, "") for n in names), "", ""])
     return rows
 

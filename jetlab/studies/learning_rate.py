@@ -13,6 +13,7 @@ from jetlab.laws.fit import fit
 from jetlab.laws.formatting import with_interval
 from jetlab.laws.plot_style import Figure
 from jetlab.laws.result import FitResult
+from jetlab.onset import beats_chance
 from jetlab.records import Record, Table
 from jetlab.runs.grid import PAPER_RATE, Size
 from jetlab.runs.report import Findings, TextTable
@@ -35,7 +36,7 @@ from jetlab.studies.joint_law import (
     parameter_headers,
     parameter_rows,
 )
-from jetlab.studies.run_quality import has_learned, quality_sentences
+from jetlab.studies.run_quality import quality_sentences
 from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
@@ -97,7 +98,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     floor, rates = known_floor(records[0]), scanned(records)
     fitted = {n: fit_arm(rows, floor) for n, rows in arms(records).items()}
     chance = np.full(len(rates.N), records[0].chance_loss)
-    learning = rates.of(has_learned(rates.lowest, chance))
+    learning = rates.of(beats_chance(rates.lowest, chance))
     return Findings(
         sentences=[*quality_sentences(records), *_end_sentences(learning)],
         tables={

@@ -19,6 +19,7 @@ from jetlab.studies import published
 from jetlab.studies import rejection_plots as plots
 from jetlab.studies.inputs import fit_inputs
 from jetlab.studies.joint_law import (
+    begun,
     fit_free_and_fixed,
     fit_sentences,
     fits_as_json,
@@ -135,7 +136,7 @@ def _no_rejections(records: Sequence[Record]) -> str:
 def _joint_law(result: RejectionResult) -> Findings:
     """L(N, D) of the single passes, as JSON with R(L) for `jetlab predict`."""
     single = Table.of_records(result.records).where(arm="single")
-    rows, unlearned = single.learned(), single.unlearned()
+    rows, unlearned = begun(forms.additive, single)
     if not rows.rows:
         return Findings(sentences=[NO_RUNS])
     floor = known_floor(result.best)

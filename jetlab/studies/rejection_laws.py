@@ -19,11 +19,11 @@ from jetlab.laws.plans.plan import RejectionForecast
 from jetlab.laws.plans.rejection_forecast import WorkingPoint, forecast_rejection
 from jetlab.laws.rejection import estimate_from_limit, fit_rejection
 from jetlab.laws.result import FitResult
+from jetlab.onset import beats_chance
 from jetlab.physics.metrics import BACKGROUND, working_point
 from jetlab.records import Record, Table
 from jetlab.runs.report import TextTable
 from jetlab.studies.joint_law import median_residual
-from jetlab.studies.run_quality import has_learned
 
 MAX_LIMITS = 1 / 3
 """Share of the runs that may give a lower limit only: a fit to more is not reliable."""
@@ -115,7 +115,7 @@ def _has_learned(record: Record) -> bool:
     """As `Table.learned` has it."""
     chance = np.array([record.chance_loss])
     return record.loss is not None and bool(
-        has_learned(np.array([record.loss]), chance)
+        beats_chance(np.array([record.loss]), chance)
     )
 
 

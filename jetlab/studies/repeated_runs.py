@@ -17,9 +17,9 @@ from jetlab.laws.plans.allocation import optima
 from jetlab.laws.plans.plan import check_law
 from jetlab.laws.plans.plan_certainty import params_and_draws
 from jetlab.laws.result import FitResult
+from jetlab.onset import beats_chance
 from jetlab.records import Record, Table
 from jetlab.studies.joint_law import fit_law
-from jetlab.studies.run_quality import has_learned
 
 ARM = "repeated"
 MIN_DATA_SETS = 3  # for Eq. 4
@@ -49,7 +49,7 @@ def repeated_runs(records: Sequence[Record]) -> Table:
         C=6 * table["n_p"] * N * D,
         L=table["L"],
         epochs=D / U,
-        learned=has_learned(table["L"], table["chance_loss"]),
+        learned=beats_chance(table["L"], table["chance_loss"]),
         stopped=np.array([_stopped(record) for record in kept], bool),
         curve=np.array([_curve_class(record) for record in kept], str),
     )

@@ -20,9 +20,11 @@ from jetlab.runs.report import Findings, TextTable
 from jetlab.runs.study import for_each_inputs
 from jetlab.studies import published
 from jetlab.studies import repetition_plots as plots
+from jetlab.studies.headline import first_screen
 from jetlab.studies.joint_law import (
     Fits,
     Floor,
+    begun,
     budgets_spanned,
     compute_optimal_path,
     fit_free_and_fixed,
@@ -75,13 +77,14 @@ class RepetitionResult:
 def analyse(records: Sequence[Record]) -> Findings:
     """The law of the single passes, and the repeated runs beside it."""
     single = Table.of_records(records).where(arm="single")
-    rows, unlearned = single.learned(), single.unlearned()
+    rows, unlearned = begun(forms.additive, single)
     sentences = [*quality_sentences(records), *unlearned_sentences(unlearned)]
     if not rows.rows:
         return Findings(sentences=[*sentences, NO_RUNS])
     found = fit_repetition(records, rows)
     eq4 = {"fit_repeated": found.eq4.to_json()} if found.eq4 else {}
     return Findings(
+        **first_screen(found.law, found.floor),
         sentences=[*sentences, *fit_sentences(found.fits)],
         tables={
             "Table 1: parameters of the law": law_table(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from math import nan
 
 import numpy as np
-from jaxtyping import Bool, Float
 
-from jetlab.records import MARGIN, Record, Table
+from jetlab.onset import MARGIN
+from jetlab.records import Record, Table
 from jetlab.runs.grid import PAPER_RATE
 
 MAX_ERROR = 0.005
@@ -16,13 +16,6 @@ MAX_ERROR = 0.005
 NAMED = 10  # runs that a sentence names
 
 NO_RUNS = "No run has learned, so there is no law to fit: train on more jets."
-
-
-def has_learned(
-    loss: Float[np.ndarray, "n"], chance_loss: Float[np.ndarray, "n"]
-) -> Bool[np.ndarray, "n"]:
-    """Whether each loss beats the chance loss by 5 %, as `Table.learned` has it."""
-    return np.asarray(loss < (1 - MARGIN) * chance_loss, bool)
 
 
 def quality_sentences(records: Sequence[Record]) -> list[str]:
@@ -38,18 +31,30 @@ def quality_sentences(records: Sequence[Record]) -> list[str]:
 
 
 def unlearned_sentences(unlearned: Table) -> list[str]:
-    """A sentence on the runs that `Table.learned` leaves out; none without any."""
+    """A sentence on the runs that are not fitted as they have not begun to follow a
+    law; none without any."""
     if not unlearned.rows:
         return []
-    sizes = zip(unlearned["N"], unlearned["D"], strict=True)
-    named = ", ".join(f"(N={N}, D={D})" for N, D in sizes)
+    named = ", ".join(
+        f"(N={N}, D={', '.join(map(str, np.unique(unlearned.where(N=N)['D'])))})"
+        for N in np.unique(unlearned["N"])
+    )
     return [
-        f"Runs with a loss within {100 * MARGIN:.0f} % of the chance loss are not"
-        f" fitted, {unlearned.rows} of them: {named}."
+        f"Runs that have not begun to follow a law are not fitted, {unlearned.rows} of"
+        f" them: within {100 * MARGIN:.0f} % of the chance loss, before the steepest"
+        f" fall of their trajectory, or far above the law at its smallest D: {named}."
     ]
 
 
 def _validation(records: Sequence[Record]) -> str:
+    known = [r.metrics for r in records if r.metrics.get("excess", 0.0) > 0]
+    if known:
+        error = max(one["excess_error"] / one["excess"] for one in known)
+        return (
+            f"Validation: {records[0].num_valid} jets of a known posterior, the same"
+            " for every run; losses are averaged over their labels, and the sampling"
+            f" error of the loss above the floor is at most {100 * error:.1f} % of it."
+        )
     losses = [(r.loss, r.loss_error) for r in records if r.status == "done"]
     error = max((e / loss for loss, e in losses if loss and e), default=nan)
     advice = "" if error < MAX_ERROR else f", above {100 * MAX_ERROR} %: use more jets"

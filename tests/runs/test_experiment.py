@@ -15,11 +15,12 @@ from jetlab.data.shower.source import Shower
 from jetlab.records import Table
 from jetlab.runs import api, experiment, workers
 from jetlab.runs.api import read_runs, train
-from jetlab.runs.experiment import Experiment, make_report, train_study
+from jetlab.runs.experiment import Experiment, train_study
 from jetlab.runs.grid import Grid, grid
 from jetlab.runs.groups import initial_params
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.study import Findings, Study
+from jetlab.runs.study_report import make_report
 from tests.runs.records import make_record, make_run
 
 TINY = Path(__file__).with_name("tiny.py")

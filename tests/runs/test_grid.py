@@ -11,7 +11,8 @@ from jetlab.data.shower.source import Shower
 from jetlab.models import scaling
 from jetlab.models.tagger import Tagger
 from jetlab.runs import cost
-from jetlab.runs.grid import PAPER_RATE, Size, balanced, clip_sizes, grid, log_spaced
+from jetlab.runs.grid import PAPER_RATE, Size, grid
+from jetlab.runs.sizes import balanced, clip_sizes, log_spaced
 from jetlab.training.run_config import cost as flops_of
 
 
@@ -44,8 +45,8 @@ def test_a_grid_has_every_combination_once():
     assert {run.pool for run in runs} == {512}
     assert {run.num_valid for run in runs} == {20_000}
     assert {run.learning_rate for run in runs} == {
-        scaling.learning_rate(4),
-        scaling.learning_rate(8),
+        scaling.learning_rate(4, 4),  # steps of the longest run
+        scaling.learning_rate(8, 4),
     }
 
 
@@ -91,7 +92,7 @@ def test_learning_rates_are_an_axis():
     runs = grid(
         Shelf(), inputs="full-10", width=8, num_train=256, learning_rate=(None, 0.5)
     )
-    assert [run.learning_rate for run in runs] == [scaling.learning_rate(8), 0.5]
+    assert [run.learning_rate for run in runs] == [scaling.learning_rate(8, 2), 0.5]
 
 
 def test_the_pool_is_the_largest_training_set_or_as_given():

@@ -107,7 +107,8 @@ def test_the_analysis_has_the_figures_tables_and_files_of_the_paper(found):
         "fig_1a_loss_surface", "fig_1b_iso_flops", "loss_against_data", "residuals"
     }  # fmt: skip
     assert list(found.tables) == [
-        "Table 1: parameters of the law", "What a budget should buy"
+        "Table 1: parameters of the law", "What a budget should buy",
+        "The law by its rows",
     ]  # fmt: skip
     assert list(found.results) == ["fit", "fit_known_limit"]
     for text in found.results.values():

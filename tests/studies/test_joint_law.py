@@ -8,10 +8,12 @@ from study_records import record
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
+from jetlab.onset import beats_chance
 from jetlab.records import Table
 from jetlab.studies.joint_law import (
     FIXED,
     FREE,
+    begun,
     budgets_spanned,
     compute_optimal_path,
     fit_free_and_fixed,
@@ -24,7 +26,6 @@ from jetlab.studies.joint_law import (
     preferred,
 )
 from jetlab.studies.run_quality import (
-    has_learned,
     quality_sentences,
     unlearned_sentences,
 )
@@ -49,12 +50,17 @@ def rows_of(table):
     return {row[0]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
 
 
-def test_the_table_has_the_paper_both_fits_and_the_bayes_limit(fits):
+def test_the_papers_values_stand_beside_jets_without_a_known_floor(fits):
+    rows = rows_of(law_table({FREE: fits[FREE]}, None, "full-128"))
+    assert list(rows) == ["paper, JetClass", FREE]
+    assert rows["paper, JetClass"]["L_inf"] == "0.320 (0.290, 0.340)"
+    assert rows["paper, JetClass"]["a"] == "0.333"
+
+
+def test_the_table_has_both_fits_and_the_bayes_limit(fits):
     table = law_table(fits, FLOOR, "full-128")
     rows = rows_of(table)
-    assert list(rows) == ["paper", FREE, FIXED, "Bayes limit"]
-    assert rows["paper"]["L_inf"] == "0.320 (0.290, 0.340)"
-    assert rows["paper"]["a"] == "0.333"
+    assert list(rows) == [FREE, FIXED, "Bayes limit"]
     assert rows["Bayes limit"]["L_inf"] == "0.3200 ± 0.0040"
     assert rows[FIXED]["L_inf"] == "0.320"
     gamma = float(rows[FIXED]["gamma"].split()[0])
@@ -154,11 +160,12 @@ def test_the_floor_is_known_for_tagging_of_the_shower(fields, floor):
 def test_a_run_has_learned_if_it_beats_the_chance_loss_by_five_per_cent():
     chance = np.full(4, np.log(10))
     losses = np.array([2.30, 0.9501 * np.log(10), 0.9499 * np.log(10), 0.9])
-    assert has_learned(losses, chance).tolist() == [False, False, True, True]
+    assert beats_chance(losses, chance).tolist() == [False, False, True, True]
     rows = Table(N=np.arange(4), D=np.arange(4), L=losses, chance_loss=chance)
     assert rows.learned()["N"].tolist() == [2, 3]
     (sentence,) = unlearned_sentences(rows.unlearned())
-    assert "2 of them: (N=0, D=0), (N=1, D=1)" in sentence
+    assert ", 2 of them: " in sentence
+    assert sentence.endswith(": (N=0, D=0), (N=1, D=1).")
     assert unlearned_sentences(rows.learned().take([])) == []
 
 
@@ -188,3 +195,34 @@ def test_the_fit_is_that_of_the_laws(fits):
     alone = fit(forms.additive, table, fixed={"L_inf": 0.32}, bootstrap=1000)
     assert fits[FIXED].params == alone.params
     assert fits[FIXED].intervals == alone.intervals
+
+
+def test_the_late_start_of_a_trajectory_leaves_the_fit():
+    """A seed of one N that lies 60 and 25 % above the law at its two smallest D, and
+    falls ever less steeply as a law does: no change point, found by the fit."""
+    N, D = (
+        a.ravel() for a in np.meshgrid([1e3, 4e3, 1.6e4, 6.4e4], np.logspace(4, 7, 6))
+    )
+    N, D, seed = np.tile(N, 2), np.tile(D, 2), np.repeat([0, 1], len(N))
+    noise = np.random.default_rng(0).normal(size=len(N))
+    L = (0.32 + 11.27 / N**0.44 + 7.22 / D**0.22) * np.exp(0.003 * noise)
+    late = (N == 1e3) & (seed == 1)
+    order = np.flatnonzero(late)[np.argsort(D[late])]
+    L[order[:2]] *= [1.6, 1.25]
+    runs = Table(
+        N=N, D=D, L=L, seed=seed, learning_rate=np.full(len(N), 1e-3),
+        chance_loss=np.full(len(N), 10.0),
+    )  # fmt: skip
+    assert runs.unlearned().rows == 0
+    rows, left_out = begun(forms.additive, runs)
+    assert rows.rows == len(N) - 2
+    assert sorted(left_out["D"]) == sorted(D[order[:2]])
+    assert set(left_out["seed"]) == {1}
+    clean = runs.where(seed=0)
+    assert begun(forms.additive, clean)[1].rows == 0
+
+
+def test_few_rows_are_taken_as_they_are():
+    runs = Table(N=[1, 2, 3], D=[1, 2, 3], L=[1.0, 0.9, 0.8], chance_loss=[2.0] * 3)
+    rows, left_out = begun(forms.additive, runs)
+    assert (rows.rows, left_out.rows) == (3, 0)
