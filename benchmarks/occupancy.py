@@ -146,6 +146,9 @@ class _Replicas(Replicas):
     def params(self, replica: int) -> int:
         return replica
 
+    def average(self, replica: int) -> int:
+        return replica
+
     def update_best(self, replica: int, loss: float) -> tuple[int, int]:
         return 0, int(loss <= 0)
 

@@ -52,16 +52,18 @@ def make_report(out: Path) -> tuple[Path, Findings]:
 
 
 class ProgressPage:
-    """The page of a study that trains: what has finished so far."""
+    """The page of a study that trains: what has finished so far. A shard writes none, as
+    others train beside it."""
 
-    def __init__(self, ledger: Ledger, name: str):
-        self._ledger, self._name, self._last = ledger, name, 0.0
+    def __init__(self, ledger: Ledger, name: str, shard: tuple[int, int] | None = None):
+        self._ledger, self._name, self._last = ledger, name, -float(REFRESH)
+        self._wanted = shard is None
 
     def update(self) -> None:
         """Write the page, at most every `REFRESH` seconds; a folder without an
         experiment has none, as nothing would end it."""
-        of_experiment = (self._ledger.folder / "experiment.py").exists()
-        if not of_experiment or time.monotonic() - self._last < REFRESH:
+        wanted = self._wanted and (self._ledger.folder / "experiment.py").exists()
+        if not wanted or time.monotonic() - self._last < REFRESH:
             return
         self._last = time.monotonic()
         plan, records = self._ledger.plan(), self._ledger.planned_records()
