@@ -52,8 +52,8 @@ def make_report(out: Path) -> tuple[Path, Findings]:
 
 
 class ProgressPage:
-    """The page of a study that trains: what has finished so far. A shard writes none, as
-    others train beside it."""
+    """The page of a study that trains: what has finished so far. A shard writes none,
+    as others train beside it."""
 
     def __init__(self, ledger: Ledger, name: str, shard: tuple[int, int] | None = None):
         self._ledger, self._name, self._last = ledger, name, -float(REFRESH)
