@@ -216,7 +216,8 @@ class Table(dict[str, np.ndarray]):
 
     @property
     def _learned(self) -> Bool[np.ndarray, "n"]:
-        self._column("L"), self._column("chance_loss")
+        for name in ("L", "chance_loss"):
+            self._column(name)  # raises where the table has none
         return onset.has_learned(self)
 
     def _column(self, name: str) -> Shaped[np.ndarray, "n"]:

@@ -56,10 +56,8 @@ def run_study(
         if Ledger(folder).is_locked():
             raise ValueError(f"a worker is still training in {folder}: wait for it")
     missing = [g for g in groups if any(run.id not in known for run in g)]
-    retention, page = (
-        retention_of(study, ledger),
-        ProgressPage(ledger, study.name, shard),
-    )
+    retention = retention_of(study, ledger)
+    page = ProgressPage(ledger, study.name, shard)
     page.update()
     with _progress(study, groups, known) as bar:
         for part in group_by(missing, lambda group: dataset_key(group[0])).values():

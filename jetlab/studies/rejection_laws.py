@@ -112,7 +112,7 @@ def _points(records: Sequence[Record], signal: str, efficiency: float) -> Table:
 
 
 def _has_learned(record: Record) -> bool:
-    """As `Table.learned` has it."""
+    """Whether the run beats the chance loss (`jetlab.onset.beats_chance`)."""
     chance = np.array([record.chance_loss])
     return record.loss is not None and bool(
         beats_chance(np.array([record.loss]), chance)

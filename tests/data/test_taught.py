@@ -13,8 +13,8 @@ from jetlab.types import CLASSES, KnowsPosterior, Source
 
 @dataclass(frozen=True)
 class Counter:
-    """A teacher of one rule: the log odds of class k are k times (multiplicity - 40) /
-    40."""
+    """A teacher of one rule: the logit of class k is k times (multiplicity - 20) / 20,
+    with at most 40 particles counted."""
 
     classes: tuple[str, ...] = CLASSES
     inputs: Inputs = INPUTS["full-40"]
