@@ -75,6 +75,11 @@ class Record:
         """Background rejections by signal class and efficiency; empty without any."""
         return self.metrics.get("rejections", ())
 
+    @property
+    def ideal_rejections(self) -> Sequence[Rejection]:
+        """Those of the best possible tagger; empty where it is not known."""
+        return self.metrics.get("ideal", {}).get("rejections", ())
+
     def to_json(self) -> str:
         """One line; `from_json` reads it back."""
         fields = dataclasses.asdict(self)
@@ -90,8 +95,9 @@ class Record:
         fields = _with_metrics(json.loads(line))
         for name in ("curve", "valid_curve"):
             fields[name] = tuple((step, loss) for step, loss in fields.get(name, ()))
-        if rejections := fields["metrics"].get("rejections"):
-            fields["metrics"]["rejections"] = tuple(Rejection(*r) for r in rejections)
+        for metrics in (fields["metrics"], fields["metrics"].get("ideal", {})):
+            if rejections := metrics.get("rejections"):
+                metrics["rejections"] = tuple(Rejection(*r) for r in rejections)
         return cls(**fields)
 
 

@@ -253,3 +253,18 @@ class JudgesPosteriors(Protocol):
         """The expected loss of each jet under the posterior, as what it exceeds the
         lowest possible expected loss by, and that lowest loss."""
         ...
+
+    def expected_metrics(
+        self,
+        outputs: Shaped[np.ndarray, "b *o"],
+        posterior: Float[np.ndarray, "b k"],
+        classes: tuple[str, ...],
+    ) -> Mapping[str, Any]:
+        """`Task.metrics`, averaged over the classes of the jets."""
+        ...
+
+    def ideal_outputs(
+        self, posterior: Float[np.ndarray, "b k"]
+    ) -> Shaped[np.ndarray, "b *o"]:
+        """The outputs of the lowest expected loss."""
+        ...

@@ -1,14 +1,11 @@
 """Background rejection: R(L) of each class, at the floor of the loss, and on simulated
 jets against the ideal tagger; Figs. 5 and 6 of arXiv:2602.15781."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
-from jetlab.data.shower.bayes_limit import KnownRejection, known_rejections
 from jetlab.laws import forms
 from jetlab.laws.formatting import with_interval
 from jetlab.laws.plot_style import Figure
@@ -17,7 +14,6 @@ from jetlab.records import Record, Rejection, Table
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
 from jetlab.studies import rejection_plots as plots
-from jetlab.studies.inputs import fit_inputs
 from jetlab.studies.joint_law import (
     begun,
     fit_free_and_fixed,
@@ -25,46 +21,19 @@ from jetlab.studies.joint_law import (
     fits_as_json,
     known_floor,
     law_table,
-    preferred,
 )
 from jetlab.studies.rejection_laws import (
     RejectionLaw,
     predict_rejection,
     rejection_law_table,
-    rejection_laws,
     repeats_excess,
     with_rejections,
 )
+from jetlab.studies.rejection_results import RejectionResult, rejection_results
 from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sentences
 
 TOP = "Tbqq"
 """The signal class of Fig. 6."""
-
-
-class LowestLoss(NamedTuple):
-    """The loss that no more jets would lower, and draws of it."""
-
-    loss: float
-    draws: Float[np.ndarray, "m"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RejectionResult:
-    """What is reached with one input configuration.
-
-    Attributes:
-      best: the run of the lowest loss.
-      laws: R(L) of each signal class.
-      lowest: the Bayes limit, or L_inf of Eq. 4 where it is identified, or None.
-      ideal: rejections of the ideal tagger by class and efficiency, where known.
-    """
-
-    label: str
-    records: Sequence[Record]
-    best: Record
-    laws: Mapping[str, RejectionLaw]
-    lowest: LowestLoss | None
-    ideal: Mapping[tuple[str, float], KnownRejection]
 
 
 def analyse(records: Sequence[Record]) -> Findings:
@@ -90,40 +59,6 @@ def analyse(records: Sequence[Record]) -> Findings:
         figures=draw(results),
         results=joint.results,
     )
-
-
-def rejection_results(records: Sequence[Record]) -> list[RejectionResult]:
-    """A result for each input configuration with rejections of a run that has learned,
-    in the order of the records."""
-    results = []
-    for label in dict.fromkeys(record.inputs for record in records):
-        own = [r for r in records if r.inputs == label and r.status == "done"]
-        laws = rejection_laws(own)
-        if laws:
-            with_rejections = [record for record in own if record.rejections]
-            results.append(
-                RejectionResult(
-                    label=label,
-                    records=own,
-                    best=min(with_rejections, key=lambda r: r.loss or np.inf),
-                    laws=laws,
-                    lowest=_lowest_loss(own),
-                    ideal=known_rejections(own[0].source, label) or {},
-                )
-            )
-    return results
-
-
-def _lowest_loss(records: Sequence[Record]) -> LowestLoss | None:
-    floor = known_floor(records[0])
-    if floor:
-        draws = np.random.default_rng(0).normal(*floor, size=1000)
-        return LowestLoss(floor[0], draws)
-    for one in fit_inputs(records):
-        law = preferred(one.fits)
-        if law.identified and law.draws:
-            return LowestLoss(law.params["L_inf"], law.draws.values["L_inf"])
-    return None
 
 
 def _no_rejections(records: Sequence[Record]) -> str:

@@ -16,6 +16,7 @@ from jetlab.data.shower.bayes_limit import known_limit
 from jetlab.models import scaling
 from jetlab.models.tagger import Tagger
 from jetlab.models.token_layout import flat_layout
+from jetlab.physics.expected_metrics import expected_performance
 from jetlab.physics.metrics import performance
 from jetlab.records import Rejection
 from jetlab.types import Batch, Jets, Source
@@ -74,6 +75,25 @@ class Tagging:
         )
         scores = {"accuracy": reached.accuracy, "auc": reached.auc}
         return {**scores, "rejections": rejections}
+
+    def expected_metrics(
+        self,
+        outputs: Float[np.ndarray, "b k"],
+        posterior: Float[np.ndarray, "b k"],
+        classes: tuple[str, ...],
+    ) -> dict[str, Any]:
+        """The same over jets of a known posterior."""
+        reached = expected_performance(outputs, posterior, classes)
+        rejections = tuple(Rejection(*w, *r) for w, r in reached.rejections.items())
+        scores = {"accuracy": reached.accuracy, "auc": reached.auc}
+        return {**scores, "rejections": rejections}
+
+    def ideal_outputs(
+        self, posterior: Float[np.ndarray, "b k"]
+    ) -> Float[np.ndarray, "b k"]:
+        """ln p(class | jet)."""
+        with np.errstate(divide="ignore"):
+            return np.log(posterior)
 
     def chance_loss(
         self, targets: Int[np.ndarray, "b"], classes: tuple[str, ...]

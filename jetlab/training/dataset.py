@@ -25,7 +25,11 @@ from jetlab.training.batching import (
     schedule,
     with_offsets,
 )
-from jetlab.training.evaluate import ValidationSet, validation_set
+from jetlab.training.evaluate import (
+    ValidationSet,
+    ideal_metrics,
+    validation_set,
+)
 from jetlab.training.mesh import make_mesh, put_global, replicated
 from jetlab.training.run_config import RunConfig, length_groups
 from jetlab.training.scan import SCAN_LENGTH, MicroBatches
@@ -135,6 +139,7 @@ def _validation(source: Source, run: RunConfig) -> ValidationSet:
         jets.label.astype(np.int32),
         grouped=length_groups(run.model),
         posterior=posterior,
+        ideal=ideal_metrics(run.task, posterior, source.classes),
     )
 
 

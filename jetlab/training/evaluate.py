@@ -1,6 +1,6 @@
 """The outputs and losses of a network on validation jets, and their mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -43,7 +43,8 @@ class ValidationSet(NamedTuple):
     Jets are sorted by length and dealt round-robin to the blocks, so blocks have
     similar lengths: almost nothing is padded, and no block overflows. `labels` are the
     classes of the jets, `targets` what the task predicts, `posterior` the probability
-    of each class where it is known.
+    of each class where it is known, and `ideal` then the metrics of the best outputs,
+    for inputs with which they can be reached.
     """
 
     jets: DeviceJets
@@ -52,6 +53,7 @@ class ValidationSet(NamedTuple):
     labels: Int[np.ndarray, "b"]
     targets: Shaped[np.ndarray, "b *t"]
     posterior: Posterior | None = None
+    ideal: Mapping[str, Any] | None = None
 
 
 def validation_set(
@@ -60,6 +62,7 @@ def validation_set(
     *,
     grouped: bool,
     posterior: Posterior | None = None,
+    ideal: Mapping[str, Any] | None = None,
 ) -> ValidationSet:
     """Validation jets in blocks, which the devices share. `grouped` is whether
     attention runs over groups of jets of similar length."""
@@ -78,7 +81,7 @@ def validation_set(
     blocks = put_global(MicroBatches(rows, 0 * ones, ones), by_replica(mesh))
     loaded = put_global(jets, replicated(mesh))
     targets = np.asarray(jets.targets)
-    return ValidationSet(loaded, blocks, packing, labels, targets, posterior)
+    return ValidationSet(loaded, blocks, packing, labels, targets, posterior, ideal)
 
 
 def make_evaluate(
@@ -163,6 +166,30 @@ def validation_loss(
     details = {name: value for name, (value, _) in found.items()}
     errors = {f"{name}_error": error for name, (_, error) in found.items()}
     return Loss(*_mean(excess + lowest), {**details, **errors})
+
+
+def metrics_of(
+    task: Task, reached: Predictions, valid: ValidationSet, classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """The task's metrics of a network; where the posterior of the jets is known,
+    averaged over their classes, with those of the best network as `ideal`."""
+    outputs, posterior = np.asarray(reached.outputs), valid.posterior
+    if posterior is None or not isinstance(task, JudgesPosteriors):
+        return dict(task.metrics(outputs, valid.targets, classes))
+    found = task.expected_metrics(outputs, posterior.probability, classes)
+    return {**found, **({"ideal": valid.ideal} if valid.ideal else {})}
+
+
+def ideal_metrics(
+    task: Task, posterior: Posterior | None, classes: tuple[str, ...]
+) -> Mapping[str, Any] | None:
+    """The metrics of the outputs of the lowest loss, for an exact posterior."""
+    if not isinstance(task, JudgesPosteriors):
+        return None
+    if posterior is None or not posterior.exact:
+        return None
+    best = task.ideal_outputs(posterior.probability)
+    return task.expected_metrics(best, posterior.probability, classes)
 
 
 def _mean(each: Float[np.ndarray, "b"]) -> tuple[float, float]:

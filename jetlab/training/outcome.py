@@ -5,11 +5,10 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
-import numpy as np
 
 from jetlab.records import Record
 from jetlab.training.dataset import Dataset
-from jetlab.training.evaluate import Predictions, validation_loss
+from jetlab.training.evaluate import Predictions, metrics_of, validation_loss
 from jetlab.training.run_config import RunConfig, cost
 from jetlab.training.step import num_params
 from jetlab.training.trajectory import Trajectory
@@ -26,9 +25,7 @@ def finished(
     further metrics."""
     valid, task = dataset.valid, dataset.task
     loss = validation_loss(task, predictions, valid.labels, valid.posterior)
-    metrics = task.metrics(
-        np.asarray(predictions.outputs), valid.targets, dataset.classes
-    )
+    metrics = metrics_of(task, predictions, valid, dataset.classes)
     return {
         "status": "done",
         "loss": loss.mean,

@@ -1,5 +1,8 @@
 """Sources by name: the shipped teacher, own teachers, and names that mean nothing."""
 
+from dataclasses import replace
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,12 +11,14 @@ from jetlab.data.shower.source import Shower
 from jetlab.data.store import Store
 from jetlab.data.store_writer import write
 from jetlab.data.taught import Taught
+from jetlab.records import Record
 from jetlab.runs.api import train
 from jetlab.runs.grid import grid
 from jetlab.runs.ledger import Ledger
 from jetlab.runs.sources import SCALE, absolute_name, open_source
 from jetlab.tasks.tagging import Tagging
 from jetlab.training.dataset import open_dataset
+from jetlab.training.evaluate import Predictions, metrics_of
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,29 @@ def test_training_sees_the_posterior_of_the_validation_jets(taught):
     assert valid.posterior.exact
     assert valid.posterior.probability.shape == (200, 10)
     np.testing.assert_array_equal(valid.labels, taught.valid(200).label)
+
+
+def test_metrics_are_those_of_the_teacher_for_the_teacher(taught, folder):
+    """And the record of a run keeps both, its own and the ideal ones."""
+    (run,) = grid(taught, inputs="full-10", width=4, num_train=256, num_valid=200)
+    valid = open_dataset(taught, run).valid
+    logits = taught.scale * taught.teacher(taught.valid(200))
+    none = Predictions(jnp.zeros(200), jnp.asarray(logits))
+    found = metrics_of(run.task, none, valid, taught.classes)
+    ideal = found.pop("ideal")
+    assert found["auc"] == pytest.approx(ideal["auc"])
+    for own, best in zip(found["rejections"], ideal["rejections"], strict=True):
+        assert own.value == pytest.approx(best.value)
+    record = next(iter(Ledger(folder / "runs").records().values()))
+    kept = replace(record, metrics={**found, "ideal": ideal})
+    assert Record.from_json(kept.to_json()).ideal_rejections == ideal["rejections"]
+
+
+def test_inputs_that_the_teacher_does_not_read_have_no_ideal(taught):
+    (run,) = grid(taught, inputs="kinematics-40", width=4, num_train=256, num_valid=200)
+    valid = open_dataset(taught, run).valid
+    none = Predictions(jnp.zeros(200), jnp.zeros((200, 10)))
+    assert "ideal" not in metrics_of(run.task, none, valid, taught.classes)
 
 
 @pytest.mark.parametrize("kind", ["folder", "run", "file", "scaled"])

@@ -16,12 +16,10 @@ from jetlab.physics.metrics import EFFICIENCIES
 from jetlab.records import Rejection, Table
 from jetlab.studies import rejection
 from jetlab.studies.rejection import (
-    LowestLoss,
     compare_with_ideal,
     draw,
     ideal_sentences,
     quality_table,
-    rejection_results,
     rejection_table,
     repeats_sentence,
 )
@@ -33,6 +31,7 @@ from jetlab.studies.rejection_laws import (
     repeats_excess,
     with_rejections,
 )
+from jetlab.studies.rejection_results import LowestLoss, rejection_results
 
 A, B, C = {"Hbb": 4000.0, "Tbqq": 9000.0}, 4.0, 3.0
 LOSSES = np.linspace(0.9, 2.1, 12)
