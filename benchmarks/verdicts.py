@@ -20,6 +20,7 @@ from tqdm import tqdm
 from benchmarks.planted_tables import KINDS, planted
 from benchmarks.timing import lined_up
 from jetlab.laws.fit import fit
+from jetlab.laws.result import FitResult
 
 SIDES = (3, 4, 5, 6, 7, 8)  # grids of 9 to 64 cells
 QUANTITIES = ("L_inf", "alpha", "beta", "a")
@@ -47,19 +48,21 @@ def judge(kind: str, side: int, seed: int, draws: int = DRAWS) -> Judged:
     """The verdicts of one table against its truth."""
     table, truth = planted(kind, side, seed)
     law = fit("additive", table, bootstrap=draws)
-    found = {}
-    for name in QUANTITIES:
-        one, true = law.verdicts[name], truth.get(name)
-        held = gross = None
-        if true is not None and one.status == "decided" and one.interval:
-            low, high = one.interval
-            held = low <= true <= high
-            gross = abs(true - one.value) > 1.5 * (high - low)
-        elif true is not None and one.limit is not None:
-            below = one.status == "upper limit"
-            held = true <= one.limit if below else true >= one.limit
-        found[name] = Outcome(one.status, held, gross)
+    found = {name: outcome(law, name, truth.get(name)) for name in QUANTITIES}
     return Judged(law.identified, bool(law.evidence.failed), found)
+
+
+def outcome(law: FitResult, name: str, true: float | None) -> Outcome:
+    """The verdict on one quantity of a fit against its truth."""
+    one, held, gross = law.verdicts[name], None, None
+    if true is not None and one.status == "decided" and one.interval:
+        low, high = one.interval
+        held = low <= true <= high
+        gross = abs(true - one.value) > 1.5 * (high - low)
+    elif true is not None and one.limit is not None:
+        below = one.status == "upper limit"
+        held = true <= one.limit if below else true >= one.limit
+    return Outcome(one.status, held, gross)
 
 
 def shares(judged: Sequence[Judged]) -> dict[str, float]:

@@ -81,9 +81,10 @@ class Record:
         return self.metrics.get("ideal", {}).get("rejections", ())
 
     def to_json(self) -> str:
-        """One line; `from_json` reads it back."""
-        fields = dataclasses.asdict(self)
-        return json.dumps(fields, allow_nan=False, default=_plain)
+        """One line; `from_json` reads it back, with None for numbers that are not
+        finite."""
+        fields = _finite(dataclasses.asdict(self))
+        return json.dumps(fields, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> "Record":
@@ -101,11 +102,15 @@ class Record:
         return cls(**fields)
 
 
-def _plain(value: Any) -> Any:
-    """A NumPy number or array of a task's metrics as JSON can hold it."""
+def _finite(value: Any) -> Any:
+    """A value as JSON can hold it: NumPy's as Python's, None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
     if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"a record holds a {type(value).__name__}, which JSON cannot")
+        return _finite(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _with_metrics(fields: dict[str, Any]) -> dict[str, Any]:

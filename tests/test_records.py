@@ -301,3 +301,12 @@ def test_invalid_columns_are_refused(table):
     ):
         with pytest.raises(ValueError, match="no column"):
             wrong()
+
+
+def test_a_metric_that_is_not_a_number_loses_no_record():
+    """It is None in the file and NaN in a table."""
+    run = record(metrics={"bias": np.nan, "by_class": (1.0, np.inf), "auc": 0.5})
+    read = Record.from_json(run.to_json())
+    assert read.metrics == {"bias": None, "by_class": [1.0, None], "auc": 0.5}
+    table = Table.of_records([record(metrics={"bias": 1.0}), read])
+    np.testing.assert_equal(table["bias"], [1.0, np.nan])

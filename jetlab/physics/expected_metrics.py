@@ -13,14 +13,24 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES, score
+from jetlab.types import CONFIDENCE_LEVEL
+
+
+NONE_PASSED = -float(np.log(1 - CONFIDENCE_LEVEL))
+"""Upper limit of the expected number of jets of which none passed."""
+
+
+FEWEST = 2
+"""Jets among those that pass, as their variance counts them, that give a rejection."""
 
 
 class ExpectedRejection(NamedTuple):
-    """The inverse of the background efficiency, with its 68 % interval."""
+    """The inverse of the background efficiency, with its 68 % interval; without an
+    upper end `value` and `low` are the lower limit at 68 %."""
 
     value: float
     low: float
-    high: float
+    high: float | None
 
 
 class ExpectedPerformance(NamedTuple):
@@ -110,7 +120,9 @@ def expected_rejection(
     jets that are signal and background with these probabilities.
 
     The 68 % interval is that of the logarithm in linear order: each jet moves both
-    efficiencies, and the signal efficiency moves the threshold.
+    efficiencies, and the signal efficiency moves the threshold. Where fewer than
+    `FEWEST` jets decide, the rejection is a lower limit at 68 %, as if no jet of the
+    background had passed.
     """
     signal, background = signal / signal.sum(), background / background.sum()
     order = np.argsort(-scores, kind="stable")
@@ -126,8 +138,11 @@ def expected_rejection(
     ends = efficiency - error, efficiency + error
     tight, loose = (float(background[passes(share)].sum()) for share in ends)
     reach = float(background[passed].sum())
-    moved = background * (passed - reach) - (loose - tight) / (2 * error) * off
-    width = float(np.sqrt((moved**2).sum()) / reach)
-    value = 1 / reach
-    low, high = value * np.exp([-width, width])
-    return ExpectedRejection(value, float(low), float(high))
+    slope = (loose - tight) / (2 * error) if error else 0.0
+    moved = background * (passed - reach) - slope * off
+    width = float(np.sqrt((moved**2).sum()))
+    if width >= reach / np.sqrt(FEWEST):
+        least = 1 / (reach + NONE_PASSED * float((background**2).sum()))
+        return ExpectedRejection(least, least, None)
+    low, high = np.exp(np.array([-width, width]) / reach) / reach
+    return ExpectedRejection(1 / reach, float(low), float(high))

@@ -67,6 +67,23 @@ def test_certain_jets_give_the_metrics_of_their_labels():
         assert found.rejections[what].value == pytest.approx(one.value)
 
 
+def test_a_background_that_never_passes_gives_the_limit_of_its_labels():
+    """No jet of 500 passes: at most 1.14 do at 68 %."""
+    signal = np.repeat([0.0, 1.0], 500)
+    found = expected_rejection(signal, signal, 1 - signal, 0.5)
+    assert found == (found.value, found.value, None)
+    assert found.value == pytest.approx(500 / -np.log(0.32), rel=0.01)
+
+
+def test_a_rejection_that_one_jet_decides_is_a_limit():
+    """Scores far apart, but one jet among the signal may be background."""
+    signal = np.repeat([0.0, 1.0], 500)
+    signal[-1] = 0.5
+    found = expected_rejection(np.repeat([0.0, 1.0], 500), signal, 1 - signal, 1.0)
+    assert found.high is None
+    assert 250 < found.value < 450
+
+
 def test_it_is_the_mean_over_drawn_labels():
     logits, p = three_classes(400)
     rng, drawn = np.random.default_rng(3), []
