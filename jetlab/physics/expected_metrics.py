@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float
 from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES, score
 from jetlab.types import CONFIDENCE_LEVEL
 
-
 NONE_PASSED = -float(np.log(1 - CONFIDENCE_LEVEL))
 """Upper limit of the expected number of jets of which none passed."""
 

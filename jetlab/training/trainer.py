@@ -202,11 +202,17 @@ class Trainer:
             if trajectory.run.averaging:
                 last = self._replicas.params(replica)
                 kept = {"final": last, "averaged": params}
-                details = {"last_loss": self._loss(self._placement.evaluate(last)).mean}
+                details = self._last_losses(self._placement.evaluate(last))
             yield from self._finish(runs, trajectory, reached, step, kept, **details)
             ended = trajectory.ended
         if ended:
             del self._at[replica]
+
+    def _last_losses(self, reached: Predictions) -> dict[str, float]:
+        """Of the last weights, where the loss is that of averaged ones."""
+        last = self._loss(reached)
+        known = {k: v for k, v in last.details.items() if k == "label_loss"}
+        return {f"last_{name}": v for name, v in {"loss": last.mean, **known}.items()}
 
     def _loss(self, reached: Predictions) -> Loss:
         valid = self._dataset.valid

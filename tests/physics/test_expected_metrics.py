@@ -38,6 +38,7 @@ def test_rejection_of_two_normals_and_the_coverage_of_its_interval(efficiency):
     for _ in range(400):
         score, p = two_normals(rng, 1000)
         found = expected_rejection(score, p[:, 1], p[:, 0], efficiency)
+        assert found.high is not None
         covered += found.low <= true <= found.high
         off.append(np.log(found.value / true))
     assert 0.61 < covered / 400 < 0.75
