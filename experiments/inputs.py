@@ -14,10 +14,16 @@ saves more than half), LOG.md has times. Numbers to reach at `paper` size on Jet
 L_inf 0.74, 0.59, 0.33, 0.32 and beta_rep 0.21, 0.26, 0.23, 0.22.
 """
 
-from jetlab.data.features import INPUTS
+from jetlab.data.features import INPUTS, Inputs
 from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
 from jetlab.runs.study import study_of
 from jetlab.studies import inputs
+
+SOURCE = "taught"
+
+KINEMATICS_10 = Inputs(
+    particles=10, features=INPUTS["kinematics-40"].features, label="kinematics-10"
+)
 
 SIZES = {
     "smoke": Size(  # for tests
@@ -28,11 +34,13 @@ SIZES = {
         num_valid=1_000,
     ),
     "laptop": Size(
-        inputs=tuple(INPUTS),
-        widths=(32,),
-        repeated=log_spaced(2**10, 2**12, 5),
+        inputs=(KINEMATICS_10, "kinematics-40", "full-10", "full-40"),
+        widths=(16,),
+        layers=2,
+        repeated=log_spaced(2**10, 2**13, 7),
         seen=2**18,
         num_valid=3_000,
+        num_valid_known=3_000,
     ),
     "gpu": Size(
         inputs=tuple(INPUTS),

@@ -17,6 +17,8 @@ from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
 from jetlab.runs.study import study_of
 from jetlab.studies import closure
 
+SOURCE = "taught"
+
 SIZES = {
     "smoke": Size(  # for tests
         inputs=("full-10",),
@@ -27,14 +29,17 @@ SIZES = {
         seen=2**16,
         num_valid=1_000,
     ),
-    "laptop": Size(  # 10 particles: the nearest limit for its compute
+    "laptop": Size(
         inputs=("full-10",),
-        widths=(4, 8, 16, 32),
-        num_train=log_spaced(2**13, 2**18, 6),
-        repeated_widths=(16, 32),
-        repeated=log_spaced(2**10, 2**13, 4),
+        widths=(4, 6, 10, 24),
+        layers=2,
+        num_train=log_spaced(2**16, 2**18.5, 6),
+        repeated_widths=(10,),
+        repeated=log_spaced(2**10, 2**12, 4),
         seen=2**18,
+        seeds=5,
         num_valid=8_000,
+        num_valid_known=5_000,
     ),
     "gpu": Size(
         inputs=("full-128",),

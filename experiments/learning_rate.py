@@ -18,6 +18,8 @@ from jetlab.runs.study import study_of
 from jetlab.studies import learning_rate
 from jetlab.studies.learning_rate import RateSize
 
+SOURCE = "taught"
+
 RATES = (PAPER_RATE, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 SIZES = {
@@ -30,10 +32,14 @@ SIZES = {
     ),
     "laptop": RateSize(
         inputs=("full-10",),
-        widths=(4, 8, 16, 32),
-        num_train=log_spaced(2**14, 2**18, 5),
-        learning_rates=RATES,
+        widths=(4, 6, 10, 24),
+        layers=2,
+        num_train=log_spaced(2**16, 2**18.25, 6),
+        seeds=2,
+        constant=2e-3,  # at 1e-4 no run of this size learns
+        learning_rates=(2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
         num_valid=8_000,
+        num_valid_known=5_000,
     ),
     "workstation": RateSize(  # far enough for the paper's rate to learn
         inputs=("full-10",),

@@ -14,10 +14,16 @@ Numbers to reach at `paper` size on JetClass: those of ParT at D = 1e8 (Tbqq 17,
 Hbb 9,569 at 50 %), accuracy .849, AUC .9859.
 """
 
-from jetlab.data.features import INPUTS
+from jetlab.data.features import INPUTS, Inputs
 from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
 from jetlab.runs.study import study_of
 from jetlab.studies import rejection
+
+SOURCE = "taught"
+
+KINEMATICS_10 = Inputs(
+    particles=10, features=INPUTS["kinematics-40"].features, label="kinematics-10"
+)
 
 SIZES = {
     "smoke": Size(  # for tests
@@ -30,13 +36,16 @@ SIZES = {
         num_valid=1_000,
     ),
     "laptop": Size(
-        inputs=("kinematics-40", "full-10", "full-40"),
-        widths=(8, 16, 32),
-        num_train=log_spaced(2**14, 2**17, 4),
-        repeated_widths=(32,),
+        inputs=(KINEMATICS_10, "full-10"),
+        widths=(4, 6, 10, 24),
+        layers=2,
+        num_train=log_spaced(2**16, 2**18.25, 6),
+        seeds=2,
+        repeated_widths=(16,),
         repeated=log_spaced(2**10, 2**12, 3),
-        seen=2**17,
+        seen=2**18,
         num_valid=8_000,
+        num_valid_known=5_000,
     ),
     "gpu": Size(
         inputs=tuple(INPUTS),

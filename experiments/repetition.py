@@ -18,6 +18,8 @@ from jetlab.runs.grid import PAPER_RATE, Size, log_spaced
 from jetlab.runs.study import study_of
 from jetlab.studies import repetition
 
+SOURCE = "taught"
+
 SIZES = {
     "smoke": Size(  # for tests
         inputs=("full-10",),
@@ -29,11 +31,15 @@ SIZES = {
     ),
     "laptop": Size(
         inputs=("full-10",),  # a quarter of the arithmetic of 40 particles
-        widths=(4, 6, 8, 12, 16, 24, 32),
-        repeated=log_spaced(2**9, 2**13, 5),
-        num_train=log_spaced(2**13, 2**18, 6),
+        widths=(4, 6, 10, 24),
+        repeated_widths=(4, 6, 10, 16),
+        layers=2,
+        repeated=log_spaced(2**10, 2**12, 5),
+        num_train=log_spaced(2**16, 2**18.5, 6),
         seen=2**18,
+        seeds=2,
         num_valid=4_000,
+        num_valid_known=4_000,
     ),
     "gpu": Size(
         inputs=("full-128",),

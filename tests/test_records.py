@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from jetlab.records import Record, Rejection, Table, identity
+from jetlab.identity import identity
+from jetlab.records import Record, Rejection, Table
 
 
 @dataclass(frozen=True)

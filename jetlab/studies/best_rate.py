@@ -229,6 +229,31 @@ def best_rate_table(rates: Scan, largest_scatter: float) -> TextTable:
     )
 
 
+def rate_lines(rates: Scan) -> tuple[list[str], list[str]]:
+    """What is known and what is not of the best rate, in one line each."""
+    try:
+        law = rate_law(rates)
+    except ValueError as error:
+        return [], [f"The best rate by width and steps: {error}."]
+    at, p, q = (with_interval(law.params[n], law.intervals[n]) for n in law.params)
+    return [
+        f"The best rate is eta* (d / {WIDTH})^-p (T / {STEPS:,})^-q for width d and T"
+        f" steps, eta* = {at}, p = {p}, q = {q}, from {law.cells} cells."
+    ], []
+
+
+def end_sentences(rates: Scan) -> list[str]:
+    """A sentence on cells whose best rate is at an end of the grid; none without."""
+    low, high = int(rates.at_low_end.sum()), int(rates.at_high_end.sum())
+    if not low + high:
+        return []
+    return [
+        f"In {low + high} of {len(rates.N)} cells the best rate is at an end of the"
+        f" grid ({low} at the lowest, {high} at the highest). They are left out of p"
+        " and q, which biases these towards 0: add rates."
+    ]
+
+
 def _bias_rows(rates: Scan, largest_scatter: float) -> list[list[str]]:
     """The scatter between rates, by seeds or at most that about the tuned law, and how
     far the lowest of noisy losses lies below the true one."""

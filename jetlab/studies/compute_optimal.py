@@ -79,7 +79,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     forecasts = checked(law, records)
     return Findings(
         known=[*known(law, floor), *(one.sentence for one in forecasts)],
-        unknown=unknown(law),
+        unknown=unknown(law, floor),
         advice=[*best_use(law), *_more_rows(law)],
         sentences=[*sentences, *fit_sentences(fits), *_doubts(law)],
         tables=tables,
@@ -115,7 +115,7 @@ def _values(law: FitResult, names: Sequence[str]) -> list[str]:
 
 def _more_rows(law: FitResult) -> list[str]:
     """What would decide more."""
-    if law.reliable and not unknown(law):
+    if law.reliable and all(one.known for one in law.verdicts.values()):
         return ["Raise the largest N and D to learn more: 'jetlab suggest' says where."]
     return [f"{text}." for text in law.warnings[:2]]
 

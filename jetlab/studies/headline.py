@@ -17,12 +17,13 @@ MEANINGS = {
     "alpha": "exponent of the model size N",
     "beta": "exponent of the number of training jets D",
     "a": "share of more compute, in powers, that goes into N",
+    "beta_rep": "exponent of the number of repeated jets",
 }
 
 
 def first_screen(law: FitResult, floor: Floor | None) -> dict[str, Any]:
     """The fields `known`, `unknown` and `advice` of findings on a law."""
-    lines = {"known": known(law, floor), "unknown": unknown(law)}
+    lines = {"known": known(law, floor), "unknown": unknown(law, floor)}
     return {**lines, "advice": best_use(law)}
 
 
@@ -48,10 +49,12 @@ def _beside(law: FitResult, floor: Floor) -> str:
     return f"the known floor is {value:.4g}, {held} the interval ({off:+.1f} %)"
 
 
-def unknown(law: FitResult) -> list[str]:
-    """What they do not decide, and why."""
+def unknown(law: FitResult, floor: Floor | None) -> list[str]:
+    """What they do not decide, and why; beside the floor, where it is known."""
+    beside = f"; the known floor is {floor[0]:.4g}" if floor else ""
     return [
-        f"{law.verdicts[name].words}: {law.verdicts[name].why}."
+        f"{law.verdicts[name].words}: {law.verdicts[name].why}"
+        f"{beside if name == 'L_inf' else ''}."
         for name in MEANINGS
         if name in law.verdicts and not law.verdicts[name].known
     ]

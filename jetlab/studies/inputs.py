@@ -1,18 +1,21 @@
 """Inputs: the floor and the exponent of repeated data for each input configuration;
 Fig. 4 and Table 2 of arXiv:2602.15781."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jetlab.laws import forms
+from jetlab.laws.result import FitResult
 from jetlab.laws.shared_parameters import fit_shared, holdout_errors
 from jetlab.records import Record, Table, TableLike
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
+from jetlab.studies.headline import known, unknown
 from jetlab.studies.inputs_plots import loss_by_inputs
 from jetlab.studies.joint_law import (
+    FREE,
     Fits,
     Floor,
     fit_free_and_fixed,
@@ -48,15 +51,31 @@ def analyse(records: Sequence[Record]) -> Findings:
     if not results:
         why = "No run that has learned overfits: allow more epochs."
         return Findings(sentences=[*sentences, why])
+    shared = one_exponent(results)
+    tested = [f"{row[-1]} (floors {row[0]}; {row[1]})" for row in shared.rows if row[4]]
     return Findings(
+        known=[*_lines(results, known), *(f"beta_rep: {text}." for text in tested)],
+        unknown=_lines(results, unknown),
         sentences=sentences,
         tables={
             "Table 2: Eq. 4 by inputs": table_2(results),
-            "One exponent for all inputs?": one_exponent(results),
+            "One exponent for all inputs?": shared,
         },
         figures={"fig_4_inputs": loss_by_inputs(results)},
         results={f"fit_{one.label}": preferred(one.fits).to_json() for one in results},
     )
+
+
+def _lines(
+    results: Sequence[InputsResult],
+    of: Callable[[FitResult, Floor | None], Sequence[str]],
+) -> list[str]:
+    """Lines of the first screen for each input configuration."""
+    return [
+        f"{one.label}: {line}"
+        for one in results
+        for line in of(one.fits[FREE], one.floor)
+    ]
 
 
 def fit_inputs(records: Sequence[Record]) -> list[InputsResult]:
@@ -95,8 +114,8 @@ def one_exponent(results: Sequence[InputsResult]) -> TextTable:
         "floors", "inputs", "one beta_rep", "one for each", "p-value (F test)",
         "AICc, one minus each", "error at the largest D, one and each", "",
     ]  # fmt: skip
-    known = [one for one in results if one.floor]
-    rows = [_one_exponent("free", results, 3), _one_exponent("known", known, 2)]
+    limited = [one for one in results if one.floor]
+    rows = [_one_exponent("free", results, 3), _one_exponent("known", limited, 2)]
     return TextTable(headers, rows)
 
 

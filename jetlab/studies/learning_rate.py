@@ -23,6 +23,8 @@ from jetlab.studies import published
 from jetlab.studies.best_rate import (
     Scan,
     best_rate_table,
+    end_sentences,
+    rate_lines,
     scan,
 )
 from jetlab.studies.joint_law import (
@@ -30,6 +32,7 @@ from jetlab.studies.joint_law import (
     FREE,
     Fits,
     Floor,
+    begun,
     fit_free_and_fixed,
     fits_as_json,
     known_floor,
@@ -41,7 +44,7 @@ from jetlab.training.run_config import RunConfig
 from jetlab.types import Source
 
 GRID = ("fixed", "scan")
-"""Arms of the runs at the rates of the grid: the paper's rate, and the others."""
+"""Arms of the runs at the rates of the grid: the constant rate, and the others."""
 
 COMPARED = ("alpha", "beta", "a", "L_inf")
 KEYS = ("N", "D", "seed")
@@ -49,12 +52,14 @@ KEYS = ("N", "D", "seed")
 
 @dataclass(frozen=True, kw_only=True)
 class RateSize(Size):
-    """Single passes at each of the `learning_rates` (arm "fixed" at that of the paper,
+    """Single passes at each of the `learning_rates` (arm "fixed" at the `constant` one,
     else "scan"), and at the rate of the width (arm "width rule")."""
+
+    constant: float = PAPER_RATE
 
     def runs(self, source: Source) -> tuple[RunConfig, ...]:
         grid = [
-            replace(run, arm="fixed" if run.learning_rate == PAPER_RATE else "scan")
+            replace(run, arm="fixed" if run.learning_rate == self.constant else "scan")
             for run in super().runs(source)
         ]
         by_width = Size.runs(replace(self, learning_rates=(None,)), source)
@@ -99,11 +104,17 @@ def analyse(records: Sequence[Record]) -> Findings:
     fitted = {n: fit_arm(rows, floor) for n, rows in arms(records).items()}
     chance = np.full(len(rates.N), records[0].chance_loss)
     learning = rates.of(beats_chance(rates.lowest, chance))
+    compared = pairs(fitted, floor)
+    known, unknown = rate_lines(learning)
+    for pair in compared:
+        (known if _decided(pair) else unknown).append(_sentence(pair))
     return Findings(
-        sentences=[*quality_sentences(records), *_end_sentences(learning)],
+        known=known,
+        unknown=unknown,
+        sentences=[*quality_sentences(records), *end_sentences(learning)],
         tables={
             "Parameters of the law by learning rate": parameters(fitted, floor),
-            "Differences between arms": differences(pairs(fitted, floor)),
+            "Differences between arms": differences(compared),
             "The best rate": best_rate_table(learning, _scatter(fitted["tuned"])),
         },
         figures=_figures(records, rates, fitted, floor),
@@ -143,9 +154,9 @@ def scanned(records: Sequence[Record]) -> Scan:
 
 def fit_arm(runs: Table, floor: Floor | None) -> Arm:
     """An arm with its fits."""
-    rows = runs.learned()
+    rows, unlearned = begun(forms.additive, runs)
     fits = fit_free_and_fixed(forms.additive, rows, floor) if rows.rows else {}
-    return Arm(rows=rows, unlearned=runs.unlearned(), fits=fits)
+    return Arm(rows=rows, unlearned=unlearned, fits=fits)
 
 
 def _scatter(arm: Arm) -> float:
@@ -199,7 +210,8 @@ def _difference(one: FitResult, other: FitResult) -> Difference | str:
 
 def parameters(fitted: Mapping[str, Arm], floor: Floor | None) -> TextTable:
     """The laws of the arms, and how many of their runs have learned."""
-    rows = [["", "", *row] for row in parameter_rows({}, COMPARED, published.TABLE_1)]
+    paper = parameter_rows({}, COMPARED, published.TABLE_1, floor)
+    rows = [["", "", *row] for row in paper if not floor]
     for name, arm in fitted.items():
         learned = f"{arm.rows.rows} of {arm.rows.rows + arm.unlearned.rows}"
         laws = parameter_rows(arm.fits, COMPARED) or [[""] * (len(COMPARED) + 4)]
@@ -229,22 +241,33 @@ def differences(compared: Sequence[Pair]) -> TextTable:
     return TextTable([*headers, *COMPARED, ""], rows)
 
 
+def _decided(pair: Pair) -> bool:
+    return not isinstance(pair.difference, str) and not pair.unreliable
+
+
+def _sentence(pair: Pair) -> str:
+    """What the choice of rates does to the exponents, in one line."""
+    name = f"{' to '.join(pair.names)} ({pair.kind} law, {pair.shared} runs)"
+    if isinstance(pair.difference, str):
+        return f"{name}: {pair.difference}."
+    moved = [
+        f"{n} by {with_interval(pair.difference.values[n], pair.difference.paired[n])}"
+        for n in COMPARED
+        if n in pair.difference.values
+    ]
+    moves = ", ".join(n for n in pair.difference.values if pair.difference.differs(n))
+    text = f"{name}: {', '.join(moved)}; " + (
+        f"68 % intervals of {moves} exclude 0" if moves else "no shift is seen"
+    )
+    unreliable = f" [law not reliable: {', '.join(pair.unreliable)}]"
+    return text + (f"{unreliable}." if pair.unreliable else ".")
+
+
 def _moved(difference: Difference | str, name: str) -> str:
     if isinstance(difference, str) or name not in difference.values:
         return ""
     text = with_interval(difference.values[name], difference.paired[name])
     return text + (" *" if difference.differs(name) else "")
-
-
-def _end_sentences(rates: Scan) -> list[str]:
-    low, high = int(rates.at_low_end.sum()), int(rates.at_high_end.sum())
-    if not low + high:
-        return []
-    return [
-        f"In {low + high} of {len(rates.N)} cells the best rate is at an end of the"
-        f" grid ({low} at the lowest, {high} at the highest). They are left out of p"
-        " and q, which biases these towards 0: add rates."
-    ]
 
 
 def _figures(
@@ -263,8 +286,6 @@ def _figures(
         if any(law.reliable for law in arm.fits.values())
     }
     if reliable:
-        paper = {name: published.TABLE_1[name] for name in COMPARED}
-        figures["fig_learning_rate_parameters"] = plots.parameters(
-            reliable, paper, floor
-        )
+        drawn = plots.parameters(reliable, published.TABLE_1, floor)
+        figures["fig_learning_rate_parameters"] = drawn
     return figures

@@ -88,11 +88,12 @@ def parameters(
     floor: tuple[float, float] | None,
 ) -> Figure:
     """Parameters and exponents of the law by arm, with 68 % intervals: reliable fits of
-    each arm, by "free" and "L_inf fixed"; the paper's as a band."""
+    each arm, by "free" and "L_inf fixed"; the paper's as a band, or the known floor."""
     figure = Figure(figsize=(10.0, 1.6 + 0.5 * len(laws)))
-    panels = figure.subplots(1, len(paper), sharey=True)
-    for ax, (name, published) in zip(panels, paper.items(), strict=True):
-        _published(ax, *published)
+    panels = figure.subplots(1, len(NAMES), sharey=True)
+    for ax, name in zip(panels, NAMES, strict=True):
+        if name in paper and floor is None:  # the paper's are of JetClass
+            _published(ax, *paper[name])
         for place, fits in enumerate(laws.values()):
             for kind, law in fits.items():
                 if law.reliable and name not in law.fixed:

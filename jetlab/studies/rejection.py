@@ -14,6 +14,7 @@ from jetlab.records import Record, Rejection, Table
 from jetlab.runs.report import Findings, TextTable
 from jetlab.studies import published
 from jetlab.studies import rejection_plots as plots
+from jetlab.studies.headline import first_screen
 from jetlab.studies.joint_law import (
     begun,
     fit_free_and_fixed,
@@ -21,6 +22,7 @@ from jetlab.studies.joint_law import (
     fits_as_json,
     known_floor,
     law_table,
+    preferred,
 )
 from jetlab.studies.rejection_laws import (
     RejectionLaw,
@@ -31,6 +33,11 @@ from jetlab.studies.rejection_laws import (
 )
 from jetlab.studies.rejection_results import RejectionResult, rejection_results
 from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sentences
+
+NO_IDEAL = (
+    "How far R(L) extrapolates: the rejections of the best tagger are not known for"
+    " these jets and inputs, or R(L) is not reliable."
+)
 
 TOP = "Tbqq"
 """The signal class of Fig. 6."""
@@ -43,11 +50,14 @@ def analyse(records: Sequence[Record]) -> Findings:
         return Findings(sentences=[*sentences, _no_rejections(records)])
     last = results[-1]
     joint = _joint_law(last)
+    ideal = ideal_sentences(last)
     return Findings(
+        known=[*ideal, *joint.known],
+        unknown=[*([] if ideal else [NO_IDEAL]), *joint.unknown],
+        advice=joint.advice,
         sentences=[
             *sentences,
             repeats_sentence(list(last.laws.values())),
-            *ideal_sentences(last),
             *joint.sentences,
         ],
         tables={
@@ -78,6 +88,7 @@ def _joint_law(result: RejectionResult) -> Findings:
     fits = fit_free_and_fixed(forms.additive, rows, floor)
     texts = fits_as_json(fits)
     return Findings(
+        **first_screen(preferred(fits), floor),
         sentences=[*unlearned_sentences(unlearned), *fit_sentences(fits)],
         tables={
             f"Table 1: L(N, D) with {result.label}": law_table(

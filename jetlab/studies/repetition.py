@@ -22,6 +22,8 @@ from jetlab.studies import published
 from jetlab.studies import repetition_plots as plots
 from jetlab.studies.headline import first_screen
 from jetlab.studies.joint_law import (
+    FIXED,
+    FREE,
     Fits,
     Floor,
     begun,
@@ -57,7 +59,7 @@ class RepetitionResult:
       fits: of L(N, D) to them; `law` is the preferred one.
       runs, lowest: repeated runs and their envelope (`jetlab.studies.repeated_runs`).
       threshold: the overfitting threshold, or why there is none.
-      eq4: Eq. 4 through the envelope with the floor of `law`; None without either.
+      eq4: Eq. 4 through the envelope with the floor of `at_floor`; None without either.
     """
 
     single: Table
@@ -72,6 +74,12 @@ class RepetitionResult:
     def law(self) -> FitResult:
         return preferred(self.fits)
 
+    @property
+    def at_floor(self) -> FitResult:
+        """The law that repeated runs are compared with: that at the known floor where
+        there is one, as omega compares two terms above one L_inf."""
+        return self.fits.get(FIXED, self.fits[FREE])
+
 
 @for_each_inputs
 def analyse(records: Sequence[Record]) -> Findings:
@@ -83,8 +91,12 @@ def analyse(records: Sequence[Record]) -> Findings:
         return Findings(sentences=[*sentences, NO_RUNS])
     found = fit_repetition(records, rows)
     eq4 = {"fit_repeated": found.eq4.to_json()} if found.eq4 else {}
+    known, unknown = _lines(found)
+    screen = first_screen(found.law, found.floor)
     return Findings(
-        **first_screen(found.law, found.floor),
+        known=[*known, *screen["known"]],
+        unknown=[*unknown, *screen["unknown"]],
+        advice=screen["advice"],
         sentences=[*sentences, *fit_sentences(found.fits)],
         tables={
             "Table 1: parameters of the law": law_table(
@@ -113,7 +125,7 @@ def fit_repetition(records: Sequence[Record], single: Table) -> RepetitionResult
         runs=runs,
         lowest=lowest,
         threshold=_threshold(runs),
-        eq4=fit_envelope(lowest, preferred(fits)),
+        eq4=fit_envelope(lowest, fits.get(FIXED, fits[FREE])),
     )
 
 
@@ -153,12 +165,13 @@ def _threshold_row(found: RepetitionResult) -> list[str]:
 
 
 def _compute_row(found: RepetitionResult) -> list[str]:
-    value, note = "", "" if found.law.reliable else "the law is not reliable"
+    law = found.at_floor
+    value, note = "", "" if law.reliable else "the law is not reliable"
     if not found.lowest.rows:
         note = "no run overfits: allow more epochs"
     else:
         try:
-            value = with_interval(*compute_factor(found.law, found.lowest))
+            value = with_interval(*compute_factor(law, found.lowest))
         except ValueError as error:
             note = str(error)
     name = "compute over that of the best single pass of equal loss"
@@ -191,9 +204,27 @@ def _eq4_rows(found: RepetitionResult, inputs: str) -> list[list[str]]:
     ]
     omega = f"{published.OMEGA[inputs]}" if inputs in published.OMEGA else ""
     for size in (float(U.min()), float(U.max())):
-        value = with_interval(*amplification(found.law, eq4, size))
+        value = with_interval(*amplification(found.at_floor, eq4, size))
         rows.append([f"omega at {size:,.0f} jets", omega, value, ""])
     return rows
+
+
+def _lines(found: RepetitionResult) -> tuple[list[str], list[str]]:
+    """What is known and what is not of repeated data, for the first screen."""
+    known, unknown = [], []
+    if isinstance(found.threshold, str) or found.threshold.message:
+        why = getattr(found.threshold, "message", found.threshold)
+        unknown.append(f"The overfitting threshold N = k D^lambda: {why}.")
+    else:
+        ends = found.threshold.intervals.get("exponent")
+        power = with_interval(found.threshold.exponent, ends)
+        known.append(f"Runs overfit above N = k D^lambda, lambda = {power}.")
+    for name, _, value, note in _eq4_rows(found, ""):
+        line = f"{name} = {value}" if value else name
+        (known if value and not note else unknown).append(
+            f"{line}{note and f': {note}'}."
+        )
+    return known, unknown
 
 
 def _curves(runs: Table) -> TextTable:
@@ -247,7 +278,7 @@ def _figures(found: RepetitionResult, records: Sequence[Record]) -> dict[str, Fi
         "validation_curves": plots.validation_curves(finished(records)),
     }
     if found.lowest.rows:
-        omega = _omega_curve(law, found.eq4, found.lowest["U"]) if found.eq4 else None
+        omega = found.eq4 and _omega_curve(found.at_floor, found.eq4, found.lowest["U"])
         figures["fig_2c_loss_against_data"] = plots.loss_against_data(
             found.lowest, found.eq4, law, found.floor, omega
         )

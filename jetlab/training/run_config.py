@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from jetlab.data.features import INPUTS, Inputs, resolve_inputs
-from jetlab.records import identity
+from jetlab.identity import identity
 from jetlab.training.optimizer import WIDEST_AVERAGE
 from jetlab.training.step import num_params
 from jetlab.types import ModelConfig, Task

@@ -16,7 +16,7 @@ from jetlab.data.features import (
     require_distinct_labels,
     resolve_inputs,
 )
-from jetlab.records import identity
+from jetlab.identity import identity
 from jetlab.types import FlatJets, Jets
 from tests.data.jetclass_files import SHARED
 

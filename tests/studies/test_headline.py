@@ -27,7 +27,7 @@ def test_known_numbers_stand_beside_the_known_floor(law):
     inside = law.interval("L_inf")[0] <= FLOOR <= law.interval("L_inf")[1]
     assert ("inside the interval" in lines[0]) == inside
     assert "known floor" not in known(law, None)[0]
-    assert unknown(law) == []
+    assert unknown(law, None) == []
 
 
 def test_a_plan_for_ten_times_the_largest_run(law):

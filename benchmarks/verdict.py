@@ -1,0 +1,154 @@
+"""What a decided law costs: FLOPs until a is known to 0.05 and L_inf to 2 %.
+
+    python -m benchmarks.verdict --out DIR
+    python -m benchmarks.verdict --out DIR --quick
+
+One grid of relabelled jets, measured in jetlab's way and, one change after the other,
+in the way of arXiv:2602.15781: every D trained anew in place of read off one
+trajectory, last in place of averaged weights, losses on drawn labels in place of
+expected ones, and the constant rate 1e-4. Each way's rows are fitted; half-widths of
+68 % intervals fall as one over the square root of the number of seeds, which gives the
+FLOPs that the goal takes. CPU-minutes are those of this process, compilation included.
+
+DIR keeps the runs: the command goes on where it was stopped.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.timing import lined_up
+from jetlab.laws import forms
+from jetlab.laws.fit import fit
+from jetlab.laws.result import FitResult
+from jetlab.records import Table
+from jetlab.runs.api import train
+from jetlab.runs.grid import PAPER_RATE, Grid, grid, log_spaced
+from jetlab.runs.sources import open_source
+from jetlab.studies.joint_law import begun
+from jetlab.types import Source
+
+WIDTHS, LAYERS = (5, 7, 11, 16, 24), 2
+SIZES = log_spaced(2**16, 2**18.25, 6)
+SEEDS = 4
+GOAL = {"a": 0.05, "L_inf": 0.02}  # half-widths, that of L_inf relative to its value
+
+
+class Way(NamedTuple):
+    """A way to measure a law: the runs that it trains and the loss that it reads.
+
+    Attributes:
+      anew: whether every D is trained anew.
+      loss: column of the table that holds the losses fitted.
+      rate: learning rate; None for that of the width and the steps.
+    """
+
+    name: str
+    anew: bool
+    loss: str
+    rate: float | None = None
+
+
+WAYS = (
+    Way("jetlab's", False, "L"),
+    Way("+ every D anew", True, "L"),
+    Way("+ last weights", True, "last_loss"),
+    Way("+ drawn labels", True, "last_label_loss"),
+    Way("+ rate 1e-4: the paper's", True, "last_label_loss", PAPER_RATE),
+)
+
+
+def runs_of(way: Way, source: Source, seeds: int) -> Grid:
+    """The runs of a way, every width with seeds of its own."""
+    parts = [
+        grid(
+            source,
+            inputs="full-10",
+            width=width,
+            layers=LAYERS,
+            num_train=SIZES,
+            seed=range(i * seeds, (i + 1) * seeds),
+            learning_rate=way.rate,
+            num_valid=5_000,
+            one_trajectory=not way.anew,
+        )
+        for i, width in enumerate(WIDTHS)
+    ]
+    return sum(parts[1:], parts[0])
+
+
+def flops(table: Table, anew: bool) -> float:
+    """Of the training that the rows took: a row of D is part of the longest run of its
+    trajectory."""
+    whole = table if anew else table.where(trajectory="")
+    return float(whole["C"].sum())
+
+
+def law_of(way: Way, table: Table) -> FitResult | None:
+    """The law of a way's losses; None where too few runs have learned."""
+    rows, _ = begun(forms.additive, table | {"L": table[way.loss]})
+    law = fit(forms.additive, rows, bootstrap=1000) if rows.rows else None
+    return law if law is not None and law.draws else None
+
+
+def times_over(law: FitResult) -> float:
+    """By what factor the compute must grow until the intervals are those of `GOAL`."""
+    half = {name: float(np.ptp(law.interval(name))) / 2 for name in GOAL}
+    half["L_inf"] /= law.params["L_inf"]
+    return max((half[name] / goal) ** 2 for name, goal in GOAL.items())
+
+
+def row(
+    way: Way, table: Table, minutes: Mapping[tuple, float], first: float
+) -> tuple[list[str], float]:
+    """The row of a way, and the FLOPs to the goal, `first` being those of jetlab's."""
+    spent, law = flops(table, way.anew), law_of(way, table)
+    used = f"{minutes[way.anew, way.rate]:.1f}"
+    if law is None:
+        return [way.name, f"{spent:.2g}", used, "", "", "no law", "", ""], np.inf
+    needed = spent * times_over(law)
+    low, high = law.interval("L_inf")
+    held = "holds" if low <= table["floor"][0] <= high else "misses"
+    decided = [n for n in ("L_inf", "alpha", "beta", "a") if law.verdicts[n].known]
+    ratio = needed / first if first else 1.0
+    return [
+        way.name,
+        f"{spent:.2g}",
+        used,
+        f"{np.ptp(law.interval('a')) / 2:.3f}",
+        f"{50 * (high - low) / law.params['L_inf']:.1f} %, {held}",
+        ", ".join(decided) or "none",
+        f"{needed:.2g}",
+        f"{ratio:.1f}",
+    ], needed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--quick", action="store_true", help="one seed")
+    args = parser.parse_args()
+    source, seeds = open_source("taught"), 1 if args.quick else SEEDS
+    minutes, rows, first = {}, [], 0.0
+    for way in WAYS:
+        kind = way.anew, way.rate
+        out = args.out / f"anew={way.anew}_rate={way.rate}"
+        began = time.process_time()
+        table = train(runs_of(way, source, seeds), out=out, keep="none")
+        minutes.setdefault(kind, (time.process_time() - began) / 60)
+        cells, needed = row(way, table, minutes, first)
+        first = first or needed
+        rows.append(cells)
+    header = [
+        "way", "FLOPs", "CPU-minutes", "a +-", "L_inf +-", "decided",
+        "FLOPs to the goal", "over jetlab's",
+    ]  # fmt: skip
+    print(lined_up(rows, header))
+
+
+if __name__ == "__main__":
+    main()
