@@ -6,9 +6,11 @@
 One grid of relabelled jets, measured in jetlab's way and, one change after the other,
 in the way of arXiv:2602.15781: every D trained anew in place of read off one
 trajectory, last in place of averaged weights, losses on drawn labels in place of
-expected ones, and the constant rate 1e-4. Each way's rows are fitted; half-widths of
-68 % intervals fall as one over the square root of the number of seeds, which gives the
-FLOPs that the goal takes. CPU-minutes are those of this process, compilation included.
+expected ones, and the constant rate 1e-4. Beside these: runs whose rate falls to zero
+over the last fifth in place of averages, as branches of one trajectory (trained anew
+here, counted as branches). Each way's rows are fitted; half-widths of 68 % intervals
+fall as one over the square root of the number of seeds, which gives the FLOPs that the
+goal takes. CPU-minutes are those of this process, compilation included.
 
 DIR keeps the runs: the command goes on where it was stopped.
 """
@@ -27,14 +29,15 @@ from jetlab.laws.fit import fit
 from jetlab.laws.result import FitResult
 from jetlab.records import Table
 from jetlab.runs.api import train
-from jetlab.runs.grid import PAPER_RATE, Grid, grid, log_spaced
+from jetlab.runs.grid import AVERAGING, PAPER_RATE, Grid, grid, log_spaced
 from jetlab.runs.sources import open_source
 from jetlab.studies.joint_law import begun
 from jetlab.types import Source
 
-WIDTHS, LAYERS = (5, 7, 11, 16, 24), 2
-SIZES = log_spaced(2**16, 2**18.25, 6)
-SEEDS = 4
+WIDTHS, LAYERS = (4, 6, 10, 24), 2
+SIZES = log_spaced(2**16, 2**18.5, 6)
+SEEDS = 2
+BRANCH = 0.2  # of a run, over which its rate falls
 GOAL = {"a": 0.05, "L_inf": 0.02}  # half-widths, that of L_inf relative to its value
 
 
@@ -45,16 +48,19 @@ class Way(NamedTuple):
       anew: whether every D is trained anew.
       loss: column of the table that holds the losses fitted.
       rate: learning rate; None for that of the width and the steps.
+      annealing: whether rates fall at the end, in place of averaged weights.
     """
 
     name: str
     anew: bool
     loss: str
     rate: float | None = None
+    annealing: bool = False
 
 
 WAYS = (
     Way("jetlab's", False, "L"),
+    Way("annealed branches", True, "L", annealing=True),
     Way("+ every D anew", True, "L"),
     Way("+ last weights", True, "last_loss"),
     Way("+ drawn labels", True, "last_label_loss"),
@@ -75,17 +81,26 @@ def runs_of(way: Way, source: Source, seeds: int) -> Grid:
             learning_rate=way.rate,
             num_valid=5_000,
             one_trajectory=not way.anew,
+            averaging=0.0 if way.annealing else AVERAGING,
+            annealing=BRANCH if way.annealing else 0.0,
         )
         for i, width in enumerate(WIDTHS)
     ]
     return sum(parts[1:], parts[0])
 
 
-def flops(table: Table, anew: bool) -> float:
-    """Of the training that the rows took: a row of D is part of the longest run of its
-    trajectory."""
-    whole = table if anew else table.where(trajectory="")
-    return float(whole["C"].sum())
+def flops(table: Table, way: Way) -> float:
+    """Of the training that the rows take: a row of D is part of the longest run of its
+    trajectory, a branch begins there."""
+    whole = float(table.where(D=table["D"].max())["C"].sum())
+    if way.annealing:
+        return whole + BRANCH * float(table["C"].sum() - whole)
+    return float(table["C"].sum()) if way.anew else whole
+
+
+def kind_of(way: Way) -> tuple:
+    """Ways of one kind read different losses of the same runs."""
+    return way.anew, way.rate, way.annealing
 
 
 def law_of(way: Way, table: Table) -> FitResult | None:
@@ -106,8 +121,8 @@ def row(
     way: Way, table: Table, minutes: Mapping[tuple, float], first: float
 ) -> tuple[list[str], float]:
     """The row of a way, and the FLOPs to the goal, `first` being those of jetlab's."""
-    spent, law = flops(table, way.anew), law_of(way, table)
-    used = f"{minutes[way.anew, way.rate]:.1f}"
+    spent, law = flops(table, way), law_of(way, table)
+    used = f"{minutes[kind_of(way)]:.1f}"
     if law is None:
         return [way.name, f"{spent:.2g}", used, "", "", "no law", "", ""], np.inf
     needed = spent * times_over(law)
@@ -135,8 +150,8 @@ def main() -> None:
     source, seeds = open_source("taught"), 1 if args.quick else SEEDS
     minutes, rows, first = {}, [], 0.0
     for way in WAYS:
-        kind = way.anew, way.rate
-        out = args.out / f"anew={way.anew}_rate={way.rate}"
+        kind = kind_of(way)
+        out = args.out / "_".join(map(str, kind))
         began = time.process_time()
         table = train(runs_of(way, source, seeds), out=out, keep="none")
         minutes.setdefault(kind, (time.process_time() - began) / 60)

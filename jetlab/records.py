@@ -63,6 +63,7 @@ class Record:
     precision: str = "float32"
     patience: int = 0
     averaging: float = 0.0  # relative width of the average of the weights
+    annealing: float = 0.0  # share of the steps over which the rate fell
     weights: Mapping[str, str] = field(default_factory=dict)  # file by "final", "best"
     seconds: float
     device: str

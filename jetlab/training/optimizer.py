@@ -1,4 +1,5 @@
-"""AdamW with its hyperparameters in the state, averaged weights, and early stopping.
+"""AdamW with its hyperparameters in the state, annealed rates, averaged weights, and
+early stopping.
 
 Hyperparameters are arrays of the optimizer's state, so one compiled program serves runs
 that differ in them.
@@ -18,6 +19,8 @@ class Hyperparams(NamedTuple):
 
     learning_rate: Float[Array, ""] | float = 1e-4
     weight_decay: Float[Array, ""] | float = 1e-2
+    steps: float = 1.0  # of the run
+    annealing: float = 0.0  # share of them over which the rate falls
 
 
 def adamw() -> optax.GradientTransformationExtraArgs:
@@ -35,10 +38,47 @@ def set_hyperparams(state: Any, hyperparams: Hyperparams) -> Any:
     """The state of `adamw()` with these hyperparameters."""
     if isinstance(state, Averaged):
         return state._replace(inner=set_hyperparams(state.inner, hyperparams))
-    values = hyperparams._asdict().items()
+    if isinstance(state, Annealed):
+        return state._replace(
+            inner=set_hyperparams(state.inner, hyperparams),
+            end=jnp.asarray(hyperparams.steps, jnp.float32),
+            fall=jnp.asarray(hyperparams.steps * hyperparams.annealing, jnp.float32),
+        )
+    rate, decay = hyperparams[:2]
+    values = {"learning_rate": rate, "weight_decay": decay}.items()
     return state._replace(
         hyperparams={k: jnp.asarray(v, jnp.float32) for k, v in values}
     )
+
+
+class Annealed(NamedTuple):
+    """The state of an optimizer, the steps that it has taken, those of the run (`end`)
+    and those over which the rate falls."""
+
+    inner: Any
+    done: Int[Array, ""]
+    end: Float[Array, ""]
+    fall: Float[Array, ""]
+
+
+def annealed(
+    inner: optax.GradientTransformationExtraArgs,
+) -> optax.GradientTransformationExtraArgs:
+    """An optimizer whose rate falls linearly over the last steps of a run and would be
+    zero after the last (arXiv:2405.18392). The updates of AdamW are proportional to the
+    rate, so they are scaled."""
+
+    def init(params: Any) -> Annealed:
+        one = jnp.ones((), jnp.float32)
+        return Annealed(inner.init(params), jnp.zeros((), jnp.int32), one, one)
+
+    def update(grads: Any, state: Any, params: Any = None, **more: Any) -> Any:
+        updates, after = inner.update(grads, state.inner, params, **more)
+        share = jnp.clip((state.end - state.done) / state.fall, 0.0, 1.0)
+        updates = jax.tree.map(lambda u: share * u, updates)
+        return updates, state._replace(inner=after, done=state.done + 1)
+
+    return optax.GradientTransformationExtraArgs(init, update)  # pyright: ignore
 
 
 class Averaged(NamedTuple):

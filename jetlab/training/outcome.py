@@ -77,6 +77,7 @@ def record_of(
         precision=run.precision,
         patience=run.patience,
         averaging=run.averaging,
+        annealing=run.annealing,
         seconds=progress.seconds,
         device=jax.devices()[0].device_kind,
         version=version("jetlab"),

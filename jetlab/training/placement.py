@@ -21,9 +21,12 @@ from jetlab.types import ModelConfig, Task
 
 
 @lru_cache(64)
-def _engine(task: Task, model: ModelConfig, precision: str, averaging: float) -> Engine:
+def _engine(
+    task: Task, model: ModelConfig, precision: str, averaging: float, annealing: bool
+) -> Engine:
     """The same engine for the same model and task: its programs are traced once."""
-    return make_engine(model, task.loss, PRECISIONS[precision], averaging)
+    compute = PRECISIONS[precision]
+    return make_engine(model, task.loss, compute, averaging, annealing)
 
 
 @lru_cache(64)
@@ -39,7 +42,9 @@ class Placement:
 
     def __init__(self, run: RunConfig, dataset: Dataset):
         self._run, self._dataset = run, dataset
-        self._engine = _engine(run.task, run.model, run.precision, run.averaging)
+        self._engine = _engine(
+            run.task, run.model, run.precision, run.averaging, run.annealing > 0
+        )
         self._evaluate = make_evaluate(run.task, self._engine, dataset.valid)
 
     def open(self, trajectories: int) -> None:

@@ -24,15 +24,16 @@ class RunConfig:
     `patience` a run ends after that number of evaluations without a better validation
     loss, and the best one counts. With `averaging`, the weights that count are a
     power-law average over the run of that relative width
-    (`jetlab.training.optimizer.averaged`). A run with `init_from` begins with its
-    weights.
+    (`jetlab.training.optimizer.averaged`). With `annealing` the learning rate falls
+    linearly to zero over that share of the steps, the last ones; such a run is no
+    prefix of a longer one. A run with `init_from` begins with its weights.
     `arm` is the study's name for what the run is compared under ("fixed", "repeated");
     it decides no number and is no part of the identity. The defaults are those of
     arXiv:2602.15781, Section 2.
 
     Raises:
-      ValueError: for inputs, a precision, an averaging or a number of jets that cannot
-        be.
+      ValueError: for inputs, a precision, an averaging, an annealing or a number of
+        jets that cannot be.
     """
 
     identity_name: ClassVar[str] = "Run"
@@ -52,6 +53,7 @@ class RunConfig:
     precision: str = "float32"
     patience: int = 0
     averaging: float = 0.0
+    annealing: float = 0.0
     init_from: "RunConfig | None" = None
     arm: str = field(default="", metadata={"identity": None})
 
@@ -65,6 +67,12 @@ class RunConfig:
             raise ValueError(
                 f"averaging {self.averaging:g}: choose a relative width from 0.01 to"
                 f" {WIDEST_AVERAGE:.3f}, the mean of all steps, or 0 for none"
+            )
+        if not 0 <= self.annealing <= 1 or (self.annealing and self.patience):
+            raise ValueError(
+                f"annealing {self.annealing:g}: choose the share of the steps, 0 to 1,"
+                " over which the rate falls, and 0 with early stopping (patience),"
+                " whose end is not known"
             )
         if self.num_train % self.batch or not 0 < self.num_train <= self.pool:
             raise ValueError(
@@ -92,7 +100,8 @@ class RunConfig:
         """Runs of equal keys share one compiled program."""
         stops = self.patience > 0
         key = self.task, self.model, self.inputs, self.batch, self.precision, stops
-        return (*key, self.averaging) if self.averaging else key
+        key = (*key, self.averaging) if self.averaging else key
+        return (*key, "annealed") if self.annealing else key
 
     @property
     def data_key(self) -> tuple[Any, ...]:
@@ -112,9 +121,9 @@ class RunConfig:
         """What the runs of one trajectory share: all but `num_train` and `arm`.
 
         None where the trajectory depends on them: a run of several epochs repeats its
-        own jets, and one that stops early has no fixed end.
+        own jets, one that stops early has no fixed end, and an annealed one its own.
         """
-        alone = self.epochs > 1 or self.patience
+        alone = self.epochs > 1 or self.patience or self.annealing
         return None if alone else replace(self, num_train=self.batch, arm="")
 
     @property

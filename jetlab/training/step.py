@@ -15,6 +15,7 @@ from jetlab.training.optimizer import (
     Averaged,
     Hyperparams,
     adamw,
+    annealed,
     averaged,
     set_hyperparams,
 )
@@ -56,15 +57,17 @@ def make_engine(
     loss: Loss,
     compute: DTypeLike = jnp.float32,
     averaging: float = 0.0,
+    annealing: bool = False,
 ) -> Engine:
-    """Training of any model under any loss with AdamW; with `averaging`, weights are
-    averaged too (`jetlab.training.optimizer.averaged`).
+    """Training of any model under any loss with AdamW; with `annealing` the rate falls
+    at the end, with `averaging` weights are averaged (`jetlab.training.optimizer`).
 
     The module's static part is taken once; the state is a plain pytree that can be
     scanned, vmapped, sharded and saved. Parameters, gradients and optimizer are kept
     in float32; the loss is computed with parameters rounded to `compute`.
     """
-    tx = averaged(adamw(), averaging) if averaging else adamw()
+    tx = annealed(adamw()) if annealing else adamw()
+    tx = averaged(tx, averaging) if averaging else tx
     abstract = nnx.eval_shape(lambda: model.build(nnx.Rngs(0)))
     graphdef, _ = nnx.split(abstract, nnx.Param)
 

@@ -144,7 +144,8 @@ class Trainer:
             trajectory = self._at[replica] = self._queue.pop(0)
             trajectory.open(self._dataset, self._placement.packing)
             run = trajectory.run
-            hyperparams = Hyperparams(run.learning_rate, run.weight_decay)
+            rates = run.learning_rate, run.weight_decay
+            hyperparams = Hyperparams(*rates, run.steps, run.annealing)
             params = self._initial_params(run)
             self._replicas.start(replica, jax.random.key(run.seed), hyperparams, params)
 

@@ -12,6 +12,7 @@ from jetlab.data import ragged
 from jetlab.data.features import INPUTS, Inputs
 from jetlab.data.shower import bayes_limit as limits_module
 from jetlab.data.shower import parameters as fixed
+from jetlab.data.shower import sampling
 from jetlab.data.shower.bayes_limit import (
     BAYES_LIMITS,
     bayes_limit,
@@ -41,6 +42,18 @@ KINEMATICS = INPUTS["kinematics-40"].features
 def block():
     """A block of jets that tests share."""
     return SOURCE.showers(BAYES, 0)
+
+
+def test_jets_do_not_depend_on_the_slots_that_they_are_computed_with(monkeypatch):
+    """But for rounding, which a compiler decides."""
+    narrow = block()
+    monkeypatch.setattr(sampling, "NARROW", (sampling.SLOTS,))
+    wide = SOURCE.showers(BAYES, 0)
+    for name in ("label", "configuration", "axis", "mask"):
+        np.testing.assert_array_equal(getattr(narrow, name), getattr(wide, name))
+    np.testing.assert_array_equal(narrow.marks.species, wide.marks.species)
+    np.testing.assert_allclose(narrow.t, wide.t, rtol=1e-5)
+    np.testing.assert_allclose(narrow.y, wide.y, atol=1e-6)
 
 
 @cache

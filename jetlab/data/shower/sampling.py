@@ -1,12 +1,10 @@
 """Sample jets from the simulated shower.
 
-All generations of a jet share one queue: the particles that the decay emits, then their
-children, then the children of these, siblings side by side. The numbers of children
-determine the tree (a Galton-Watson process in breadth-first order), so it is built
-without a loop over generations.
+All generations of a jet share one queue (`jetlab.data.shower.family_tree`), whose slots
+are filled at once.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -16,6 +14,12 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from jetlab.data.shower import parameters as fixed
 from jetlab.data.shower.decays import ELECTRON, JET_PT
+from jetlab.data.shower.family_tree import (
+    SLOTS,
+    Tree,
+    draw_tree,
+    sum_over_ancestors,
+)
 from jetlab.data.shower.marks import (
     BACKGROUND,
     DISPLACED,
@@ -28,7 +32,7 @@ from jetlab.data.shower.marks import (
 )
 from jetlab.types import MAX_PARTICLES
 
-SLOTS = 320  # particles of a jet in all generations, before the cut on pT
+PARTS, NARROW = 8, (64, 96, 192, SLOTS)  # of a block, and slots that one may need
 DIRECT, CHILDREN = 192, 12  # lengths of the tables of the two Poisson distributions
 
 
@@ -44,32 +48,94 @@ class Showers(NamedTuple):
     axis: Float[Array, "*b 2"]  # eta and phi of the jet, independent of all else
 
 
+class _Draws(NamedTuple):
+    """All that is drawn of each jet, and `used`, the slots that its particles take."""
+
+    label: Int[Array, "b"]
+    configuration: Int[Array, "b"]
+    axis: Float[Array, "b 2"]
+    decay: "_Emission"
+    used: Int[Array, "b"]
+    by_slot: "_BySlot"
+
+
+class _BySlot(NamedTuple):
+    tree: Tree
+    which: Float[Array, "b s"]  # uniform: the emitter
+    uniform: Float[Array, "b s"]
+    normal: Float[Array, "b s 2"]
+    noise: Noise
+
+
 def sample(key: Key[Array, ""], labels: Int[Array, "b"]) -> Showers:
-    """One jet per label, with its 128 hardest particles. Use it under `jax.jit`: it
-    compiles per shape."""
+    """One jet per label, with its 128 hardest particles; compiles per number of labels,
+    a multiple of 8.
+
+    Most jets take a fifth of the slots: they are sorted by the slots that they take,
+    and each of `PARTS` parts is computed with as few as it needs.
+    """
+    drawn = _draw(key, labels)
+    used = np.asarray(drawn.used)
+    order = np.argsort(used, kind="stable")
+    parts = []
+    for rows in np.split(order, PARTS):
+        slots = next(n for n in NARROW if n >= used[rows[-1]])
+        parts.append(_shower(drawn, rows, slots))
+    places = np.argsort(order)
+    return jax.tree.map(lambda *v: jnp.concatenate(v)[places], *parts)
+
+
+@jax.jit
+def _draw(key: Key[Array, ""], labels: Int[Array, "b"]) -> _Draws:
     keys = jax.random.split(key, 5)
     pick, axis = jax.random.split(keys[0])
     configuration = jax.random.randint(pick, labels.shape, 0, fixed.CONFIGURATIONS)
     decay = _emission(labels, configuration)
-    tree = _tree(keys[1], decay)
-    t, y, emitter = _momenta(keys[2], keys[3], decay, tree)
+    tree = draw_tree(keys[1], decay.direct, decay.children, decay.lepton)
+    which, uniform = jax.random.uniform(keys[2], (2, *tree.root.shape))
+    normal = jax.random.normal(keys[3], (*tree.root.shape, 2))
+    noise = draw_noise(keys[4], tree.root.shape)
+    scale = jnp.array([4.0, 2 * np.pi])  # |eta| < 2, |phi| < pi
+    return _Draws(
+        labels,
+        configuration,
+        scale * (jax.random.uniform(axis, (len(labels), 2)) - 0.5),
+        decay,
+        tree.alive.sum(axis=1),
+        _BySlot(tree, which, uniform, normal, noise),
+    )
+
+
+@partial(jax.jit, static_argnames="slots")
+def _shower(every: _Draws, rows: Int[Array, "r"], slots: int) -> Showers:
+    """The jets in these rows, none of which takes more than so many slots."""
+    by_slot = jax.tree.map(lambda v: v[rows, :slots], every.by_slot)
+    drawn = jax.tree.map(lambda v: v[rows], every._replace(by_slot=()))
+    tree = by_slot.tree
+    t, y, emitter = _momenta(drawn.decay, by_slot)
     alive = tree.alive & (t < fixed.END)
     t = jnp.where(alive, t, fixed.END)
-    marks = _marks(draw_noise(keys[4], t.shape), emitter, JET_PT * jnp.exp(-t), tree)
+    marks = _marks(by_slot.noise, emitter, JET_PT * jnp.exp(-t), tree)
 
     # The order of a stable sort, in a quarter of its time on a CPU.
-    order = jax.lax.top_k(-t, MAX_PARTICLES)[1]
+    order = jax.lax.top_k(-t, min(slots, MAX_PARTICLES))[1]
     mask = jnp.take_along_axis(alive, order, -1)
     marks = jax.tree.map(lambda v: mask * jnp.take_along_axis(v, order, -1), marks)
-    scale = jnp.array([4.0, 2 * np.pi])  # |eta| < 2, |phi| < pi
+    seen = jnp.take_along_axis(y, order[..., None], 1)
+    missing = MAX_PARTICLES - order.shape[1]
+
+    def padded(values: Array, value: float = 0) -> Array:
+        after = [(0, 0), (0, missing), *[(0, 0)] * (values.ndim - 2)]
+        return jnp.pad(values, after, constant_values=value)
+
     return Showers(
-        t=jnp.take_along_axis(t, order, -1),
-        y=mask[..., None] * jnp.take_along_axis(y, order[..., None], 1),
-        marks=marks,
-        mask=mask,
-        label=labels,
-        configuration=configuration,
-        axis=scale * (jax.random.uniform(axis, (len(labels), 2)) - 0.5),
+        t=padded(jnp.take_along_axis(t, order, -1), fixed.END),
+        y=padded(jnp.where(mask[..., None], seen, 0.0)),
+        marks=jax.tree.map(padded, marks),
+        mask=padded(mask),
+        label=drawn.label,
+        configuration=drawn.configuration,
+        axis=drawn.axis,
     )
 
 
@@ -134,45 +200,11 @@ def _poisson_cdf(
     return np.cumsum(np.exp(n * np.log(mean) - mean - log_factorial), axis=-1)
 
 
-class _Tree(NamedTuple):
-    """Family tree of the slots of the queue."""
-
-    parent: Int[Array, "b s"]
-    root: Bool[Array, "b s"]  # emitted by the decay
-    lepton: Bool[Array, "b s"]
-    alive: Bool[Array, "b s"]
-
-
-def _tree(key: Key[Array, ""], decay: _Emission) -> _Tree:
-    roots, offspring = jax.random.split(key)
-    uniform = jax.random.uniform(roots, (2, len(decay.lepton), 1))
-    lepton = uniform[0] < decay.lepton[:, None]
-    # A jet without its lepton has at least one direct particle: it is not empty.
-    least = jnp.where(lepton, 0.0, decay.direct[:, :1])
-    number = (least + (1 - least) * uniform[1] >= decay.direct).sum(-1, keepdims=True)
-    number += lepton
-
-    slot = jnp.arange(SLOTS)
-    uniform = jax.random.uniform(offspring, (len(lepton), SLOTS, 1))
-    children = (uniform >= decay.children[:, None]).sum(-1)
-    # Length of the queue once the children of this slot are appended.
-    length = number + jnp.cumsum(children, axis=-1)
-    find = jax.vmap(lambda v: jnp.searchsorted(v, slot, side="right"))
-    root = slot < number
-    return _Tree(
-        parent=jnp.where(root, slot, jnp.minimum(find(length), SLOTS - 1)),
-        root=root,
-        lepton=lepton & (slot == 0),
-        # The queue ends at the first slot that no particle has been appended to.
-        alive=jax.lax.cummax(slot - length + children, axis=1) < 0,
-    )
-
-
 def _momenta(
-    key: Key[Array, ""], angles: Key[Array, ""], decay: _Emission, tree: _Tree
+    decay: _Emission, drawn: _BySlot
 ) -> tuple[Float[Array, "b s"], Float[Array, "b s 2"], Int[Array, "b s"]]:
     """t, y and emitter of each slot; emitters of children are meaningless."""
-    which, uniform = jax.random.uniform(key, (2, *tree.root.shape))
+    tree, which, uniform = drawn.tree, drawn.which, drawn.uniform
     index = (which[..., None] >= decay.edges[:, None]).sum(-1)
 
     def emitted(values: Array, lepton: Array) -> Array:
@@ -191,12 +223,12 @@ def _momenta(
     dt = jnp.where(tree.root, direct, exponential / fixed.CHILD_DECAY)
 
     width = jnp.where(tree.root, _width(tau, emitter), fixed.child_width(dt))
-    dy = width[..., None] * jax.random.normal(angles, (*width.shape, 2))
+    dy = width[..., None] * drawn.normal
     centre = [
         emitted(decay.direction[..., i], decay.lepton_direction[:, i]) for i in (0, 1)
     ]
     dy += tree.root[..., None] * jnp.stack(centre, axis=-1)
-    total = _sum_over_ancestors(jnp.concatenate([dt[..., None], dy], -1), tree)
+    total = sum_over_ancestors(jnp.concatenate([dt[..., None], dy], -1), tree)
     return total[..., 0], total[..., 1:], emitter
 
 
@@ -207,26 +239,8 @@ def _width(tau: Float[Array, "b s"], emitter: Int[Array, "b s"]) -> Float[Array,
     return jnp.where(emitter < len(fixed.WIDTH), wider, width)
 
 
-def _sum_over_ancestors(
-    steps: Float[Array, "b s 3"], tree: _Tree
-) -> Float[Array, "b s 3"]:
-    """Sums of `steps` over each slot and its ancestors, by pointer doubling."""
-
-    def double(
-        _: Int[Array, ""], carry: tuple[Array, Array, Array]
-    ) -> tuple[Array, Array, Array]:
-        total, up, done = carry
-        more = jnp.take_along_axis(total, up[..., None], axis=1)
-        total += jnp.where(done[..., None], 0.0, more)
-        done |= jnp.take_along_axis(done, up, axis=1)
-        return total, jnp.take_along_axis(up, up, axis=1), done
-
-    carry = steps, tree.parent, tree.root
-    return jax.lax.fori_loop(0, int(np.log2(SLOTS)), double, carry)[0]
-
-
 def _marks(
-    noise: Noise, emitter: Int[Array, "b s"], pt: Float[Array, "b s"], tree: _Tree
+    noise: Noise, emitter: Int[Array, "b s"], pt: Float[Array, "b s"], tree: Tree
 ) -> Marks:
     """Marks of each slot; those of children depend on whether the parent is displaced:
     iterated until no slot changes."""

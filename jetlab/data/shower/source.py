@@ -24,8 +24,6 @@ from jetlab.types import CLASSES, Jets
 BLOCK = 1000  # jets sampled together: one compiled shape
 TRAIN, VALID, BAYES = range(3)  # streams of random numbers
 
-_sample = jax.jit(sample)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Shower:
@@ -87,7 +85,7 @@ class Shower:
         labels = jnp.arange(BLOCK) % len(CLASSES)
         if stream == TRAIN:
             labels = jax.random.permutation(order, labels)
-        return _sample(draw, labels)
+        return sample(draw, labels)
 
     def _slice(self, stream: int, start: int, stop: int) -> Jets:
         first, last = start // BLOCK, (stop - 1) // BLOCK
