@@ -32,8 +32,8 @@ from jetlab.runs.sources import open_source
 from jetlab.studies.joint_law import begun
 from jetlab.types import Source
 
-WIDTHS, LAYERS = (4, 6, 10, 24), 2
-SIZES = log_spaced(2**16, 2**18.5, 6)
+WIDTHS, LAYERS = (5, 7, 11, 24), 2
+SIZES = log_spaced(2**16, 2**18.25, 6)
 POOL = 2**20  # jets that the runs draw theirs from
 STUDIES, SEEDS = 40, (1, 2, 4)  # studies of one seed a width, and seeds a width
 DRAWS = 1000

@@ -34,8 +34,8 @@ from jetlab.runs.sources import open_source
 from jetlab.studies.joint_law import begun
 from jetlab.types import Source
 
-WIDTHS, LAYERS = (4, 6, 10, 24), 2
-SIZES = log_spaced(2**16, 2**18.5, 6)
+WIDTHS, LAYERS = (5, 7, 11, 24), 2
+SIZES = log_spaced(2**16, 2**18.25, 6)
 SEEDS = 2
 BRANCH = 0.2  # of a run, over which its rate falls
 GOAL = {"a": 0.05, "L_inf": 0.02}  # half-widths, that of L_inf relative to its value

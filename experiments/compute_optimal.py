@@ -33,13 +33,13 @@ SIZES = {
     ),
     "laptop": Size(
         inputs=("full-10",),
-        widths=(4, 6, 10, 24),
+        widths=(5, 7, 11, 16, 24),
         layers=2,  # learn and compile in half the time of four
-        num_train=log_spaced(2**16, 2**18.5, 6),
-        seeds=5,  # 20 trajectories: enough to resample them
+        num_train=log_spaced(2**16, 2**18.25, 6),
+        seeds=4,  # 20 trajectories: enough to resample them
         num_valid=19_000,
         num_valid_known=5_000,
-        forecast=(40, log_spaced(2**18.5, 2**19, 2)[-1]),
+        forecast=(40, log_spaced(2**18.25, 2**18.75, 2)[-1]),
     ),
     "workstation": Size(
         inputs=("full-40",),

@@ -24,6 +24,7 @@ SOURCE = "taught"
 KINEMATICS_10 = Inputs(
     particles=10, features=INPUTS["kinematics-40"].features, label="kinematics-10"
 )
+FULL_20 = Inputs(particles=20, features=INPUTS["full-10"].features, label="full-20")
 
 SIZES = {
     "smoke": Size(  # for tests
@@ -34,8 +35,8 @@ SIZES = {
         num_valid=1_000,
     ),
     "laptop": Size(
-        inputs=(KINEMATICS_10, "kinematics-40", "full-10", "full-40"),
-        widths=(16,),
+        inputs=(KINEMATICS_10, "full-10", FULL_20),
+        widths=(16, 24),
         layers=2,
         repeated=log_spaced(2**10, 2**13, 7),
         seen=2**18,

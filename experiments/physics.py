@@ -37,7 +37,7 @@ SIZES = {
     ),
     "laptop": Size(
         inputs=(KINEMATICS_10, "full-10"),
-        widths=(4, 6, 10, 24),
+        widths=(5, 7, 11, 24),
         layers=2,
         num_train=log_spaced(2**16, 2**18.25, 6),
         seeds=2,

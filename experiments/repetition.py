@@ -31,12 +31,11 @@ SIZES = {
     ),
     "laptop": Size(
         inputs=("full-10",),  # a quarter of the arithmetic of 40 particles
-        widths=(4, 6, 10, 24),
-        repeated_widths=(4, 6, 10, 16),
+        widths=(5, 7, 11, 24),
         layers=2,
-        repeated=log_spaced(2**10, 2**12, 5),
-        num_train=log_spaced(2**16, 2**18.5, 6),
-        seen=2**18,
+        repeated=log_spaced(2**10, 2**13, 5),
+        num_train=log_spaced(2**16, 2**18.25, 6),
+        seen=2**19,
         seeds=2,
         num_valid=4_000,
         num_valid_known=4_000,

@@ -53,7 +53,7 @@ def truncations(
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """L_inf and its 68 % interval; None for a profile without an upper end and a fit
-    without draws. `reliable` is that of the fit."""
+    without draws. `reliable` is whether the fit decides it."""
 
     value: float
     interval: Interval | None
@@ -76,13 +76,14 @@ def estimates(rows: Table, *, draws: int = 1000) -> dict[str, Estimate]:
     """L_inf of the additive law by each of `ESTIMATORS`. The rows have more cells than
     the law has parameters, as those of `truncations` have."""
     law = fit(forms.additive, rows)
+    decided = law.verdicts["L_inf"].status == "decided"
     intervals: list[Interval | None] = [None, None]
     if isfinite(law.objective):
         drawn = bootstrap(law, draws=draws).intervals
         intervals = [drawn.get("L_inf"), _profile_interval(law)]
     return {
         name: Estimate(
-            value=law.params["L_inf"], interval=interval, reliable=law.reliable
+            value=law.params["L_inf"], interval=interval, reliable=decided
         )
         for name, interval in zip(ESTIMATORS, intervals, strict=True)
     }
