@@ -33,8 +33,8 @@ FAR = jnp.inf
 
 
 class Observables(NamedTuple):
-    """Observables by jet. Jets with fewer than `FEWEST` constituents have NaN for tau21,
-    tau32 and D2; `few` is their number."""
+    """Observables by jet. Jets with fewer than `FEWEST` constituents have NaN for
+    tau21, tau32 and D2; `few` is their number."""
 
     pt: Float[np.ndarray, "b"]  # GeV
     mass: Float[np.ndarray, "b"]  # GeV
@@ -135,8 +135,8 @@ def _mass(p: Float[Array, "*b 4"]) -> Float[Array, "*b"]:
 
 
 def _d2(pt: Array, eta: Array, phi: Array) -> Float[Array, "b"]:
-    """D2 = e3 / e2^3 (arXiv:1409.6298) with the angular power 1, where e2 and e3 are the
-    sums over pairs and triplets of z_i z_j R_ij and z_i z_j z_k R_ij R_ik R_jk.
+    """D2 = e3 / e2^3 (arXiv:1409.6298) with the angular power 1, where e2 and e3 are
+    the sums over pairs and triplets of z_i z_j R_ij and z_i z_j z_k R_ij R_ik R_jk.
 
     Triplets are the closed paths of length three: a trace of the cube of a matrix.
     """
@@ -187,9 +187,7 @@ def _taus(
             partial(_merge, scheme=scheme),
             left,
         )
-        away = jnp.hypot(
-            eta[:, None] - left.y, _wrapped(phi[:, None] - left.phi)
-        )
+        away = jnp.hypot(eta[:, None] - left.y, _wrapped(phi[:, None] - left.phi))
         nearest = jnp.where(left.alive, away, FAR).min(axis=1) / R0
         found.append((pt * nearest**BETA).sum() / pt.sum())
     three, two, one = found

@@ -82,9 +82,7 @@ def estimates(rows: Table, *, draws: int = 1000) -> dict[str, Estimate]:
         drawn = bootstrap(law, draws=draws).intervals
         intervals = [drawn.get("L_inf"), _profile_interval(law)]
     return {
-        name: Estimate(
-            value=law.params["L_inf"], interval=interval, reliable=decided
-        )
+        name: Estimate(value=law.params["L_inf"], interval=interval, reliable=decided)
         for name, interval in zip(ESTIMATORS, intervals, strict=True)
     }
 
