@@ -48,10 +48,14 @@ def classify_curve(losses: Float[np.ndarray, "t"], *, window: int = 3) -> CurveC
     return "underfits"
 
 
+MAX_LOST = 0.03  # share of resamples, as of refits
+
+
 @dataclass(frozen=True, kw_only=True)
 class OverfittingThreshold:
     """N = k D^exponent, above which models overfit; `intervals` are 68 % bootstrap
-    intervals of log_k and exponent. `runs` counts those that underfit and overfit."""
+    intervals of log_k and exponent. `runs` counts those that underfit and overfit,
+    `lost` is the share of resamples without a threshold."""
 
     k: float
     exponent: float
@@ -59,6 +63,12 @@ class OverfittingThreshold:
     draws: dict[str, Float[np.ndarray, "m"]]
     runs: tuple[int, int]
     message: str
+    lost: float
+
+    @property
+    def decided(self) -> bool:
+        """Whether the exponent has an interval that few lost resamples can bias."""
+        return bool(self.intervals) and self.lost <= MAX_LOST
 
     def size(self, examples: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """N at the threshold for each number of examples D."""
@@ -115,6 +125,7 @@ def overfitting_threshold(
         draws=values,
         runs=(int((~over).sum()), int(over.sum())),
         message=_message(int((~decided).sum()), draws - len(values["log_k"]), draws),
+        lost=1 - len(values["log_k"]) / draws if draws else 0.0,
     )
 
 

@@ -193,7 +193,7 @@ def _sentences(found: Closure) -> list[str]:
     value, error = found.floor
     distance = 100 * (found.whole.lowest / value - 1)
     return [
-        f"Bayes limit {value:.4f} ± {error:.4f} nats; the lowest loss of the"
+        f"Known floor {value:.4f} ± {error:.4f} nats; the lowest loss of the"
         f" {found.whole.runs} runs is {found.whole.lowest:.4f}, {distance:.0f} % more.",
         _verdict(found),
         *([] if found.omegas else ["No omega: Eq. 4 needs 3 data sets that overfit."]),

@@ -87,15 +87,16 @@ def _point(
 
 
 def _heights(ax: Axes, grids: Sequence["GridFloor"], floor: Floor | None) -> None:
-    """From below the lowest end of an interval to above the highest of the lowest
-    losses: a loss that was reached is an upper bound of L_inf."""
+    """From below the lowest end of an interval of the default estimator to above the
+    highest of the lowest losses, as a loss that was reached is an upper bound of L_inf.
+    Longer intervals of other estimators are cut off."""
     if not grids:
         return
     values = [grid.lowest for grid in grids]
     high = max(values)
     for grid in grids:
-        for one in grid.estimates.values():
-            values += [one.value, *(one.interval or ())]
+        values += [one.value for one in grid.estimates.values()]
+        values += grid.estimates[next(iter(LOOKS))].interval or ()
     values += [floor[0]] if floor else []
     low = min(values)
     ax.set_ylim(max(0.0, low - 0.05 * (high - low)), high + 0.1 * (high - low))
@@ -176,5 +177,6 @@ def _handles(found: "Closure") -> list[Line2D]:
     ]
     if found.floor is None:
         return handles
-    text = f"Bayes limit {found.floor[0]:.3f} ± {found.floor[1]:.3f}"
+    value, error = found.floor
+    text = f"known floor {value:.3f}" + (f" ± {error:.3f}" if error else "")
     return [*handles, Line2D([], [], color="tab:red", label=text)]

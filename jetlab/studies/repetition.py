@@ -212,17 +212,18 @@ def _eq4_rows(found: RepetitionResult, inputs: str) -> list[list[str]]:
 def _lines(found: RepetitionResult) -> tuple[list[str], list[str]]:
     """What is known and what is not of repeated data, for the first screen."""
     known, unknown = [], []
-    if isinstance(found.threshold, str) or found.threshold.message:
-        why = getattr(found.threshold, "message", found.threshold)
-        unknown.append(f"The overfitting threshold N = k D^lambda: {why}.")
+    line = found.threshold
+    if isinstance(line, str):
+        unknown.append(f"The overfitting threshold N = k D^lambda: {line}.")
     else:
-        ends = found.threshold.intervals.get("exponent")
-        power = with_interval(found.threshold.exponent, ends)
-        known.append(f"Runs overfit above N = k D^lambda, lambda = {power}.")
+        power = with_interval(line.exponent, line.intervals.get("exponent"))
+        text = f"Runs overfit above N = k D^lambda, lambda = {power}"
+        note = f" ({line.message})" if line.message else ""
+        (known if line.decided else unknown).append(f"{text}{note}.")
     for name, _, value, note in _eq4_rows(found, ""):
-        line = f"{name} = {value}" if value else name
+        text = f"{name} = {value}" if value else name
         (known if value and not note else unknown).append(
-            f"{line}{note and f': {note}'}."
+            f"{text}{note and f': {note}'}."
         )
     return known, unknown
 

@@ -204,7 +204,7 @@ def test_the_report_has_sentences_tables_and_the_figure(found):
         covers = found.whole.estimates[name].covers(FLOOR[0])
         assert ("; covers, pull" in cell) == covers
         assert ("; misses, pull" in cell) != covers
-    assert said.sentences[0].startswith("Bayes limit 0.3200 ± 0.0040 nats")
+    assert said.sentences[0].startswith("Known floor 0.3200 ± 0.0040 nats")
     assert list(said.figures) == ["fig_closure"]
 
 

@@ -274,6 +274,9 @@ def test_the_report_on_planted_arms(records):
     rate = {row[0]: row[1:] for row in found.tables["The best rate"].rows}
     assert rate["p"][0] == "0.374"
     assert rate["p"][1].startswith("0.500")
+    assert found.known[0].startswith("The best rate is eta*")
+    assert "p = 0.500" in found.known[0]
+    assert any("[law not reliable: fixed]" in line for line in found.unknown)
 
 
 def test_stars_mark_differences_beyond_their_intervals(records):

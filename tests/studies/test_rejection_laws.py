@@ -293,6 +293,17 @@ def test_agreement_takes_both_intervals_in_quadrature(records):
         assert pair.agrees == agrees
 
 
+def test_the_ideal_tagger_of_the_very_jets_goes_first(records):
+    """A run's record has it where the posterior of its validation jets is known."""
+    best = Rejection("Hbb", 0.5, 123.0, 120.0, 126.0)
+    known = [
+        replace(r, metrics={**r.metrics, "ideal": {"rejections": (best,)}})
+        for r in records
+    ]
+    assert rejection_results(known)[0].ideal == {("Hbb", 0.5): (123.0, 120.0, 126.0)}
+    assert ("Hbb", 0.5) in rejection_results(records)[0].ideal
+
+
 def test_the_analysis_writes_the_law_of_single_passes_with_rejections(records):
     both = [*records, *(record(x, arm="repeated") for x in LOSSES)]
     found = rejection.analyse(both)

@@ -115,6 +115,7 @@ def test_the_analysis_has_the_figures_of_the_paper(records):
     most = max(r.C for r in records if r.arm == "single")
     assert most < np.max(path.get_xdata()) < 10 * most
     assert set(analysis.results) == {"fit", "fit_known_limit", "fit_repeated"}
+    assert any(line.startswith("omega at") and "(" in line for line in analysis.known)
     assert [row[0] for row in analysis.tables["Backtest of laws of repeated data"].rows]
 
 
