@@ -72,9 +72,10 @@ def _lines(
 ) -> list[str]:
     """Lines of the first screen for each input configuration."""
     return [
-        f"{one.label}: {line}"
+        f"{one.label}{'' if kind == FREE else f' ({kind})'}: {line}"
         for one in results
-        for line in of(one.fits[FREE], one.floor)
+        for kind, law in one.fits.items()
+        for line in of(law, one.floor)
     ]
 
 

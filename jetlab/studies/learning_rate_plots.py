@@ -49,7 +49,10 @@ def loss_against_rate(found: Scan, rule: Mapping[float, float]) -> Figure:
         ax.set_ylabel("validation loss [nats]")
     for ax in panels.flat:
         ax.set(xscale="log", yscale="log", xlabel="learning rate")
+        ax.minorticks_off()  # whose labels overlap within a decade
+        ax.set_xticks(found.rates, [f"{rate:.1g}" for rate in found.rates])
         ax.tick_params(labelbottom=True)  # a hidden panel below has none
+        ax.tick_params(axis="x", labelrotation=60)
     plain_ticks(panels[0, 0].yaxis)
     _key(panels[0, 0])
     bar = ScalarMappable(norm=shades, cmap=LENGTHS)

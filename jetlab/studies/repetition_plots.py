@@ -44,8 +44,8 @@ def loss_against_compute(
     shades = LogNorm(runs["N"].min(), runs["N"].max())
     lines = ["-", "--", "-.", ":"]
     for i, unique in enumerate(np.unique(runs["U"])):
-        own = runs.where(U=unique)
-        own = own.take(np.argsort(own["C"]))
+        own = runs.where(U=unique).best(by="N")  # of the seeds
+        own = own.take(np.argsort(own["N"]))
         label = f"{unique:,.0f} jets"
         ax.plot(own["C"], own["L"], lines[i % 4], color="0.6", lw=1, label=label)
     points = ax.scatter(
@@ -85,7 +85,9 @@ def loss_against_data(
     once = p["L_inf"] + p["B"] / U ** p["beta"]
     ax.plot(U, once, "--", color="tab:blue", label=r"one pass, $N \to \infty$")
     if floor is not None:
-        text = f"Bayes limit = {floor[0]:.3f} ± {floor[1]:.3f}"
+        text = f"known floor {floor[0]:.3f}" + (
+            f" ± {floor[1]:.3f}" if floor[1] else ""
+        )
         ax.axhline(floor[0], color="tab:red", lw=1, label=text)
     ax.set(xscale="log", yscale="log", xlabel="unique jets")
     ax.set(ylabel="validation loss [nats]")

@@ -55,8 +55,11 @@ def test_the_report_has_what_the_paper_has(records):
     labels = [("kinematics-40", kind) for kind in kinds]
     assert [(row[0], row[1]) for row in table.rows[:3]] == labels
     assert table.rows[2][3] == "0.7600 ± 0.0046"
-    first = [line for line in said.known if line.startswith("kinematics-40: L_inf")]
-    assert "the known floor is 0.76, inside the interval" in first[0]
+    (beta,) = [one for one in said.known if one.startswith("kinematics-40 (L_inf")]
+    assert "beta_rep = 0.2" in beta
+    (floor,) = [one for one in said.unknown if one.startswith("kinematics-40: L_inf")]
+    assert "one curve over a factor" in floor
+    assert "the known floor is 0.76" in floor
     assert any("one beta_rep is contradicted" in line for line in said.known)
 
 
