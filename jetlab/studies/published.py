@@ -68,3 +68,9 @@ PART_QUALITY = (
     "ParT (plain), JetClass", "2,133,786", "100,000,000", "", "0.849", "0.9859"
 )  # fmt: skip
 """ParT (plain): N, jets, loss, accuracy and AUC (arXiv:2202.03772, Table 2)."""
+
+
+def quoted(inputs: str, floor: object | None) -> bool:
+    """Whether these numbers stand beside a study's: for the paper's inputs, and jets
+    whose floor is not known, as that of JetClass is not."""
+    return inputs in TABLE_2 and floor is None

@@ -155,7 +155,7 @@ def ideal_sentences(result: RejectionResult) -> list[str]:
 def rejection_table(result: RejectionResult) -> TextTable:
     """By class: of the best run, predicted at the lowest loss, of the ideal tagger, the
     ratio of these, and published for inputs of the paper."""
-    lowest, paper = result.lowest, result.label in published.TABLE_2
+    lowest, paper = result.lowest, _quoted(result)
     headers = [
         "class, efficiency",
         f"best run, loss {result.best.loss:.3f}",
@@ -166,6 +166,10 @@ def rejection_table(result: RejectionResult) -> TextTable:
     ]
     rows = [_rejection_row(result, signal)[: len(headers)] for signal in result.laws]
     return TextTable(headers, rows)
+
+
+def _quoted(result: RejectionResult) -> bool:
+    return published.quoted(result.label, known_floor(result.best))
 
 
 def _rejection_row(result: RejectionResult, signal: str) -> list[str]:
@@ -204,7 +208,7 @@ def quality_table(results: Sequence[RejectionResult]) -> TextTable:
         numbers = (best.loss, best.metrics.get("accuracy"), best.metrics.get("auc"))
         shown = ["" if n is None else f"{n:.4f}" for n in numbers]
         rows.append([one.label, f"{best.N:,}", f"{best.D:,}", *shown])
-    if any(one.label in published.TABLE_2 for one in results):
+    if any(map(_quoted, results)):
         rows.append(published.PART_QUALITY)
     return TextTable(["inputs", "N", "jets", "loss", "accuracy", "AUC"], rows)
 
@@ -217,7 +221,7 @@ def draw(results: Sequence[RejectionResult]) -> dict[str, Figure]:
         for signal, one in last.laws.items()
         if (signal, one.efficiency) in last.ideal
     }
-    part = published.PART_REJECTIONS if last.label in published.TABLE_2 else {}
+    part = published.PART_REJECTIONS if _quoted(last) else {}
     floor = last.lowest.loss if last.lowest else None
     fig_5 = plots.rejection_against_loss(last.laws, floor, ideal, part)
     top = [one for one in results if TOP in one.laws]

@@ -144,7 +144,7 @@ def quantities(found: RepetitionResult, inputs: str) -> TextTable:
         _spread_row(found.lowest),
         *_eq4_rows(found, inputs),
     ]
-    if inputs not in published.TABLE_2:
+    if not published.quoted(inputs, found.floor):
         rows = [[name, "", *rest] for name, _, *rest in rows]
     return TextTable(["quantity", "paper (68 %)", "here (68 %)", ""], rows)
 
