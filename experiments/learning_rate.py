@@ -1,7 +1,7 @@
 """Learning rate: do the exponents of arXiv:2602.15781 depend on it?
 
 The paper trains every run of its grid at one rate, 1e-4. Here the same single passes
-over D jets are made at that rate, at the best of several rates for each (N, D), and at
+over D jets are made at one rate, at the best of several rates for each (N, D), and at
 a rate that falls with width. The law is fitted to each; paired draws give the
 differences in alpha, beta, a = beta / (alpha + beta) and L_inf.
 

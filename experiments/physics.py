@@ -3,7 +3,7 @@
 Which rejection does a loss give an analysis? Rejection of QCD jets by class against the
 loss, R(L) = A e^(-B L) + C, through runs of every kind (Fig. 5); ROC of top tagging and
 its rejection by inputs (Figs. 6a and 6b), with R(L) at the floor of the loss, and on
-the shower the ideal tagger. `jetlab predict` reads the fit for the rejection at a
+simulated jets the ideal tagger. `jetlab predict` reads the fit for the rejection at a
 budget.
 
     jetlab run experiments/physics.py --size laptop --out runs/physics

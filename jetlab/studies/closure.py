@@ -4,15 +4,11 @@ L_inf by how far the grid reaches in N and in D; its p-value and the coverage of
 interval on toys, on which the law holds; and omega (arXiv:2602.15781, Eq. 5).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
-from typing import NamedTuple
-
-import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.amplification import Amplification, amplification
 from jetlab.laws.evidence.intervals import CONFIDENCE_LEVEL
 from jetlab.laws.formatting import with_interval, zeroed
 from jetlab.laws.result import FitResult
@@ -28,40 +24,29 @@ from jetlab.studies.floor_estimates import (
     grid_floors,
     p_value,
     toys,
-    truncations,
 )
 from jetlab.studies.headline import first_screen
 from jetlab.studies.joint_law import (
     FIXED,
+    FREE,
     Fits,
     Floor,
     begun,
     fit_free_and_fixed,
-    fit_law,
     fit_sentences,
     fits_as_json,
     known_floor,
     law_table,
-    preferred,
 )
-from jetlab.studies.repeated_runs import envelope, fit_envelope, repeated_runs
+from jetlab.studies.omega_by_reach import GridOmega, grid_omegas, omega_table
+from jetlab.studies.repeated_runs import envelope, repeated_runs
 from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sentences
 
 TOYS = 200
+AGREES = "L_inf agrees with the known floor"
 MIN_RELIABLE = 0.5  # share of the toys: with fewer, the grid is too short
 SIGNIFICANT = 0.05  # a p-value below which the losses do not follow the law
 NARROW = 3.0  # binomial errors of the coverage below 68 %
-
-
-class GridOmega(NamedTuple):
-    """omega at the smallest and the largest repeated data set, from single passes (cut
-    "D") or repeated data sets (cut "U") up to `end`. `known` where L_inf was fixed."""
-
-    cut: str
-    end: float
-    known: bool
-    sizes: tuple[float, float]
-    omegas: tuple[Amplification, Amplification]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +91,11 @@ def analyse(records: Sequence[Record]) -> Findings:
     fits = fit_free_and_fixed(forms.additive, rows, floor)
     lowest = envelope(repeated_runs(records))
     found = report(closure_test(rows, lowest, fits, floor, TOYS))
+    screen = first_screen(fits[FREE], floor)  # which has to find the floor
     return Findings(
-        **first_screen(preferred(fits), floor),
+        known=[*found.known, *screen["known"]],
+        unknown=[*found.unknown, *screen["unknown"]],
+        advice=screen["advice"],
         sentences=[*sentences, *fit_sentences(fits), *found.sentences],
         tables={
             "Table 1: parameters of the law": law_table(fits, floor, records[0].inputs),
@@ -132,40 +120,8 @@ def closure_test(
         by_d=by_d,
         law=law if fitted else None,
         toys=toys(law, rows, count) if law and fitted else [],
-        omegas=_grid_omegas(rows, lowest, floor),
+        omegas=grid_omegas(rows, lowest, floor),
     )
-
-
-def _grid_omegas(rows: Table, lowest: Table, floor: Floor | None) -> list[GridOmega]:
-    """omega by the reach of the single passes and of the repeated data sets, with L_inf
-    fitted and, where it is known, fixed."""
-    ways: list[dict[str, float]] = [{}, {"L_inf": floor[0]}] if floor else [{}]
-    found = []
-    for fixed in ways:
-        for end, part in truncations(rows, "D"):
-            found.append(_grid_omega("D", end, part, lowest, lowest["U"], fixed))
-        for end, part in truncations(lowest, "U", free=2):
-            found.append(_grid_omega("U", end, rows, part, lowest["U"], fixed))
-    return [omega for omega in found if omega is not None]
-
-
-def _grid_omega(
-    cut: str,
-    end: float,
-    rows: Table,
-    lowest: Table,
-    unique: np.ndarray,
-    fixed: Mapping[str, float],
-) -> GridOmega | None:
-    """None where a fit is missing."""
-    law = fit_law(forms.additive, rows, fixed)
-    eq4 = fit_envelope(lowest, law) if law.params["beta"] > 0 else None
-    if eq4 is None:
-        return None
-    sizes = float(unique.min()), float(unique.max())
-    with np.errstate(all="ignore"):  # omega is infinite for draws with beta near 0
-        least, most = (amplification(law, eq4, size) for size in sizes)
-    return GridOmega(cut, end, bool(fixed), sizes, (least, most))
 
 
 def report(found: Closure) -> Findings:
@@ -176,9 +132,13 @@ def report(found: Closure) -> Findings:
     if found.toys:
         tables["Toys on which the law holds"] = _toy_table(found)
     if found.omegas:
-        tables["omega by the reach of the grid"] = _omega_table(found)
+        tables["omega by the reach of the grid"] = omega_table(found.omegas)
     drawn = found.whole or found.omegas
+    verdict = [_verdict(found)] if found.whole and found.floor else []
+    closes = verdict[:1] and verdict[0].startswith(AGREES)
     return Findings(
+        known=verdict if closes else [],
+        unknown=[] if closes else verdict,
         sentences=_sentences(found),
         tables=tables,
         figures={"fig_closure": plots.closure(found)} if drawn else {},
@@ -195,7 +155,6 @@ def _sentences(found: Closure) -> list[str]:
     return [
         f"Known floor {value:.4f} ± {error:.4f} nats; the lowest loss of the"
         f" {found.whole.runs} runs is {found.whole.lowest:.4f}, {distance:.0f} % more.",
-        _verdict(found),
         *([] if found.omegas else ["No omega: Eq. 4 needs 3 data sets that overfit."]),
     ]
 
@@ -216,7 +175,7 @@ def _verdict(found: Closure) -> str:
           if p < SIGNIFICANT else []),
     ]  # fmt: skip
     if not reasons:
-        return f"L_inf agrees with the Bayes limit: p-value {p:.2g}."
+        return f"{AGREES}: p-value {p:.2g} on toys."
     return f"L_inf is not to be trusted: {'; '.join(reasons)}."
 
 
@@ -280,21 +239,3 @@ def _toy_table(found: Closure) -> TextTable:
 def _finite(value: float, layout: str) -> str:
     """A number as text; empty for one that no toy gives."""
     return layout.format(value) if isfinite(value) else ""
-
-
-def _omega_table(found: Closure) -> TextTable:
-    kept = {"D": "single passes to", "U": "repeated sets to"}
-    rows = [
-        [
-            f"{kept[one.cut]} {one.end:,.0f}",
-            "known" if one.known else "fitted",
-            *map(_omega, one.omegas),
-        ]
-        for one in found.omegas
-    ]
-    sizes = [f"omega of {size:,.0f} jets" for size in found.omegas[0].sizes]
-    return TextTable(["kept [jets]", "L_inf", *sizes], rows)
-
-
-def _omega(gain: Amplification) -> str:
-    return with_interval(*gain) if isfinite(gain.omega) else "infinite"

@@ -13,7 +13,8 @@ from jetlab.studies.floor_estimates import Interval
 from jetlab.studies.joint_law import Floor
 
 if TYPE_CHECKING:
-    from jetlab.studies.closure import Closure, GridFloor, GridOmega
+    from jetlab.studies.closure import Closure, GridFloor
+    from jetlab.studies.omega_by_reach import GridOmega
 
 LOOKS = {"bootstrap": ("o", "tab:blue"), "profile": ("s", "tab:green")}
 CUTS = {"D": ("o", "single passes cut"), "U": ("s", "repeated sets cut")}

@@ -218,13 +218,14 @@ def test_the_verdict_names_every_reason(found):
     """Toys that all miss, none reliable, and all nearer than the value found."""
     near = found.whole.estimates[DEFAULT].value - FLOOR[0]
     bad = with_toys(found, reliable=False, interval=(0.5, 0.6), value=0.32 + near / 2)
-    verdict = report(bad).sentences[1]
+    (verdict,) = report(bad).unknown
     assert "the grid is too short (0 % of the toys are reliable)" in verdict
     assert "the intervals of the bootstrap are too narrow (coverage 0.00)" in verdict
     assert "the intervals of the profile are too narrow (coverage 0.00)" in verdict
     assert "the losses do not follow the law (p-value 0)" in verdict
     good = with_toys(found, reliable=True, interval=(0.3, 0.4), value=0.32 + 2 * near)
-    assert report(good).sentences[1] == "L_inf agrees with the Bayes limit: p-value 1."
+    (verdict,) = report(good).known
+    assert verdict == "L_inf agrees with the known floor: p-value 1 on toys."
 
 
 def test_a_coverage_three_errors_below_68_per_cent_is_too_narrow(found):
@@ -234,7 +235,8 @@ def test_a_coverage_three_errors_below_68_per_cent_is_too_narrow(found):
     for hits, narrow in ((54, True), (55, False)):
         mixed = [hit] * hits + [miss] * (100 - hits)
         one = replace(found, toys=[dict.fromkeys(ESTIMATORS, toy) for toy in mixed])
-        assert ("too narrow" in report(one).sentences[1]) == narrow
+        said = report(one)
+        assert ("too narrow" in [*said.known, *said.unknown][0]) == narrow
 
 
 def test_without_a_bayes_limit_there_is_no_truth():

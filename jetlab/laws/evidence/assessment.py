@@ -89,7 +89,7 @@ def _short_curve(law: FitResult) -> str:
     ahead = floor > NOTHING * float(np.min(law.table["L"]))
     if len(law.form.columns) > 1 or "L_inf" in law.fixed or not ahead:
         return ""
-    (column,) = law.form.columns
+    column = law.form.columns[0]
     low, high = law.span[column]
     above = law.predict(law.table) - floor
     fall = float(above.max() / above.min())
