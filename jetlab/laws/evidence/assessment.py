@@ -87,9 +87,9 @@ def _short_curve(law: FitResult) -> str:
     """
     floor = law.params.get("L_inf", 0.0)
     ahead = floor > NOTHING * float(np.min(law.table["L"]))
-    if len(law.form.columns) > 1 or "L_inf" in law.fixed or not ahead:
+    column, *others = law.form.columns
+    if others or "L_inf" in law.fixed or not ahead:
         return ""
-    column = law.form.columns[0]
     low, high = law.span[column]
     above = law.predict(law.table) - floor
     fall = float(above.max() / above.min())
