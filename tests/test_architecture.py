@@ -14,12 +14,13 @@ MAY_IMPORT = {
     "atomic": set(),
     "types": set(),
     "onset": set(),
+    "identity": set(),
     "records": {"onset"},
     "physics": {"types"},
     "data": {"atomic", "types"},
     "models": {"types"},
     "tasks": {"types", "records", "data", "models", "physics"},
-    "training": {"atomic", "types", "records", "data"},
+    "training": {"atomic", "types", "records", "identity", "data"},
     "laws": {"atomic", "types", "records"},
 }
 ALL = {*MAY_IMPORT, "runs"}
