@@ -10,7 +10,8 @@ expected ones, and the constant rate 1e-4. Beside these: runs whose rate falls t
 over the last fifth in place of averages, as branches of one trajectory (trained anew
 here, counted as branches). Each way's rows are fitted; half-widths of 68 % intervals
 fall as one over the square root of the number of seeds, which gives the FLOPs that the
-goal takes. CPU-minutes are those of this process, compilation included.
+goal takes. CPU-minutes are those of this process: the first way pays for the compiled
+programs that others use too, and runs that DIR has already cost none.
 
 DIR keeps the runs: the command goes on where it was stopped.
 """
@@ -37,6 +38,7 @@ from jetlab.types import Source
 WIDTHS, LAYERS = (5, 7, 11, 24), 2
 SIZES = log_spaced(2**16, 2**18.25, 6)
 SEEDS = 2
+TINY = 1e-9
 BRANCH = 0.2  # of a run, over which its rate falls
 GOAL = {"a": 0.05, "L_inf": 0.02}  # half-widths, that of L_inf relative to its value
 
@@ -47,7 +49,7 @@ class Way(NamedTuple):
     Attributes:
       anew: whether every D is trained anew.
       loss: column of the table that holds the losses fitted.
-      rate: learning rate; None for that of the width and the steps.
+      rate: learning rate; None for that of the width and the steps of the longest run.
       annealing: whether rates fall at the end, in place of averaged weights.
     """
 
@@ -113,7 +115,7 @@ def law_of(way: Way, table: Table) -> FitResult | None:
 def times_over(law: FitResult) -> float:
     """By what factor the compute must grow until the intervals are those of `GOAL`."""
     half = {name: float(np.ptp(law.interval(name))) / 2 for name in GOAL}
-    half["L_inf"] /= law.params["L_inf"]
+    half["L_inf"] /= max(law.params["L_inf"], TINY)
     return max((half[name] / goal) ** 2 for name, goal in GOAL.items())
 
 
@@ -129,7 +131,7 @@ def row(
     low, high = law.interval("L_inf")
     held = "holds" if low <= table["floor"][0] <= high else "misses"
     decided = [n for n in ("L_inf", "alpha", "beta", "a") if law.verdicts[n].known]
-    ratio = needed / first if first else 1.0
+    ratio = needed / first if 0 < first < np.inf else np.nan
     return [
         way.name,
         f"{spent:.2g}",
@@ -156,7 +158,7 @@ def main() -> None:
         table = train(runs_of(way, source, seeds), out=out, keep="none")
         minutes.setdefault(kind, (time.process_time() - began) / 60)
         cells, needed = row(way, table, minutes, first)
-        first = first or needed
+        first = first or needed  # jetlab's; infinite without a law
         rows.append(cells)
     header = [
         "way", "FLOPs", "CPU-minutes", "a +-", "L_inf +-", "decided",

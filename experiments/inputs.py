@@ -5,7 +5,7 @@ Taggers above the overfitting threshold repeat data sets of D jets until their
 validation loss stops falling, with four input configurations: Eq. 4 for each (Fig. 4,
 Table 2), and whether they share one exponent, as in the paper. On the shower all floors
 are known; on relabelled jets those of inputs with all that the teacher reads, which are
-equal: what particles that say nothing cost.
+equal: how many jets particles without information cost.
 
     jetlab run experiments/inputs.py --size laptop --out runs/inputs
 

@@ -78,7 +78,8 @@ class Record:
     @property
     def ideal_rejections(self) -> Sequence[Rejection]:
         """Those of the best possible tagger; empty where it is not known."""
-        return self.metrics.get("ideal", {}).get("rejections", ())
+        ideal = self.metrics.get("ideal")
+        return ideal.get("rejections", ()) if isinstance(ideal, Mapping) else ()
 
     def to_json(self) -> str:
         """One line; `from_json` reads it back, with None for numbers that are not
@@ -96,9 +97,9 @@ class Record:
         fields = _with_metrics(json.loads(line))
         for name in ("curve", "valid_curve"):
             fields[name] = tuple((step, loss) for step, loss in fields.get(name, ()))
-        for metrics in (fields["metrics"], fields["metrics"].get("ideal", {})):
-            if rejections := metrics.get("rejections"):
-                metrics["rejections"] = tuple(Rejection(*r) for r in rejections)
+        for one in (fields["metrics"], fields["metrics"].get("ideal")):
+            if isinstance(one, dict) and one.get("rejections"):
+                one["rejections"] = tuple(Rejection(*r) for r in one["rejections"])
         return cls(**fields)
 
 

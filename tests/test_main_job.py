@@ -41,7 +41,7 @@ def test_it_leaves_records_figures_tables_and_a_report(finished):
     assert fit["rows"] >= 5
     page = (finished / "report.html").read_text()
     assert "Compute-optimal scaling of jet tagging" in page
-    assert "Bayes limit" in page
+    assert "known floor" in page
     assert "http" not in page.replace("http-equiv", "")
     for name in ("fig_1a_loss_surface", "fig_1b_iso_flops", "loss_against_data"):
         assert (finished / f"{name}.png").stat().st_size > 10_000

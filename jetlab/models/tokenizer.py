@@ -103,19 +103,21 @@ class Binned:
         Args:
           blocks: the jets; take none that are validated on.
           shape: number of edges in log pT, deta and dphi.
-          equal: whether bins hold equally many particles, which suits coarse grids; as
-            published they are equally wide, from the 0.1 % quantile of log pT to its
-            largest value and from -0.8 to 0.8.
+          equal: whether bins hold equally many particles between the 0.1 and 99.9 %
+            quantiles, which suits coarse grids. As published they are equally wide,
+            from the 0.1 % quantile of log pT to its largest value and from -0.8 to 0.8.
 
         Raises:
-          ValueError: for particles that cannot be encoded, or too few values for the
-            edges.
+          ValueError: for no jets, particles that cannot be encoded, or too few values
+            for the edges.
         """
+        if not blocks:
+            raise ValueError("no jets: edges are fitted to training jets")
         parts = [Particles.of(jets) for jets in blocks]
         columns = _columns(Particles(*map(np.concatenate, zip(*parts, strict=True))))
         if equal:
-            inner = [np.linspace(0, 1, count + 2)[1:-1] for count in shape]
-            edges = [np.quantile(c, q) for c, q in zip(columns, inner, strict=True)]
+            shares = [np.linspace(LOWEST, 1 - LOWEST, count) for count in shape]
+            edges = [np.quantile(c, q) for c, q in zip(columns, shares, strict=True)]
         else:
             ends = [np.quantile(columns[0], [LOWEST, 1.0]), *[(-RADIUS, RADIUS)] * 2]
             edges = [

@@ -46,13 +46,32 @@ def expected_performance(
     posterior: Float[np.ndarray, "n k"],
     classes: Sequence[str],
 ) -> ExpectedPerformance:
-    """All metrics of a tagger; no rejections if no class is the `BACKGROUND`."""
+    """All metrics of a tagger; no rejections if no class is the `BACKGROUND`.
+
+    Args:
+      logits: of each jet and class; they are compared, and need no normalisation.
+      posterior: P(class | jet), rows of sum 1.
+      classes: names of the columns.
+
+    Raises:
+      ValueError: for logits that are NaN, or a class that no jet has.
+    """
     logits = np.asarray(logits, np.float64)
+    _check(logits, posterior)
     return ExpectedPerformance(
         expected_accuracy(logits, posterior),
         expected_macro_auc(logits, posterior),
         _rejections(logits, posterior, classes) if BACKGROUND in classes else {},
     )
+
+
+def _check(values: Float[np.ndarray, "n m"], weights: Float[np.ndarray, "n k"]) -> None:
+    bad = int(np.isnan(values).any(axis=1).sum())
+    if bad:
+        raise ValueError(f"the outputs of {bad} jets are NaN")
+    missing = np.flatnonzero(weights.sum(axis=0) <= 0)
+    if missing.size:
+        raise ValueError(f"class {missing[0]} has no jets: no metric is defined")
 
 
 def expected_accuracy(
@@ -120,9 +139,21 @@ def expected_rejection(
 
     The 68 % interval is that of the logarithm in linear order: each jet moves both
     efficiencies, and the signal efficiency moves the threshold. Where fewer than
-    `FEWEST` jets decide, the rejection is a lower limit at 68 %, as if no jet of the
-    background had passed.
+    `FEWEST` jets make up the background that passes, the rejection is a lower limit at
+    68 %: what has passed, and as much as may pass where none is seen.
+
+    Args:
+      scores: higher for signal.
+      signal, background: P(class | jet) of each jet.
+      efficiency: above 0, at most 1.
+
+    Raises:
+      ValueError: for an efficiency outside of (0, 1], scores that are NaN, or classes
+        that no jet has.
     """
+    if not 0 < efficiency <= 1:
+        raise ValueError(f"the signal efficiency {efficiency} is not in (0, 1]")
+    _check(scores[:, None], np.stack([signal, background], axis=1))
     signal, background = signal / signal.sum(), background / background.sum()
     order = np.argsort(-scores, kind="stable")
     falling, reached = scores[order], signal[order].cumsum()
@@ -140,7 +171,7 @@ def expected_rejection(
     slope = (loose - tight) / (2 * error) if error else 0.0
     moved = background * (passed - reach) - slope * off
     width = float(np.sqrt((moved**2).sum()))
-    if width >= reach / np.sqrt(FEWEST):
+    if FEWEST * float((background[passed] ** 2).sum()) >= reach**2:
         least = 1 / (reach + NONE_PASSED * float((background**2).sum()))
         return ExpectedRejection(least, least, None)
     low, high = np.exp(np.array([-width, width]) / reach) / reach

@@ -2,8 +2,8 @@
 and the energy correlator D2.
 
 Constituents are massless and given by pT, deta and dphi relative to the jet's axis.
-All observables but the multiplicity are sums over 4-momenta, and do not change under
-the boost along the beam that takes the jet's eta to 0.
+The observables are invariant under boosts along the beam, so the jet's own eta is not
+needed.
 
 Subjets are those of the exclusive kT algorithm without a distance to the beam (Catani
 et al., Nucl. Phys. B 406 (1993) 187), as axes of N-subjettiness are found in FastJet
@@ -26,7 +26,7 @@ R0, BETA = 0.8, 1.0
 """Radius and power of the angle in N-subjettiness."""
 
 FEWEST = 3
-"""Constituents below which tau32 and D2 say nothing."""
+"""Constituents below which tau32 and D2 are not defined."""
 
 CHUNK = 512  # jets at a time: bounds the memory of pairs of constituents
 FAR = jnp.inf
@@ -34,7 +34,8 @@ FAR = jnp.inf
 
 class Observables(NamedTuple):
     """Observables by jet. Jets with fewer than `FEWEST` constituents have NaN for
-    tau21, tau32 and D2; `few` is their number."""
+    tau21, tau32 and D2, `few` is their number; so have ratios of 0 and 0, of
+    constituents in one or two directions."""
 
     pt: Float[np.ndarray, "b"]  # GeV
     mass: Float[np.ndarray, "b"]  # GeV
@@ -68,6 +69,9 @@ def observables(
         positive and finite or whose angles are not finite.
     """
     _check(pt, deta, dphi, mask)
+    if not len(pt):
+        none = np.zeros(0)
+        return Observables(none, none, none, none, none.astype(int), none)
     with jax.enable_x64(True):
         parts = [
             jax.device_get(

@@ -47,10 +47,8 @@ def sliced_wasserstein(
             f"the samples have shapes {x.shape} and {y.shape}: take equally many jets"
             " and the same observables"
         )
-    for name, sample in (("first", x), ("second", y)):
-        bad = int((~np.isfinite(sample)).any(axis=1).sum())
-        if bad:
-            raise ValueError(f"{bad} jets of the {name} sample are not finite")
+    _check_finite("first", x)
+    _check_finite("second", y)
     # One direction at a time: memory of two columns in place of two matrices.
     powers = [
         np.mean(np.abs(np.sort(x @ theta) - np.sort(y @ theta)) ** p) for theta in along
@@ -58,10 +56,17 @@ def sliced_wasserstein(
     return float(np.mean(powers) ** (1 / p))
 
 
+def _check_finite(name: str, sample: np.ndarray) -> None:
+    bad = int((~np.isfinite(sample.reshape(len(sample), -1))).any(axis=1).sum())
+    if bad:
+        raise ValueError(f"{bad} jets of the {name} sample are not finite")
+
+
 @dataclass(frozen=True)
 class Distance:
     """A distance with its standard error, and what two samples of the truth of the same
-    size are apart (mean and standard deviation over splits)."""
+    size are apart (mean and standard deviation over splits). The error and the floor
+    are along a tenth of the directions."""
 
     value: float
     error: float
@@ -81,8 +86,9 @@ class Truth(NamedTuple):
         """Of observables that vary.
 
         Raises:
-          ValueError: for an observable without a spread.
+          ValueError: for an observable without a spread, or values that are not finite.
         """
+        _check_finite("truth", sample)
         mean, deviation = sample.mean(0), sample.std(0)
         if not (deviation > 0).all():
             constant = int(np.argmin(deviation > 0))
@@ -147,8 +153,14 @@ def quantile_divergence(
     truth: Float[np.ndarray, "n"], made: Float[np.ndarray, "m"], bins: int = BINS
 ) -> float:
     """KL(truth || made) in nats of one observable, over bins that hold equally many
-    jets of the truth. Half a jet is added to every bin of the made sample, so that an
-    empty one gives a finite number."""
+    jets of the truth, but for equal values. Half a jet is added to every bin of the
+    made sample, so that an empty one gives a finite number.
+
+    Raises:
+      ValueError: for values that are not finite.
+    """
+    _check_finite("first", truth)
+    _check_finite("second", made)
     edges = np.quantile(truth, np.linspace(0, 1, bins + 1)[1:-1])
     counts = np.bincount(np.searchsorted(edges, made, side="right"), minlength=bins)
     own = np.bincount(np.searchsorted(edges, truth, side="right"), minlength=bins)

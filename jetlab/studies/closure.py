@@ -1,4 +1,4 @@
-"""Closure test: does L_inf, extrapolated from a grid, agree with the Bayes limit?
+"""Closure test: does L_inf, extrapolated from a grid, agree with the known floor?
 
 L_inf by how far the grid reaches in N and in D; its p-value and the coverage of its
 interval on toys, on which the law holds; and omega (arXiv:2602.15781, Eq. 5).
@@ -72,7 +72,7 @@ class Closure:
         return Coverage.of([toy[estimator] for toy in self.toys], self.floor[0])
 
     def p_value(self, estimator: str) -> float:
-        """Share of the toys with L_inf at least as far from the Bayes limit."""
+        """Share of the toys with L_inf at least as far from the known floor."""
         assert self.floor
         assert self.whole
         value = self.whole.estimates[estimator].value
@@ -135,10 +135,10 @@ def report(found: Closure) -> Findings:
         tables["omega by the reach of the grid"] = omega_table(found.omegas)
     drawn = found.whole or found.omegas
     verdict = [_verdict(found)] if found.whole and found.floor else []
-    closes = verdict[:1] and verdict[0].startswith(AGREES)
+    agrees = verdict[:1] and verdict[0].startswith(AGREES)
     return Findings(
-        known=verdict if closes else [],
-        unknown=[] if closes else verdict,
+        known=verdict if agrees else [],
+        unknown=[] if agrees else verdict,
         sentences=_sentences(found),
         tables=tables,
         figures={"fig_closure": plots.closure(found)} if drawn else {},
@@ -149,18 +149,19 @@ def _sentences(found: Closure) -> list[str]:
     if not found.whole:
         return ["No closure test: too few runs for a fit of L(N, D)."]
     if found.floor is None:
-        return ["No closure test: the Bayes limit of these jets and inputs is unknown."]
+        return ["No closure test: the known floor of these jets and inputs is unknown."]
     value, error = found.floor
+    known = f"{value:.4f}" + (f" ± {error:.4f}" if error else "")
     distance = 100 * (found.whole.lowest / value - 1)
     return [
-        f"Known floor {value:.4f} ± {error:.4f} nats; the lowest loss of the"
+        f"Known floor {known} nats; the lowest loss of the"
         f" {found.whole.runs} runs is {found.whole.lowest:.4f}, {distance:.0f} % more.",
         *([] if found.omegas else ["No omega: Eq. 4 needs 3 data sets that overfit."]),
     ]
 
 
 def _verdict(found: Closure) -> str:
-    """Whether the floor closes, or why not: too short a grid, too narrow intervals, or
+    """Whether the floor agrees, or why not: too short a grid, too narrow intervals, or
     losses off the law."""
     if not found.toys:
         return "No toys: there is no fit with L_inf fixed."

@@ -25,7 +25,7 @@ APART = 0.035  # decades between the markers of one grid, at most
 @styled
 def closure(found: "Closure") -> Figure:
     """L_inf by estimator against the largest N and the largest D of the runs kept, with
-    the Bayes limit and the lowest loss; and omega against the largest data set kept."""
+    the known floor and the lowest loss; and omega against the largest data set kept."""
     figure = Figure(figsize=(12.0, 4.6))
     panels = figure.subplots(1, 3)
     for ax, grids, label in (

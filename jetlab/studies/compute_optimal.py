@@ -42,7 +42,7 @@ from jetlab.studies.run_quality import NO_RUNS, quality_sentences, unlearned_sen
 CAPTIONS = {
     "loss_against_data": "Validation loss against training jets for each model size N:"
     " runs (points), the fitted law (lines), its floor with the 68 % interval (band)"
-    " and the Bayes limit (dashed). Open circles are not fitted; a star is a run that"
+    " and the known floor (dashed). Open circles are not fitted; a star is a run that"
     " was foretold.",
     "residuals": "Loss of each run above the law, against its compute.",
     "fig_1a_loss_surface": "The law over model size and training jets: lines of equal"

@@ -45,7 +45,7 @@ def inputs_styles(labels: Sequence[str]) -> dict[str, InputsStyle]:
 @styled
 def loss_by_inputs(results: Sequence["InputsResult"]) -> Figure:
     """Lowest loss of runs that overfit against unique jets, by inputs: Eq. 4 dashed,
-    the Bayes limits as lines at the right (Fig. 4)."""
+    the known floors as lines at the right (Fig. 4)."""
     figure, ax = axes(6.0, 4.4)
     least = min(one.envelope["D"].min() for one in results) / 1.5
     most = max(one.envelope["D"].max() for one in results) * 30
@@ -63,7 +63,7 @@ def loss_by_inputs(results: Sequence["InputsResult"]) -> Figure:
     ax.plot([], [], "--", color="0.4", lw=1, label="Eq. 4")
     ax.plot([], [], ":", color="0.4", lw=1, label="Eq. 4, not reliable")
     if any(one.floor is not None for one in results):
-        ax.plot([], [], color="0.4", lw=2, label="Bayes limit")
+        ax.plot([], [], color="0.4", lw=2, label="known floor")
     ax.set(xscale="log", yscale="log", xlabel="unique jets $D$", xlim=(least, most))
     ax.set(ylabel="lowest validation loss [nats]")
     plain_ticks(ax.yaxis)

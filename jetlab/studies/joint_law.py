@@ -34,7 +34,7 @@ SMALLEST_TERM = 1e-12  # of the loss: a smaller term of a law is none
 
 
 def known_floor(record: Record) -> Floor | None:
-    """The lowest loss on a run's validation jets, or the Bayes limit of its jets and
+    """The lowest loss on a run's validation jets, or the known floor of its jets and
     inputs; None where neither is known, as for own inputs and other tasks."""
     if "floor" in record.metrics:  # of the very jets that the losses are of
         return record.metrics["floor"], 0.0
@@ -131,7 +131,7 @@ def parameter_rows(
     if floor:
         error = f" ± {floor[1]:.4f}" if floor[1] else ""
         limit = {"L_inf": f"{floor[0]:.4f}{error}"}
-        rows.append(["Bayes limit", "", *(limit.get(n, "") for n in names), "", ""])
+        rows.append(["known floor", "", *(limit.get(n, "") for n in names), "", ""])
     return rows
 
 

@@ -242,12 +242,16 @@ def differences(compared: Sequence[Pair]) -> TextTable:
 
 
 def _decided(pair: Pair) -> bool:
-    return not isinstance(pair.difference, str) and not pair.unreliable
+    """Whether both laws hold and a shift of an exponent is resolved."""
+    if isinstance(pair.difference, str) or pair.unreliable:
+        return False
+    return any(map(pair.difference.differs, pair.difference.values))
 
 
 def _sentence(pair: Pair) -> str:
     """What the choice of rates does to the exponents, in one line."""
-    name = f"{' to '.join(pair.names)} ({pair.kind} law, {pair.shared} runs)"
+    name = f"From {pair.names[0]} to {pair.names[1]} rates ({pair.kind} law,"
+    name += f" {pair.shared} runs)"
     if isinstance(pair.difference, str):
         return f"{name}: {pair.difference}."
     moved = [
@@ -256,8 +260,8 @@ def _sentence(pair: Pair) -> str:
         if n in pair.difference.values
     ]
     moves = ", ".join(n for n in pair.difference.values if pair.difference.differs(n))
-    text = f"{name}: {', '.join(moved)}; " + (
-        f"68 % intervals of {moves} exclude 0" if moves else "no shift is seen"
+    text = f"{name} the parameters change: {', '.join(moved)}; " + (
+        f"68 % intervals of {moves} exclude 0" if moves else "no shift is resolved"
     )
     unreliable = f" [law not reliable: {', '.join(pair.unreliable)}]"
     return text + (f"{unreliable}." if pair.unreliable else ".")

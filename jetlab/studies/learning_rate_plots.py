@@ -23,7 +23,7 @@ Look = tuple[float, str, str, str]
 
 KINDS: dict[str, Look] = {
     FREE: (0.12, "o", "tab:blue", "free"),
-    FIXED: (-0.12, "s", "tab:orange", r"$L_\infty$ fixed to the Bayes limit"),
+    FIXED: (-0.12, "s", "tab:orange", r"$L_\infty$ fixed to the known floor"),
 }
 NAMES = {"alpha": r"$\alpha$", "beta": r"$\beta$", "a": "$a$", "L_inf": r"$L_\infty$"}
 
@@ -104,7 +104,7 @@ def parameters(
         ax.set(xlabel=NAMES[name], ylim=(len(laws) - 0.5, -0.5))
     panels[-1].set_xlabel(NAMES["L_inf"] + " [nats]")
     if floor is not None:
-        panels[-1].axvline(floor[0], color="tab:red", lw=1, label="Bayes limit")
+        panels[-1].axvline(floor[0], color="tab:red", lw=1, label="known floor")
     panels[0].set_yticks(range(len(laws)), list(laws))
     entries = {
         label: handle

@@ -29,7 +29,7 @@ class RejectionResult:
     Attributes:
       best: the run of the lowest loss.
       laws: R(L) of each signal class.
-      lowest: the Bayes limit, or L_inf of Eq. 4 where it is identified, or None.
+      lowest: the known floor, or L_inf of Eq. 4 where it is identified, or None.
       ideal: rejections of the ideal tagger by class and efficiency, where known.
     """
 

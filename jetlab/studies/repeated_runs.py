@@ -5,21 +5,25 @@ The terms of arXiv:2602.15781, Section 3.2: U are the unique jets of a run, D th
 it had seen when its validation loss was lowest, C the compute up to there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from jetlab.laws import forms
+from jetlab.laws.evidence.diagnostics import backtest
 from jetlab.laws.evidence.intervals import percentiles
+from jetlab.laws.fit import fit
 from jetlab.laws.overfitting import classify_curve
 from jetlab.laws.plans.allocation import optima
 from jetlab.laws.plans.plan import check_law
 from jetlab.laws.plans.plan_certainty import params_and_draws
 from jetlab.laws.result import FitResult
+from jetlab.laws.terms import Form
 from jetlab.onset import beats_chance
 from jetlab.records import Record, Table
-from jetlab.studies.joint_law import fit_law
+from jetlab.runs.report import TextTable
+from jetlab.studies.joint_law import fit_law, median_residual
 
 ARM = "repeated"
 MIN_DATA_SETS = 3  # for Eq. 4
@@ -127,3 +131,31 @@ def _resampled_means(draws: Float[np.ndarray, "m n"]) -> Float[np.ndarray, "m"]:
     rng = np.random.default_rng(0)
     chosen = rng.integers(0, draws.shape[1], draws.shape)
     return np.take_along_axis(draws, chosen, axis=1).mean(axis=1)
+
+
+def backtests(runs: Table, single: Table) -> TextTable:
+    """Muennighoff's law and its limit in the paper, fitted to repeated runs at their
+    lowest loss and single passes: how well the fit to the smaller data sets predicts
+    the largest."""
+    repeated = runs.where(learned=True)
+    once = {"N": single["N"], "D": single["D"], "U": single["D"], "L": single["L"]}
+    rows = {
+        name: np.concatenate([repeated[name], np.asarray(column, float)])
+        for name, column in once.items()
+    }
+    headers = [
+        "law", "source", "rows", "median residual", "error at the largest U",
+        "reliable",
+    ]  # fmt: skip
+    lines = [_backtest(form, rows) for form in (forms.repetition, forms.amplified)]
+    return TextTable(headers, lines)
+
+
+def _backtest(form: Form, rows: Mapping[str, np.ndarray]) -> list[str]:
+    law, source = fit(form, rows), form.source[:16]
+    if not np.isfinite(law.objective):
+        return [form.name, source, str(law.rows), "", "", law.message]
+    errors = [f"{100 * forecast.spread:.2f} %" for forecast in backtest(law, "U")]
+    last = errors[-1] if errors else ""
+    residual, reliable = median_residual(law), "yes" if law.reliable else "no"
+    return [form.name, source, str(law.rows), residual, last, reliable]

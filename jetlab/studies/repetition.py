@@ -1,20 +1,17 @@
 """Repeated data: the overfitting threshold, the envelope, and what a repeated jet is
 worth; Figs. 2 and 3 and Eqs. 4 and 5 of arXiv:2602.15781."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jetlab.laws import forms
-from jetlab.laws.amplification import amplification
-from jetlab.laws.evidence.diagnostics import backtest
-from jetlab.laws.fit import fit
+from jetlab.laws.amplification import Amplification, amplification
 from jetlab.laws.formatting import scientific, with_interval
 from jetlab.laws.overfitting import OverfittingThreshold, overfitting_threshold
 from jetlab.laws.plot_style import Figure
 from jetlab.laws.result import FitResult
-from jetlab.laws.terms import Form
 from jetlab.records import Record, Table
 from jetlab.runs.report import Findings, TextTable
 from jetlab.runs.study import for_each_inputs
@@ -35,12 +32,12 @@ from jetlab.studies.joint_law import (
     has_optimum,
     known_floor,
     law_table,
-    median_residual,
     preferred,
     value_with_interval,
 )
 from jetlab.studies.repeated_runs import (
     MIN_DATA_SETS,
+    backtests,
     compute_factor,
     envelope,
     finished,
@@ -105,7 +102,7 @@ def analyse(records: Sequence[Record]) -> Findings:
             "Repeated data: threshold, compute, Table 2 and Eq. 5": quantities(
                 found, records[0].inputs
             ),
-            "Backtest of laws of repeated data": _backtests(found),
+            "Backtest of laws of repeated data": backtests(found.runs, found.single),
             "Fig. 3: runs by their validation curves": _curves(found.runs),
         },
         figures=_figures(found, records) if found.runs.rows else {},
@@ -204,8 +201,9 @@ def _eq4_rows(found: RepetitionResult, inputs: str) -> list[list[str]]:
     ]
     omega = f"{published.OMEGA[inputs]}" if inputs in published.OMEGA else ""
     for size in (float(U.min()), float(U.max())):
-        value = with_interval(*amplification(found.at_floor, eq4, size))
-        rows.append([f"omega at {size:,.0f} jets", omega, value, ""])
+        gain = amplification(found.at_floor, eq4, size)
+        name = f"omega at {size:,.0f} jets"
+        rows.append([name, omega, with_interval(*gain), _omega_note(found, gain)])
     return rows
 
 
@@ -228,6 +226,15 @@ def _lines(found: RepetitionResult) -> tuple[list[str], list[str]]:
     return known, unknown
 
 
+def _omega_note(found: RepetitionResult, gain: Amplification) -> str:
+    """Why omega is not known; empty if it is."""
+    if not (found.at_floor.reliable and found.eq4 and found.eq4.reliable):
+        return "a law that it is made of is not reliable"
+    if gain.interval is None:
+        return "no interval without a known floor"
+    return "" if np.isfinite([gain.omega, *gain.interval]).all() else "not finite"
+
+
 def _curves(runs: Table) -> TextTable:
     names = ("N", "U", "epochs", "L", "curve")
     rows = [
@@ -235,34 +242,6 @@ def _curves(runs: Table) -> TextTable:
         for N, U, epochs, L, curve in zip(*(runs[name] for name in names), strict=True)
     ]
     return TextTable(["N", "unique jets", "epochs to the best", "loss", ""], rows)
-
-
-def _backtests(found: RepetitionResult) -> TextTable:
-    """Muennighoff's law and its limit in the paper, fitted to repeated runs at their
-    lowest loss and single passes: how well the fit to the smaller data sets predicts
-    the largest."""
-    repeated, single = found.runs.where(learned=True), found.single
-    once = {"N": single["N"], "D": single["D"], "U": single["D"], "L": single["L"]}
-    rows = {
-        name: np.concatenate([repeated[name], np.asarray(column, float)])
-        for name, column in once.items()
-    }
-    headers = [
-        "law", "source", "rows", "median residual", "error at the largest U",
-        "reliable",
-    ]  # fmt: skip
-    lines = [_backtest(form, rows) for form in (forms.repetition, forms.amplified)]
-    return TextTable(headers, lines)
-
-
-def _backtest(form: Form, rows: Mapping[str, np.ndarray]) -> list[str]:
-    law, source = fit(form, rows), form.source[:16]
-    if not np.isfinite(law.objective):
-        return [form.name, source, str(law.rows), "", "", law.message]
-    errors = [f"{100 * forecast.spread:.2f} %" for forecast in backtest(law, "U")]
-    last = errors[-1] if errors else ""
-    residual, reliable = median_residual(law), "yes" if law.reliable else "no"
-    return [form.name, source, str(law.rows), residual, last, reliable]
 
 
 def _figures(found: RepetitionResult, records: Sequence[Record]) -> dict[str, Figure]:

@@ -98,6 +98,35 @@ def test_it_is_the_mean_over_drawn_labels():
     assert np.all(np.abs(np.mean(drawn, axis=0) - expected) < 4 * error + 1e-3)
 
 
+def test_few_signal_jets_widen_the_interval_and_make_no_limit():
+    """Of 20,000 background jets hundreds pass: six signal jets move the threshold."""
+    rng, covered = np.random.default_rng(5), 0
+    true = 1 / norm.sf(SHIFT)
+    for _ in range(100):
+        score = np.concatenate([rng.normal(size=20_000), SHIFT + rng.normal(size=6)])
+        signal = np.repeat([0.0, 1.0], [20_000, 6])
+        found = expected_rejection(score, signal, 1 - signal, 0.5)
+        assert found.high is not None
+        covered += found.low <= true <= found.high
+    assert covered > 45
+
+
+@pytest.mark.parametrize(
+    ("score", "efficiency", "match"),
+    [(np.nan, 0.5, "1 jets are NaN"), (0.0, 2.0, "not in"), (0.0, 0.0, "not in")],
+)
+def test_scores_and_efficiencies_that_cannot_be(score, efficiency, match):
+    p = np.full(3, 0.5)
+    with pytest.raises(ValueError, match=match):
+        expected_rejection(np.array([score, 1.0, 2.0]), p, p, efficiency)
+
+
+def test_a_class_that_no_jet_has_is_named():
+    p = np.array([[0.5, 0.5, 0.0]] * 4)
+    with pytest.raises(ValueError, match="class 2 has no jets"):
+        expected_performance(np.zeros((4, 3)), p, CLASSES)
+
+
 def test_equal_scores_count_half_in_the_auc_and_pass_together():
     p = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
     assert expected_macro_auc(np.zeros((3, 2)), p) == pytest.approx(0.5)

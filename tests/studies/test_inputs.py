@@ -51,7 +51,7 @@ def test_the_report_has_what_the_paper_has(records):
     assert list(said.figures) == ["fig_4_inputs"]
     assert list(said.results) == ["fit_kinematics-40", "fit_full-10"]
     table = said.tables["Table 2: Eq. 4 by inputs"]
-    kinds = ("free", "L_inf fixed", "Bayes limit")
+    kinds = ("free", "L_inf fixed", "known floor")
     labels = [("kinematics-40", kind) for kind in kinds]
     assert [(row[0], row[1]) for row in table.rows[:3]] == labels
     assert table.rows[2][3] == "0.7600 ± 0.0046"
@@ -81,7 +81,7 @@ def test_exponents_of_026_and_021_are_not_one(found):
 
 
 def test_known_floors_enter_the_test_of_known_floors_alone():
-    """Runs with floors 0.2 nats above the Bayes limits: free fits find the exponents,
+    """Runs with floors 0.2 nats above the known floors: free fits find the exponents,
     those with L_inf fixed find lower ones."""
     records = [
         one
@@ -115,7 +115,7 @@ def test_equal_exponents_are_not_contradicted():
 
 
 def test_own_inputs_have_a_free_fit_and_their_label():
-    """In the order of the runs, without published numbers and a Bayes limit."""
+    """In the order of the runs, without published numbers and a known floor."""
     records = [*runs("angles", 0.8, 0.2), *runs("full-10", *PLANTED["full-10"])]
     found = fit_inputs(records)
     assert [one.label for one in found] == ["angles", "full-10"]

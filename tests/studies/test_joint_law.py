@@ -60,8 +60,8 @@ def test_the_papers_values_stand_beside_jets_without_a_known_floor(fits):
 def test_the_table_has_both_fits_and_the_bayes_limit(fits):
     table = law_table(fits, FLOOR, "full-128")
     rows = rows_of(table)
-    assert list(rows) == [FREE, FIXED, "Bayes limit"]
-    assert rows["Bayes limit"]["L_inf"] == "0.3200 ± 0.0040"
+    assert list(rows) == [FREE, FIXED, "known floor"]
+    assert rows["known floor"]["L_inf"] == "0.3200 ± 0.0040"
     assert rows[FIXED]["L_inf"] == "0.320"
     gamma = float(rows[FIXED]["gamma"].split()[0])
     assert gamma == pytest.approx(0.44 * 0.22 / 0.66, rel=0.03)

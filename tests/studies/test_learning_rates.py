@@ -270,7 +270,7 @@ def test_the_report_on_planted_arms(records):
     assert rows["tuned", "free"]["learned"] == "20 of 20"
     assert rows["tuned", "free"]["verdict"] == "decided"
     assert rows["fixed", "L_inf fixed"]["L_inf"] == "0.330"
-    assert rows["", "Bayes limit"]["L_inf"] == "0.3302 ± 0.0051"
+    assert rows["", "known floor"]["L_inf"] == "0.3302 ± 0.0051"
     rate = {row[0]: row[1:] for row in found.tables["The best rate"].rows}
     assert rate["p"][0] == "0.374"
     assert rate["p"][1].startswith("0.500")

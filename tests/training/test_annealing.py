@@ -25,7 +25,7 @@ def steps_of(optimizer, hyperparams, count):
 
 
 def test_the_rate_falls_linearly_over_the_last_steps():
-    """Eight of ten steps at the whole rate; then it would be zero after the last."""
+    """Seven of ten steps at the whole rate; after the last it would be zero."""
     found = steps_of(annealed(adamw()), Hyperparams(0.5, 0.0, 10, 0.4), 10)
     expected = 0.5 * np.array([1, 1, 1, 1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4])
     np.testing.assert_allclose(found, expected, rtol=5e-5)  # float32

@@ -73,7 +73,12 @@ def sample(key: Key[Array, ""], labels: Int[Array, "b"]) -> Showers:
 
     Most jets take a fifth of the slots: they are sorted by the slots that they take,
     and each of `PARTS` parts is computed with as few as it needs.
+
+    Raises:
+      ValueError: for a number of labels that is no multiple of `PARTS`.
     """
+    if len(labels) % PARTS:
+        raise ValueError(f"{len(labels)} labels: take a multiple of {PARTS}")
     drawn = _draw(key, labels)
     used = np.asarray(drawn.used)
     order = np.argsort(used, kind="stable")

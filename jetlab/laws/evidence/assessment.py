@@ -45,6 +45,8 @@ def evidence(law: FitResult) -> Evidence:
     later = fit_part(law, ~start) if start.any() else law
     if not later.converged:
         later = law
+    if short := _short_curve(later):
+        return Evidence(sample=sample, doubt=short)
     return Evidence(
         sample=sample,
         tests=law_tests(later),
@@ -74,11 +76,12 @@ def _doubt(law: FitResult) -> str:
             f" parameters, which do not give their scatter: add {FREEDOM - spare} rows"
             " or more, or fix parameters"
         )
-    return _short_curve(law)
+    return ""
 
 
 def _short_curve(law: FitResult) -> str:
-    """Why one learning curve does not tell its floor from a slower fall.
+    """Why one learning curve cannot separate its floor from a slower fall; `law` is
+    that of the rows after the steep start. A floor near zero has an upper limit.
 
     The bend of a curve at its beginning is taken for a floor ahead: on relabelled jets,
     whose floor is known, curves of repeated data over a factor 8 in D had it 5 and 16 %
@@ -97,8 +100,8 @@ def _short_curve(law: FitResult) -> str:
         return ""
     return (
         f"one curve over a factor {high / low:.3g} in {column}, along which the loss"
-        f" above L_inf falls by {fall:.3g}, does not tell its floor from a slower fall:"
-        f" add rows until these are {SPAN:g} and {REACH:g}, or fix L_inf"
+        f" above L_inf falls by {fall:.3g}, cannot separate its floor from a slower"
+        f" fall: add rows until these are {SPAN:g} and {REACH:g}, or fix L_inf"
     )
 
 
