@@ -147,8 +147,8 @@ def ideal_sentences(result: RejectionResult) -> list[str]:
     return [
         f"R(L) at the floor of the loss, {gap:.2f} nats below the best run, agrees with"
         f" the ideal tagger in {sum(pair.agrees for pair in known)} of {len(known)}"
-        f" classes (ratio {min(ratios):.2g} to {max(ratios):.2g}; error of the ideal rejection"
-        f" at most {100 * max(pair.error for pair in known):.0f} %)."
+        f" classes (ratio {min(ratios):.2g} to {max(ratios):.2g}; error of the ideal"
+        f" rejection at most {100 * max(pair.error for pair in known):.0f} %)."
     ]
 
 
