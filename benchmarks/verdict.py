@@ -17,6 +17,7 @@ DIR keeps the runs: the command goes on where it was stopped.
 """
 
 import argparse
+import itertools
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ WIDTHS, LAYERS = (5, 7, 11, 24), 2
 SIZES = log_spaced(2**16, 2**18.25, 6)
 SEEDS = 2
 TINY = 1e-9
+FARTHEST = 1e4  # times the compute: a goal farther away is none
 BRANCH = 0.2  # of a run, over which its rate falls
 GOAL = {"a": 0.05, "L_inf": 0.02}  # half-widths, that of L_inf relative to its value
 
@@ -47,7 +49,7 @@ class Way(NamedTuple):
     """A way to measure a law: the runs that it trains and the loss that it reads.
 
     Attributes:
-      anew: whether every D is trained anew.
+      anew: whether every D is trained anew, from weights and in an order of its own.
       loss: column of the table that holds the losses fitted.
       rate: learning rate; None for that of the width and the steps of the longest run.
       annealing: whether rates fall at the end, in place of averaged weights.
@@ -71,14 +73,18 @@ WAYS = (
 
 
 def runs_of(way: Way, source: Source, seeds: int) -> Grid:
-    """The runs of a way, every width with seeds of its own."""
+    """The runs of a way. Trajectories of different widths, and runs trained anew, have
+    seeds of their own: nothing in common but the pool of jets."""
+    alone = way.anew and not way.annealing
+    sizes = [[size] for size in SIZES] if alone else [SIZES]
     parts = [
         grid(
             source,
             inputs="full-10",
             width=width,
             layers=LAYERS,
-            num_train=SIZES,
+            num_train=part,
+            pool=max(SIZES),
             seed=range(i * seeds, (i + 1) * seeds),
             learning_rate=way.rate,
             num_valid=5_000,
@@ -86,7 +92,7 @@ def runs_of(way: Way, source: Source, seeds: int) -> Grid:
             averaging=0.0 if way.annealing else AVERAGING,
             annealing=BRANCH if way.annealing else 0.0,
         )
-        for i, width in enumerate(WIDTHS)
+        for i, (width, part) in enumerate(itertools.product(WIDTHS, sizes))
     ]
     return sum(parts[1:], parts[0])
 
@@ -107,9 +113,14 @@ def kind_of(way: Way) -> tuple:
 
 def law_of(way: Way, table: Table) -> FitResult | None:
     """The law of a way's losses; None where too few runs have learned."""
-    rows, _ = begun(forms.additive, table | {"L": table[way.loss]})
+    columns = {"L": table[way.loss]}
+    if way.annealing:  # branches of one trajectory scatter together
+        columns["trajectory"] = table["seed"].astype(str)
+    rows, _ = begun(forms.additive, table | columns)
     law = fit(forms.additive, rows, bootstrap=1000) if rows.rows else None
-    return law if law is not None and law.draws else None
+    if law is None or not law.draws or not np.isfinite(law.objective):
+        return None
+    return law if times_over(law) < FARTHEST else None
 
 
 def times_over(law: FitResult) -> float:
