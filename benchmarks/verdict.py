@@ -142,7 +142,7 @@ def row(
     low, high = law.interval("L_inf")
     held = "holds" if low <= table["floor"][0] <= high else "misses"
     decided = [n for n in ("L_inf", "alpha", "beta", "a") if law.verdicts[n].known]
-    ratio = needed / first if 0 < first < np.inf else np.nan
+    ratio = needed / (first or needed) if first < np.inf else np.nan
     return [
         way.name,
         f"{spent:.2g}",
