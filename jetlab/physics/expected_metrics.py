@@ -139,8 +139,9 @@ def expected_rejection(
 
     The 68 % interval is that of the logarithm in linear order: each jet moves both
     efficiencies, and the signal efficiency moves the threshold. Where fewer than
-    `FEWEST` jets make up the background that passes, the rejection is a lower limit at
-    68 %: what has passed, and as much as may pass where none is seen.
+    `FEWEST` jets make up the background that passes, or the interval is wider than a
+    factor e, the rejection is a lower limit at 68 %: of what has passed, and the larger
+    of its error and of what may pass where none is seen.
 
     Args:
       scores: higher for signal.
@@ -171,8 +172,10 @@ def expected_rejection(
     slope = (loose - tight) / (2 * error) if error else 0.0
     moved = background * (passed - reach) - slope * off
     width = float(np.sqrt((moved**2).sum()))
-    if FEWEST * float((background[passed] ** 2).sum()) >= reach**2:
-        least = 1 / (reach + NONE_PASSED * float((background**2).sum()))
+    few = FEWEST * float((background[passed] ** 2).sum()) >= reach**2
+    if few or width >= reach:
+        unseen = NONE_PASSED * float((background**2).sum())
+        least = 1 / (reach + max(unseen, width))
         return ExpectedRejection(least, least, None)
     low, high = np.exp(np.array([-width, width]) / reach) / reach
     return ExpectedRejection(1 / reach, float(low), float(high))

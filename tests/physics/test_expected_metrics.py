@@ -68,6 +68,16 @@ def test_certain_jets_give_the_metrics_of_their_labels():
         assert found.rejections[what].value == pytest.approx(one.value)
 
 
+def test_a_threshold_in_a_steep_background_gives_a_finite_limit():
+    """The signal's own error reaches over a step of the background by a factor 1e6."""
+    score = np.arange(1000.0)
+    signal = np.select([score >= 995, score >= 990], [1.0, 0.9], 1e-9)
+    background = np.select([score >= 995, score >= 990], [1e-9, 0.1], 1.0)
+    found = expected_rejection(score, signal, background, 0.5)
+    assert found.high is None
+    assert 10 < found.value < 1e5
+
+
 def test_a_background_that_never_passes_gives_the_limit_of_its_labels():
     """No jet of 500 passes: at most 1.14 do at 68 %."""
     signal = np.repeat([0.0, 1.0], 500)
@@ -98,7 +108,7 @@ def test_it_is_the_mean_over_drawn_labels():
     assert np.all(np.abs(np.mean(drawn, axis=0) - expected) < 4 * error + 1e-3)
 
 
-def test_few_signal_jets_widen_the_interval_and_make_no_limit():
+def test_few_signal_jets_widen_the_interval():
     """Of 20,000 background jets hundreds pass: six signal jets move the threshold."""
     rng, covered = np.random.default_rng(5), 0
     true = 1 / norm.sf(SHIFT)
@@ -106,9 +116,8 @@ def test_few_signal_jets_widen_the_interval_and_make_no_limit():
         score = np.concatenate([rng.normal(size=20_000), SHIFT + rng.normal(size=6)])
         signal = np.repeat([0.0, 1.0], [20_000, 6])
         found = expected_rejection(score, signal, 1 - signal, 0.5)
-        assert found.high is not None
-        covered += found.low <= true <= found.high
-    assert covered > 45
+        covered += found.low <= true <= (found.high or np.inf)
+    assert covered > 55
 
 
 @pytest.mark.parametrize(

@@ -334,7 +334,7 @@ def test_every_cell_has_every_rate_of_the_grid_and_the_width_rule():
         steps = max(size.num_train) // runs[0].batch
         for run in runs:
             rule = scaling.learning_rate(run.model.width, steps)
-            assert (run.arm == "fixed") <= (run.learning_rate == 1e-4)
+            assert (run.arm == "fixed") <= (run.learning_rate == size.constant)
             assert (run.arm == "width rule") <= (run.learning_rate == rule)
 
 

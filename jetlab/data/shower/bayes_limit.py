@@ -16,7 +16,8 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int
 
-from jetlab.data.features import INPUTS, Inputs
+from jetlab.data.features import Inputs
+from jetlab.data.shower.known_posterior import configuration_name
 from jetlab.data.shower.likelihood import ObservedVariables, log_prob
 from jetlab.data.shower.parameters import VERSION
 from jetlab.data.shower.sampling import Showers
@@ -150,11 +151,7 @@ def _known_name(source: str, inputs: str | Inputs) -> str | None:
         return None
     if isinstance(inputs, str):
         return inputs if inputs in BAYES_LIMITS else None
-    for name, known in INPUTS.items():
-        same_features = set(inputs.features) == set(known.features)
-        if same_features and inputs.particles == known.particles:
-            return name
-    return None
+    return configuration_name(inputs)
 
 
 @lru_cache(1)

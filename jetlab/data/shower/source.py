@@ -16,10 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jetlab.data.features import Inputs
 from jetlab.data.shower.decays import JET_PT
+from jetlab.data.shower.known_posterior import known_posterior
 from jetlab.data.shower.parameters import VERSION
 from jetlab.data.shower.sampling import Showers, sample
-from jetlab.types import CLASSES, Jets
+from jetlab.types import CLASSES, Jets, Posterior
 
 BLOCK = 1000  # jets sampled together: one compiled shape
 TRAIN, VALID, BAYES = range(3)  # streams of random numbers
@@ -71,6 +73,12 @@ class Shower:
         if count < 1 or count % len(CLASSES):
             raise ValueError(f"valid({count}): choose a positive multiple of 10 jets")
         return self._slice(VALID, 0, count)
+
+    def posterior(self, count: int, inputs: Inputs) -> Posterior | None:
+        """The exact posterior of the jets of `valid(count)`, for the jets and inputs
+        for which it is kept (`jetlab.data.shower.known_posterior`)."""
+        found = known_posterior(self.seed, count, inputs)
+        return None if found is None else Posterior(found, exact=True)
 
     def showers(self, stream: int, block: int) -> Showers:
         """Block number `block` of a stream, as the likelihood takes it.
