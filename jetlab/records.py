@@ -82,9 +82,14 @@ class Record:
         return ideal.get("rejections", ()) if isinstance(ideal, Mapping) else ()
 
     def to_json(self) -> str:
-        """One line; `from_json` reads it back, with None for numbers that are not
-        finite."""
-        fields = _finite(dataclasses.asdict(self))
+        """One line; `from_json` reads it back, with None for metrics that are not
+        finite.
+
+        Raises:
+          ValueError: for another field that is not finite.
+        """
+        fields = dataclasses.asdict(self)
+        fields["metrics"] = _finite(fields["metrics"])
         return json.dumps(fields, allow_nan=False)
 
     @classmethod

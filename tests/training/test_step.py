@@ -157,7 +157,9 @@ def test_hyperparameters_do_not_change_the_program(engine, points):
 def test_vmapped_runs_equal_runs_alone(engine, points):
     keys = jax.random.split(jax.random.key(5), 3)
     rates, decays = jnp.array([1e-3, 1e-2, 1e-1]), jnp.array([0.0, 0.1, 0.2])
-    states = jax.vmap(engine.init)(keys, Hyperparams(rates, decays))
+    states = jax.vmap(lambda key, *at: engine.init(key, Hyperparams(*at)))(
+        keys, rates, decays
+    )
     step = jax.jit(engine.step)
     together, losses = jax.jit(jax.vmap(engine.step, (0, None)))(states, points)
     for replica in range(3):
