@@ -20,7 +20,7 @@ from jetlab.runs.report import Findings, TextTable
 from jetlab.runs.study import for_each_inputs
 from jetlab.studies import compute_optimal_plots as plots
 from jetlab.studies.forecast import Forecast, checked
-from jetlab.studies.headline import best_use, known, unknown
+from jetlab.studies.headline import best_use, free_floor, known, unknown
 from jetlab.studies.joint_law import (
     Fits,
     Floor,
@@ -79,7 +79,7 @@ def analyse(records: Sequence[Record]) -> Findings:
     forecasts = checked(law, records)
     return Findings(
         known=[*known(law, floor), *(one.sentence for one in forecasts)],
-        unknown=unknown(law, floor),
+        unknown=[*free_floor(fits, floor), *unknown(law, floor)],
         advice=[*best_use(law), *_more_rows(law)],
         sentences=[*sentences, *fit_sentences(fits), *_doubts(law)],
         tables=tables,

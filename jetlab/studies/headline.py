@@ -8,7 +8,7 @@ from jetlab.laws.formatting import scientific, with_interval
 from jetlab.laws.plans.allocation import allocate
 from jetlab.laws.plans.budget import flops_per_parameter
 from jetlab.laws.result import FitResult
-from jetlab.studies.joint_law import Floor, has_optimum
+from jetlab.studies.joint_law import FREE, Fits, Floor, has_optimum, preferred
 
 AHEAD = 10.0  # times the largest compute of the runs: the budget of the first screen
 
@@ -58,6 +58,17 @@ def unknown(law: FitResult, floor: Floor | None) -> list[str]:
         for name in MEANINGS
         if name in law.verdicts and not law.verdicts[name].known
     ]
+
+
+def free_floor(fits: Fits, floor: Floor | None) -> list[str]:
+    """A line on L_inf of the free fit where the fit at the known floor is used; none
+    where the free one is."""
+    free = fits[FREE]
+    if preferred(fits) is free or not floor:
+        return []
+    verdict = free.verdicts["L_inf"]
+    why = f": {verdict.why}" if verdict.why else ""
+    return [f"Fitted freely, {verdict.words}{why}; {_beside(free, floor)}."]
 
 
 def best_use(law: FitResult) -> list[str]:

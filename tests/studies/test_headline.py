@@ -1,12 +1,20 @@
 """The first screen of a report: values of a planted law, what is open, a plan."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.records import Table
-from jetlab.studies.headline import best_use, first_screen, known, unknown
+from jetlab.studies.headline import (
+    best_use,
+    first_screen,
+    free_floor,
+    known,
+    unknown,
+)
 
 FLOOR = 0.7
 
@@ -28,6 +36,16 @@ def test_known_numbers_stand_beside_the_known_floor(law):
     assert ("inside the interval" in lines[0]) == inside
     assert "known floor" not in known(law, None)[0]
     assert unknown(law, None) == []
+
+
+def test_the_free_floor_is_said_where_it_is_not_used(law):
+    fixed = fit(forms.additive, law.table, fixed={"L_inf": FLOOR}, bootstrap=200)
+    refused = replace(law, doubt="no reason")
+    assert free_floor({"free": law, "L_inf fixed": fixed}, (FLOOR, 0.0)) == []
+    (line,) = free_floor({"free": refused, "L_inf fixed": fixed}, (FLOOR, 0.0))
+    assert line.startswith("Fitted freely, L_inf [0.")
+    assert "no reason" in line
+    assert "the known floor is 0.7" in line
 
 
 def test_a_plan_for_ten_times_the_largest_run(law):
