@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from jetlab.laws.formatting import scientific, with_interval
 from jetlab.laws.plans.allocation import allocate
 from jetlab.laws.plans.budget import flops_per_parameter
@@ -44,7 +42,9 @@ def known(law: FitResult, floor: Floor | None) -> list[str]:
 def _beside(law: FitResult, floor: Floor) -> str:
     """The fitted floor beside the known one."""
     value, off = floor[0], 100 * (law.params["L_inf"] / floor[0] - 1)
-    low, high = law.interval("L_inf") if law.draws else (np.nan, np.nan)
+    if "L_inf" not in law.intervals:
+        return f"the known floor is {value:.4g} ({off:+.1f} %)"
+    low, high = law.interval("L_inf")
     held = "inside" if low <= value <= high else "outside"
     return f"the known floor is {value:.4g}, {held} the interval ({off:+.1f} %)"
 

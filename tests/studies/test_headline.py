@@ -48,6 +48,15 @@ def test_the_free_floor_is_said_where_it_is_not_used(law):
     assert "the known floor is 0.7" in line
 
 
+def test_a_free_floor_without_an_interval_is_said_too(law):
+    """As of a grid of two widths, which has too few clusters for draws."""
+    fixed = fit(forms.additive, law.table, fixed={"L_inf": FLOOR}, bootstrap=200)
+    bare = replace(fit(forms.additive, law.table), doubt="too few clusters")
+    (line,) = free_floor({"free": bare, "L_inf fixed": fixed}, (FLOOR, 0.0))
+    assert "too few clusters" in line
+    assert "the interval" not in line
+
+
 def test_a_plan_for_ten_times_the_largest_run(law):
     (line,) = best_use(law)
     budget = 10 * 6 * 10 * 6.4e4 * 5e5
