@@ -22,19 +22,18 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.timing import lined_up
+from benchmarks.verdict import SIZES, seeded_grid
 from benchmarks.verdicts import QUANTITIES, outcome
 from jetlab.laws import forms
 from jetlab.laws.fit import fit
 from jetlab.laws.result import FitResult
 from jetlab.records import Table
 from jetlab.runs.api import train
-from jetlab.runs.grid import Grid, grid, log_spaced
+from jetlab.runs.grid import Grid
 from jetlab.runs.sources import open_source
 from jetlab.studies.joint_law import begun
 from jetlab.types import Source
 
-WIDTHS, LAYERS = (5, 7, 11, 24), 2
-SIZES = log_spaced(2**16, 2**18.25, 6)
 POOL = 2**20  # jets that the runs draw theirs from
 STUDIES, SEEDS = 40, (1, 2, 4)  # studies of one seed a width, and seeds a width
 DRAWS = 1000
@@ -43,20 +42,7 @@ DRAWS = 1000
 def studies_grid(source: Source, studies: int, pool: int) -> Grid:
     """One run for each width, size and study; seed number `studies` i + s is that of
     width i in study s."""
-    parts = [
-        grid(
-            source,
-            inputs="full-10",
-            width=width,
-            layers=LAYERS,
-            num_train=SIZES,
-            seed=range(i * studies, (i + 1) * studies),
-            pool=pool,
-            num_valid=5_000,
-        )
-        for i, width in enumerate(WIDTHS)
-    ]
-    return sum(parts[1:], parts[0])
+    return seeded_grid(source, studies, [SIZES], pool=pool)
 
 
 def divided(table: Table, studies: int, seeds: int) -> Iterator[Table]:

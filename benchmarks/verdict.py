@@ -19,9 +19,9 @@ DIR keeps the runs: the command goes on where it was stopped.
 import argparse
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,23 @@ def runs_of(way: Way, source: Source, seeds: int) -> Grid:
     seeds of their own: nothing in common but the pool of jets."""
     alone = way.anew and not way.annealing
     sizes = [[size] for size in SIZES] if alone else [SIZES]
+    return seeded_grid(
+        source,
+        seeds,
+        sizes,
+        pool=max(SIZES),
+        learning_rate=way.rate,
+        one_trajectory=not way.anew,
+        averaging=0.0 if way.annealing else AVERAGING,
+        annealing=BRANCH if way.annealing else 0.0,
+    )
+
+
+def seeded_grid(
+    source: Source, seeds: int, sizes: Sequence[Sequence[int]], **fields: Any
+) -> Grid:
+    """The grid of `WIDTHS`; each width and each part of the `sizes` has `seeds` seeds
+    of its own. `fields` are those of `grid`."""
     parts = [
         grid(
             source,
@@ -84,13 +101,9 @@ def runs_of(way: Way, source: Source, seeds: int) -> Grid:
             width=width,
             layers=LAYERS,
             num_train=part,
-            pool=max(SIZES),
             seed=range(i * seeds, (i + 1) * seeds),
-            learning_rate=way.rate,
             num_valid=5_000,
-            one_trajectory=not way.anew,
-            averaging=0.0 if way.annealing else AVERAGING,
-            annealing=BRANCH if way.annealing else 0.0,
+            **fields,
         )
         for i, (width, part) in enumerate(itertools.product(WIDTHS, sizes))
     ]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.taught_coverage import WIDTHS, divided, judged, studies_grid
-from benchmarks.verdict import BRANCH, GOAL, WAYS, flops, times_over
+from benchmarks.taught_coverage import divided, judged, studies_grid
+from benchmarks.verdict import BRANCH, GOAL, WAYS, WIDTHS, flops, times_over
 from jetlab.laws.evidence.verdict import Verdict
 from jetlab.records import Table
 from jetlab.runs.sources import open_source

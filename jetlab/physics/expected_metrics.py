@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES, score
+from jetlab.physics.metrics import BACKGROUND, EFFICIENCIES, signal_scores
 from jetlab.types import CONFIDENCE_LEVEL
 
 NONE_PASSED = -float(np.log(1 - CONFIDENCE_LEVEL))
@@ -116,10 +116,7 @@ def _rejections(
 ) -> dict[tuple[str, float], ExpectedRejection]:
     """Each signal class against the background, by log p_i / p_background."""
     background, found = classes.index(BACKGROUND), {}
-    for label, name in enumerate(classes):
-        if name == BACKGROUND:
-            continue
-        scores = score(logits, label, background)
+    for label, name, scores in signal_scores(logits, classes):
         order = np.argsort(-scores)  # once for all efficiencies
         own, other = posterior[order, label], posterior[order, background]
         for efficiency in EFFICIENCIES:

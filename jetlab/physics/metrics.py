@@ -5,7 +5,7 @@ The score of a signal class i against the background is p_i / (p_i + p_backgroun
 logits: they order jets alike, and do not round to 1 at high rejection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -68,6 +68,16 @@ def score(
     """Log-odds of a signal class against the background; classes by column."""
     logits = np.asarray(logits, np.float64)
     return logits[:, signal] - logits[:, background]
+
+
+def signal_scores(
+    logits: Float[np.ndarray, "n k"], classes: Sequence[str]
+) -> Iterator[tuple[int, str, Float[np.ndarray, "n"]]]:
+    """Column, name and `score` of each signal class, against the `BACKGROUND`."""
+    background = classes.index(BACKGROUND)
+    for label, name in enumerate(classes):
+        if name != BACKGROUND:
+            yield label, name, score(logits, label, background)
 
 
 def roc(signal: Float[np.ndarray, "s"], background: Float[np.ndarray, "b"]) -> Roc:
@@ -188,10 +198,7 @@ def _rejections(
 ) -> dict[tuple[str, float], Rejection]:
     """Each signal class against the background, by log p_i / p_background."""
     background, found = classes.index(BACKGROUND), {}
-    for label, name in enumerate(classes):
-        if name == BACKGROUND:
-            continue
-        scores = score(logits, label, background)
+    for label, name, scores in signal_scores(logits, classes):
         own, other = scores[labels == label], scores[labels == background]
         for efficiency in EFFICIENCIES:
             found[name, efficiency] = rejection(own, other, efficiency)

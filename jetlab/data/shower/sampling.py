@@ -113,7 +113,7 @@ def _draw(key: Key[Array, ""], labels: Int[Array, "b"]) -> _Draws:
 
 @partial(jax.jit, static_argnames="slots")
 def _shower(every: _Draws, rows: Int[Array, "r"], slots: int) -> Showers:
-    """The jets in these rows, none of which takes more than so many slots."""
+    """The jets in these rows; each takes at most `slots` slots."""
     by_slot = jax.tree.map(lambda v: v[rows, :slots], every.by_slot)
     drawn = jax.tree.map(lambda v: v[rows], every._replace(by_slot=()))
     tree = by_slot.tree
