@@ -100,7 +100,7 @@ def loss_against_data(
     _floor(ax, law)
     if limit is not None:
         error = f" ± {limit[1]:.3f}" if limit[1] else ""
-        text = f"Bayes limit = {limit[0]:.3f}{error}"
+        text = f"known floor = {limit[0]:.3f}{error}"
         ax.axhline(limit[0], color="tab:red", lw=1, ls="--", label=text)
     ax.set(xscale="log", yscale="log", xlim=ends(D), xlabel=xlabel, ylabel=ylabel)
     plain_ticks(ax.yaxis)
